@@ -1,0 +1,48 @@
+# make help lists the targets. Variables: PYTHON=python3.12 picks the interpreter, ARGS="..." adds overrides.
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test lint format tensorboard bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+setup: $(READY) ## make .venv and install the package with all that it needs
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "pixelcnn-lit needs Python >= 3.11; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another one: make PYTHON=python3.12 setup" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "could not make $(VENV): on Debian and Ubuntu, install the package python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --progress-bar on --quiet --editable ".[dev]"
+	@touch $(READY)
+
+train: setup ## train the quick-start model on real digits: at most four minutes on two CPU cores
+	$(BIN)/python -m pixelcnn_lit.train experiment=quickstart $(ARGS)
+
+test: setup ## run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## rewrite the code in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+tensorboard: setup ## open the dashboards of all runs at http://localhost:6006
+	$(BIN)/tensorboard --logdir outputs $(ARGS)
+
+bench: setup ## measure sampling speed against the naive sampler, side by side
+	$(BIN)/python -m benchmarks.sampling $(ARGS)
+
+clean: ## remove the environment and caches; outputs/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,120 @@
+"""What happens beside the training: lines for a person, throughput, pictures in TensorBoard."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from rich.console import Console
+
+from pixelcnn_lit import pictures
+from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
+from pixelcnn_lit.module import LitDensity
+from pixelcnn_lit.occlusion import half_known
+
+
+class Throughput(pl.Callback):
+    """Training images per second, without validation; kept in checkpoints, so that a resumed run counts all of it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.images = 0
+        self.last_epoch = 0.0
+        self._mark = 0.0
+        self._epoch_seconds = 0.0
+        self._epoch_images = 0
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Over the whole training, None before the first step."""
+        return self.images / self.seconds if self.seconds else None
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epoch_seconds, self._epoch_images = 0.0, 0
+        self._mark = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        now = time.perf_counter()
+        elapsed, self._mark = now - self._mark, now
+        count = len(batch[0]) * trainer.world_size
+        self.seconds += elapsed
+        self.images += count
+        self._epoch_seconds += elapsed
+        self._epoch_images += count
+        self.last_epoch = self._epoch_images / self._epoch_seconds
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._mark = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        pl_module.log("images_per_second", self.last_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "images": self.images}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds, self.images = state_dict["seconds"], state_dict["images"]
+
+
+class EpochLines(pl.Callback):
+    """One line an epoch, which stays on the screen and in a log file: where the training is and what it has reached."""
+
+    def __init__(self, console: Console, throughput: Throughput) -> None:
+        self._console, self._throughput = console, throughput
+        self._start = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        values = trainer.callback_metrics
+        parts = [
+            f"{name} {float(values[key]):.4f}"
+            for name, key in (("train", "train/bits_per_dim"), ("val", "val/bits_per_dim"))
+            if key in values
+        ]
+        last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
+        elapsed = timedelta(seconds=round(time.perf_counter() - self._start))
+        self._console.print(
+            f"epoch {trainer.current_epoch + 1:>3}/{last}  {'  '.join(parts)} bits/dim  "
+            f"{self._throughput.last_epoch:,.0f} images/s  {elapsed}",
+            highlight=False,
+        )
+
+
+class Pictures(pl.Callback):
+    """Grids of samples and of completions of half-hidden validation images in TensorBoard.
+
+    They are drawn while a validation ends, and so with averaged weights where there are any.
+    """
+
+    def __init__(self, every_n_epochs: int, n: int, seed: int) -> None:
+        self._every, self._n, self._seed = every_n_epochs, n, seed
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        logger = trainer.logger
+        if trainer.sanity_checking or not trainer.is_global_zero or not isinstance(logger, TensorBoardLogger):
+            return
+        if self._every == 0 or (trainer.current_epoch + 1) % self._every:
+            return
+        assert isinstance(pl_module, LitDensity)
+        assert isinstance(trainer.datamodule, ImageDataModule)
+        density = pl_module.density
+        scale = max(1, pictures.default_scale(density.image_shape[2]) // 2)
+        samples = density.sample(self._n, self._seed)
+        original = trainer.datamodule.split("val").images[: self._n]
+        known = half_known("bottom", *original.shape[2:])
+        completed = density.complete(original, known, self._seed)
+        for name, picture in (
+            ("samples", pictures.sample_grid(samples, density.levels, scale)),
+            ("completions", pictures.completion_grid(original, known, completed, density.levels, scale)),
+        ):
+            logger.experiment.add_image(name, torch.from_numpy(picture), trainer.global_step, dataformats="HWC")

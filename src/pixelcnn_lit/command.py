@@ -1,0 +1,81 @@
+"""What the commands share: Hydra composes, a task runs, and whatever goes wrong ends in one line."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from pixelcnn_lit.config import conf_dir, one_line
+from pixelcnn_lit.errors import UserError
+
+TRACEBACK = "HYDRA_FULL_ERROR"
+
+
+def run(config_name: str, task: Callable[[DictConfig], float | None]) -> None:
+    """Run ``task`` on the config that conf/ and the command line make.
+
+    An error ends the process with status 1 and one line on standard error; with HYDRA_FULL_ERROR=1 in the environment
+    it shows its traceback. Ctrl-C ends it with status 130.
+    """
+    wants_traceback = os.environ.get(TRACEBACK) == "1"
+
+    @functools.wraps(task)
+    def guarded(config: DictConfig) -> float | None:
+        with _environment(TRACEBACK, "1" if wants_traceback else None), _one_line_errors(wants_traceback):
+            return task(config)
+
+    # With this set, Hydra hands errors on to us instead of printing its own several lines.
+    with _environment(TRACEBACK, "1"), _one_line_errors(wants_traceback):
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+
+
+@contextmanager
+def _one_line_errors(wants_traceback: bool) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        _end("interrupted", 130)
+    except Exception as error:
+        if wants_traceback:
+            raise
+        _end(f"error: {_message(error)}", 1)
+
+
+@contextmanager
+def _environment(name: str, value: str | None) -> Iterator[None]:
+    before = os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return " ".join(str(error).split())
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return one_line(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} ({TRACEBACK}=1 shows where)"
+
+
+def _end(message: str, status: int) -> NoReturn:
+    sys.stdout.flush()
+    print(message, file=sys.stderr)
+    sys.exit(status)

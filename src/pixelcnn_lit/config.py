@@ -1,0 +1,339 @@
+"""What a run may be told: every key with its type and range, checked before anything costs time or memory.
+
+Hydra composes conf/ and the command line into a dictionary; :func:`check` turns that into a :class:`TrainConfig`,
+or says in one line which key is wrong, what it got and what is allowed. Checkpoints carry the same dictionary and go
+through the same check, so that a file can only ask for what a user could.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pixelcnn_lit.errors import UserError
+
+
+def conf_dir() -> Path:
+    """Where the Hydra configs are: inside an installed package, else at the top of the checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("must be odd")
+    return value
+
+
+Levels = Annotated[int, Field(ge=2, le=256)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+KernelSize = Annotated[int, Field(ge=1, le=63), AfterValidator(_odd)]
+Count = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=1, le=4096)]
+ImageShape = tuple[Annotated[int, Field(ge=1, le=4)], Side, Side]
+Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)]
+"""A number of batches, or a fraction of them."""
+
+
+class Section(BaseModel):
+    """One group of keys. Unknown keys and values of another type are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class DataConfig(Section):
+    """conf/data: which images, and how they become levels."""
+
+    name: Literal["mnist", "fashion_mnist"]
+    source: Literal["auto", "torchvision", "embedded"]
+    dir: Annotated[str, Field(min_length=1)]
+    levels: Levels
+    image_shape: Annotated[ImageShape, Field(strict=False)]
+    batch_size: Annotated[int, Field(ge=1, le=65536)]
+    split_seed: Seed
+
+
+class ModelConfig(Section):
+    """conf/model: the network. ``levels`` and ``image_shape`` follow data by interpolation."""
+
+    name: Literal["pixelcnn"]
+    n_res: Annotated[int, Field(ge=0, le=256)]
+    hidden: Annotated[int, Field(ge=1, le=2048)]
+    kernel_size: KernelSize
+    first_kernel_size: Annotated[int, Field(ge=3, le=63), AfterValidator(_odd)]
+    levels: Levels
+    image_shape: Annotated[ImageShape, Field(strict=False)]
+
+
+class OptimizerConfig(Section):
+    """conf/optimizer: the optimiser and the course of its learning rate."""
+
+    name: Literal["adam", "adamw"]
+    lr: Annotated[float, Field(gt=0, le=10)]
+    betas: Annotated[
+        tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]], Field(strict=False)
+    ]
+    weight_decay: Annotated[float, Field(ge=0)]
+    schedule: Literal["constant", "cosine", "exponential"]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    gamma: Annotated[float, Field(gt=0, le=1)]
+
+
+class TrainerConfig(Section):
+    """conf/trainer: the arguments of Lightning's Trainer, by its names; it checks the types left open here."""
+
+    accelerator: str
+    strategy: str
+    devices: int | str | list[int]
+    num_nodes: Count
+    precision: int | str | None
+    fast_dev_run: bool | int
+    max_epochs: Annotated[int, Field(ge=-1)] | None
+    min_epochs: Count | None
+    max_steps: Annotated[int, Field(ge=-1)]
+    min_steps: Count | None
+    max_time: str | dict[str, int] | None
+    limit_train_batches: Limit | None
+    limit_val_batches: Limit | None
+    limit_test_batches: Limit | None
+    limit_predict_batches: Limit | None
+    overfit_batches: Limit
+    val_check_interval: Limit | None
+    check_val_every_n_epoch: Count | None
+    num_sanity_val_steps: Annotated[int, Field(ge=-1)] | None
+    log_every_n_steps: Annotated[int, Field(ge=0)] | None
+    enable_checkpointing: bool | None
+    enable_progress_bar: bool | None
+    enable_model_summary: bool | None
+    accumulate_grad_batches: Count
+    gradient_clip_val: Annotated[float, Field(ge=0)] | None
+    gradient_clip_algorithm: Literal["norm", "value"] | None
+    deterministic: bool | Literal["warn"] | None
+    benchmark: bool | None
+    inference_mode: bool
+    use_distributed_sampler: Literal[False]
+    profiler: str | None
+    detect_anomaly: bool
+    barebones: bool
+    sync_batchnorm: bool
+    reload_dataloaders_every_n_epochs: Annotated[int, Field(ge=0)]
+    default_root_dir: str | None
+    enable_autolog_hparams: bool
+    model_registry: str | None
+
+
+class EarlyStoppingConfig(Section):
+    """Stop when val/bits_per_dim has not improved for ``patience`` validations; null: never."""
+
+    patience: Count | None
+    min_delta: Annotated[float, Field(ge=0)]
+
+
+class EmaConfig(Section):
+    """Evaluate, save and sample an exponential moving average of the weights; ``decay`` null: the weights themselves."""
+
+    decay: Annotated[float, Field(gt=0, lt=1)] | None
+
+
+class PicturesConfig(Section):
+    """Grids of samples and completions in TensorBoard every so many epochs (0: never), and how many images."""
+
+    every_n_epochs: Annotated[int, Field(ge=0)]
+    n: Annotated[int, Field(ge=1, le=1024)]
+
+
+class CallbacksConfig(Section):
+    """conf/callbacks: what happens beside the training itself."""
+
+    early_stopping: EarlyStoppingConfig
+    ema: EmaConfig
+    pictures: PicturesConfig
+
+
+class LoggerConfig(Section):
+    """conf/logger: where the curves go."""
+
+    name: Literal["tensorboard", "none"]
+
+
+class TrainConfig(Section):
+    """The whole configuration of a training run."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    seed: Seed
+    ckpt: str | None
+    data: DataConfig
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    trainer: TrainerConfig
+    callbacks: CallbacksConfig
+    logger: LoggerConfig
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.model.levels != self.data.levels or self.model.image_shape != self.data.image_shape:
+            raise ValueError("model.levels and model.image_shape follow data.levels and data.image_shape: set those")
+        return self
+
+
+class OtherData(Section):
+    """Where the images are now, if not where the checkpoint's run found them."""
+
+    source: Literal["auto", "torchvision", "embedded"] | None
+    dir: Annotated[str, Field(min_length=1)] | None
+
+    def instead_of(self, trained: DataConfig, **changes: Any) -> DataConfig:
+        """The data of the checkpoint's run, read from where they are now."""
+        return trained.model_copy(update=self.model_dump(exclude_none=True) | changes)
+
+
+class EvaluateConfig(Section):
+    """What ``evaluate`` may be told."""
+
+    ckpt: Annotated[str, Field(min_length=1)]
+    split: Literal["train", "val", "test"]
+    out: str | None
+    batch_size: Annotated[int, Field(ge=1, le=65536)]
+    device: Literal["auto", "cpu", "cuda"]
+    data: OtherData
+
+
+class SampleConfig(Section):
+    """What ``sample`` may be told."""
+
+    ckpt: Annotated[str, Field(min_length=1)]
+    n: Annotated[int, Field(ge=1, le=1_000_000)]
+    seed: Seed
+    out: Annotated[str, Field(min_length=1)]
+    size: Annotated[tuple[Side, Side], Field(strict=False)] | None
+    temperature: Annotated[float, Field(ge=0, le=100)]
+    method: Literal["cached", "naive"]
+    occlude: Literal["bottom", "top", "left", "right"] | None
+    mask: str | None
+    split: Literal["train", "val", "test"]
+    batch_size: Annotated[int, Field(ge=1, le=65536)]
+    scale: Annotated[int, Field(ge=1, le=64)] | None
+    device: Literal["auto", "cpu", "cuda"]
+    data: OtherData
+
+
+S = TypeVar("S", bound=Section)
+
+
+def check(config: DictConfig | Mapping[str, Any], section: type[S], where: str = "") -> S:
+    """Make the ``section`` of a composed config. Raise UserError that names the first wrong key, after ``where``."""
+    try:
+        plain = (
+            OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+            if isinstance(config, DictConfig)
+            else config
+        )
+    except OmegaConfBaseException as error:
+        raise UserError(f"{where}{str(error).splitlines()[0]}") from error
+    try:
+        return section.model_validate(plain)
+    except ValidationError as error:
+        raise UserError(where + _explain(error, section)) from error
+
+
+def _explain(error: ValidationError, section: type[BaseModel]) -> str:
+    details = error.errors()[0]
+    # pydantic also names the branch of a union that failed: those parts are no keys.
+    schema: dict[str, Any] = section.model_json_schema()
+    node, keys = schema, []
+    for part in details["loc"]:
+        node = _resolve(node, schema)
+        if isinstance(part, str) and part in node.get("properties", {}):
+            node = node["properties"][part]
+        elif isinstance(part, int):
+            node = node.get("prefixItems", [{}] * (part + 1))[part] if "prefixItems" in node else node.get("items", {})
+        elif details["type"] != "extra_forbidden":
+            continue
+        keys.append(str(part))
+    key = ".".join(keys)
+    if details["type"] == "extra_forbidden":
+        allowed = ", ".join(_resolve(node, schema).get("properties", {}))
+        return f"{key}: no such key; allowed here: {allowed}"
+    if details["type"] == "missing":
+        return f"{key}: missing; must be {_describe(node, schema)}"
+    if not keys:
+        return details["msg"].removeprefix("Value error, ")
+    odd = "an odd " if details["type"] == "value_error" else ""
+    allowed = _describe(node, schema)
+    return f"{key}={details['input']!r}: must be {odd + allowed.removeprefix('an ') if odd else allowed}"
+
+
+def _resolve(node: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+    return dict(node)
+
+
+def _describe(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """What a JSON schema allows, in words."""
+    node = _resolve(node, schema)
+    if "anyOf" in node:
+        return " or ".join(dict.fromkeys(_describe(option, schema) for option in node["anyOf"]))
+    if "enum" in node:
+        return "one of " + ", ".join(str(value) for value in node["enum"])
+    if "const" in node:
+        return str(node["const"]).lower()
+    if "prefixItems" in node:
+        return "[" + ", ".join(_describe(item, schema) for item in node["prefixItems"]) + "]"
+    kinds = {
+        "integer": "an integer",
+        "number": "a number",
+        "string": "a text",
+        "boolean": "true or false",
+        "null": "null",
+        "array": "a list",
+        "object": "a group of keys",
+    }
+    text = kinds.get(str(node.get("type")), "another value")
+    lower, upper = node.get("minimum"), node.get("maximum")
+    if lower is not None and upper is not None:
+        return f"{text} from {lower} to {upper}"
+    bounds = [
+        (lower, "of at least"),
+        (node.get("exclusiveMinimum"), "above"),
+        (upper, "of at most"),
+        (node.get("exclusiveMaximum"), "below"),
+    ]
+    return " and ".join([text, *(f"{word} {bound}" for bound, word in bounds if bound is not None)])
+
+
+def compose(overrides: Sequence[str]) -> TrainConfig:
+    """The checked config of ``python -m pixelcnn_lit.train OVERRIDES``, for use from Python.
+
+    Raises UserError for an unknown key or a value that is not allowed.
+    """
+    import hydra
+    from hydra.errors import HydraException
+
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            composed = hydra.compose("train", overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(one_line(error)) from error
+    return check(composed, TrainConfig)
+
+
+def one_line(error: BaseException) -> str:
+    """A Hydra or OmegaConf error, whose texts have several lines, in one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        parent = cause.parent_node
+        keys = ", ".join(str(key) for key in parent) if isinstance(parent, DictConfig) else ""
+        return f"{cause.full_key}: no such key" + (f"; allowed here: {keys}" if keys else "")
+    options = [line for line in str(error).splitlines() if line.startswith("\t") and "provider=" not in line]
+    if options:
+        text += "; available: " + ", ".join(option.strip() for option in options)
+    return text

@@ -1,0 +1,118 @@
+"""The LightningDataModule: whole splits as tensors, batches as slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from pixelcnn_lit.config import DataConfig
+from pixelcnn_lit.data.datasets import Split, Splits, load
+from pixelcnn_lit.data.quantise import quantise
+from pixelcnn_lit.errors import UserError
+
+Batch = tuple[Tensor, Tensor]
+"""Levels (N, C, H, W) uint8 and labels (N,) uint8."""
+
+
+class LevelImages(Dataset[Batch]):
+    """A split as one tensor of levels. Indexed by a tensor of indices: a batch at once, no Python per image."""
+
+    def __init__(self, split: Split, levels: int) -> None:
+        self.images = torch.from_numpy(quantise(split.images, levels))
+        self.labels = torch.from_numpy(split.labels.copy())
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        return self.images[indices], self.labels[indices]
+
+
+class BatchIndices(Sampler[Tensor]):
+    """The indices of each batch of an epoch, for one of ``world`` processes.
+
+    With a seed the order of epoch e is a function of (seed, e) alone; without, it is the order of the images. The
+    processes share each global batch of world x batch_size images, and every image is evaluated once.
+    """
+
+    def __init__(self, length: int, batch_size: int, seed: int | None = None, rank: int = 0, world: int = 1) -> None:
+        self.length, self.batch_size, self.seed = length, batch_size, seed
+        self.rank, self.world = rank, world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def order(self) -> Tensor:
+        """The order of all images in this epoch."""
+        if self.seed is None:
+            return torch.arange(self.length)
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        return torch.from_numpy(order)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for whole in self.order().split(self.batch_size * self.world):
+            if self._taken(len(whole)):
+                yield whole[self.rank :: self.world]
+
+    def __len__(self) -> int:
+        full, rest = divmod(self.length, self.batch_size * self.world)
+        return full + self._taken(rest)
+
+    def _taken(self, images: int) -> bool:
+        """Whether this process has a part in a batch: in training all processes take every step together."""
+        return images >= self.world if self.seed is not None else images > self.rank
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """The three splits of a data set, quantised to ``config.levels``."""
+
+    def __init__(self, config: DataConfig, seed: int) -> None:
+        """``seed`` orders the training images; reading them is left to :meth:`setup`."""
+        super().__init__()
+        self.config, self.seed = config, seed
+        self.source = ""
+        self._splits: dict[str, LevelImages] = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read and quantise the images, once. Raise UserError where they cannot be had."""
+        if self._splits:
+            return
+        config = self.config
+        splits: Splits = load(config.name, config.source, config.dir, config.split_seed)
+        found = splits.train.images.shape[1:]
+        if found != config.image_shape:
+            raise UserError(
+                f"data.image_shape={list(config.image_shape)}: the images of {config.name} are {list(found)}"
+            )
+        self.source = splits.source
+        self._splits = {part: LevelImages(getattr(splits, part), config.levels) for part in ("train", "val", "test")}
+
+    def split(self, part: str) -> LevelImages:
+        """The images of "train", "val" or "test"."""
+        self.setup()
+        return self._splits[part]
+
+    def loader(self, part: str, *, shuffle: bool = False) -> DataLoader[Batch]:
+        """Batches of a split, in its own order or in that of (seed, epoch)."""
+        images = self.split(part)
+        rank = self.trainer.global_rank if self.trainer else 0
+        world = self.trainer.world_size if self.trainer else 1
+        seed = self.seed if shuffle else None
+        indices = BatchIndices(len(images), self.config.batch_size, seed, rank, world)
+        return DataLoader(images, sampler=indices, batch_size=None)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return self.loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self.loader("val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return self.loader("test")

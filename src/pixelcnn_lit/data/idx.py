@@ -1,0 +1,44 @@
+"""The file format of MNIST and its kin: a big-endian header, then unsigned bytes."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelcnn_lit.errors import UserError
+
+
+def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes, plain or gzipped, with the given number of dimensions.
+
+    Raises UserError that names the file if it is missing, of another magic number, or not as long as its header says.
+    """
+    opener = gzip.open if path.suffix == ".gz" else open
+    magic = 0x0800 + dimensions
+    header = 4 + 4 * dimensions
+    try:
+        with opener(path, "rb") as file:
+            start = file.read(header)
+            found = struct.unpack(">I", start[:4].rjust(4, b"\0"))[0]
+            if len(start) < header or found != magic:
+                raise UserError(
+                    f"{path}: no IDX file of {dimensions} dimensions (magic number {found}, expected {magic})"
+                )
+            shape = struct.unpack(f">{dimensions}I", start[4:])
+            size = math.prod(shape)
+            if size > 2**33:
+                raise UserError(f"{path}: its header asks for {size} bytes; at most {2**33} are read")
+            data = file.read(size + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UserError(f"{path}: cannot be read ({reason})") from error
+    if len(data) != size:
+        length = f"{len(data)} bytes" if len(data) < size else "more bytes"
+        raise UserError(f"{path}: damaged: {length} of data where its header says {size}; remove it to fetch it again")
+    return np.frombuffer(data, dtype=np.uint8).reshape(shape)

@@ -1,0 +1,70 @@
+"""``python -m pixelcnn_lit.evaluate``: the exact likelihood of a split under a checkpoint."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig
+
+from pixelcnn_lit import command
+
+
+def main() -> None:
+    """Run the command."""
+    command.run("evaluate", evaluate)
+
+
+def evaluate(composed: DictConfig) -> float:
+    """Evaluate a split, show a table, write the nats of each image on request. Returns bits/dim."""
+    from pixelcnn_lit.config import EvaluateConfig, check
+
+    config = check(composed, EvaluateConfig)
+
+    import math
+
+    import numpy as np
+    import torch
+    from rich import get_console
+    from rich.progress import track
+    from rich.table import Table
+
+    from pixelcnn_lit.checkpoint import load_with_config
+    from pixelcnn_lit.data.datamodule import ImageDataModule
+    from pixelcnn_lit.device import pick_device
+    from pixelcnn_lit.errors import UserError
+    from pixelcnn_lit.files import write_whole
+    from pixelcnn_lit.metrics import BitsPerDim
+
+    if config.out is not None and not config.out.endswith(".npy"):
+        raise UserError(f"out={config.out}: must end in .npy")
+    density, trained = load_with_config(config.ckpt)
+    device = pick_device(config.device)
+    density.to(device)
+    data = ImageDataModule(config.data.instead_of(trained.data, batch_size=config.batch_size), trained.seed)
+    loader = data.loader(config.split)
+    metric = BitsPerDim().to(device)
+    log_probs = []
+    console = get_console()
+    with torch.inference_mode():
+        for x, _ in track(loader, f"{config.split} images", len(loader), console=console, transient=True):
+            nats = density(x.to(device))
+            metric.update(nats)
+            log_probs.append(-nats.flatten(1).sum(1).cpu())
+    bits = float(metric.compute())
+    dimensions = math.prod(trained.data.image_shape)
+    table = Table(show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("checkpoint", config.ckpt)
+    table.add_row("data", f"{trained.data.name} ({data.source}), {trained.data.levels} levels")
+    table.add_row("images", f"{len(data.split(config.split)):,} ({config.split})")
+    table.add_row("bits/dim", f"{bits:.6f}")
+    table.add_row("nats/image", f"{bits * dimensions * math.log(2):.4f}")
+    if config.out is not None:
+        with write_whole(config.out) as file:
+            np.save(file, torch.cat(log_probs).numpy())
+        table.add_row("log p(x) of each, in nats", config.out)
+    console.print(table)
+    return bits
+
+
+if __name__ == "__main__":
+    main()

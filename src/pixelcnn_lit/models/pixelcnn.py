@@ -1,0 +1,54 @@
+"""PixelCNN: van den Oord et al., "Pixel Recurrent Neural Networks" (2016), arXiv 1601.06759, figure 5 and table 1."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixelcnn_lit.layers import CausalConv2d, Cursor
+
+
+class ResidualBlock(nn.Module):
+    """ReLU, 1x1 from 2h to h, ReLU, k x k type B, ReLU, 1x1 back to 2h, plus the input (figure 5, left)."""
+
+    def __init__(self, hidden: int, kernel_size: int, image_channels: int) -> None:
+        super().__init__()
+        self.reduce = CausalConv2d(2 * hidden, hidden, 1, "B", image_channels)
+        self.conv = CausalConv2d(hidden, hidden, kernel_size, "B", image_channels)
+        self.expand = CausalConv2d(hidden, 2 * hidden, 1, "B", image_channels)
+
+    def forward(self, x: Tensor, at: Cursor | None = None) -> Tensor:
+        h = self.reduce(F.relu(x), at)
+        h = self.conv(F.relu(h, inplace=True), at)
+        return x + self.expand(F.relu(h, inplace=True), at)
+
+
+class PixelCNN(nn.Module):
+    """A 7x7 type A convolution, ``n_res`` residual blocks, and a head of two 1x1 convolutions.
+
+    Input: an image in [0, 1], (N, C, H, W). Output: ``n_params`` parameters of the likelihood for each channel of
+    each pixel, (N, C n_params, H, W), where those of a channel depend on the earlier pixels and channels alone.
+    The network is fully convolutional: H and W come from the input.
+    """
+
+    def __init__(
+        self,
+        image_channels: int,
+        n_params: int,
+        n_res: int = 15,
+        hidden: int = 64,
+        kernel_size: int = 3,
+        first_kernel_size: int = 7,
+    ) -> None:
+        super().__init__()
+        self.embed = CausalConv2d(image_channels, 2 * hidden, first_kernel_size, "A", image_channels)
+        self.blocks = nn.ModuleList(ResidualBlock(hidden, kernel_size, image_channels) for _ in range(n_res))
+        self.mix = CausalConv2d(2 * hidden, 2 * hidden, 1, "B", image_channels)
+        self.out = CausalConv2d(2 * hidden, n_params * image_channels, 1, "B", image_channels)
+
+    def forward(self, x: Tensor, at: Cursor | None = None) -> Tensor:
+        x = self.embed(x, at)
+        for block in self.blocks:
+            x = block(x, at)
+        x = self.mix(F.relu(x), at)
+        return self.out(F.relu(x, inplace=True), at)

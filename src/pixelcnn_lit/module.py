@@ -1,0 +1,79 @@
+"""The LightningModule: loss, bits/dim, optimiser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from pixelcnn_lit import checkpoint
+from pixelcnn_lit.config import OptimizerConfig, TrainConfig
+from pixelcnn_lit.data.datamodule import Batch
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.metrics import BitsPerDim
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+class LitDensity(pl.LightningModule):
+    """Trains a density by its negative log-likelihood, in nats per dimension, and reports bits per dimension."""
+
+    def __init__(self, density: Density, config: TrainConfig) -> None:
+        """``config`` is kept in every checkpoint: it says how to build the density again."""
+        super().__init__()
+        self.density = density
+        self.config = config
+        self.metrics = nn.ModuleDict({"val": BitsPerDim(), "test": BitsPerDim()})
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self.density(batch[0]).mean()
+        self.log("train/bits_per_dim", loss.detach() / math.log(2), prog_bar=True, batch_size=len(batch[0]))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate("test", batch)
+
+    def _evaluate(self, split: str, batch: Batch) -> None:
+        metric = self.metrics[split]
+        metric.update(self.density(batch[0]))
+        self.log(f"{split}/bits_per_dim", metric, prog_bar=True, batch_size=len(batch[0]))
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        config = self.config.optimizer
+        optimizer = OPTIMIZERS[config.name](
+            self.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
+        )
+        schedule = LambdaLR(optimizer, learning_rate_course(config, self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint_: dict[str, Any]) -> None:
+        checkpoint_[checkpoint.KEY] = checkpoint.header(self.config)
+
+
+def learning_rate_course(config: OptimizerConfig, total_steps: float) -> Callable[[int], float]:
+    """The factor on ``optimizer.lr`` at a step: a linear warm-up times a course from 1 down.
+
+    ``constant`` 1; ``exponential`` gamma^step (the article's decay); ``cosine`` half a cosine that ends at 0.
+    Raises UserError where ``cosine`` has no end to go to.
+    """
+    if config.schedule == "cosine" and math.isinf(total_steps):
+        raise UserError("optimizer.schedule=cosine: needs an end; set trainer.max_epochs or trainer.max_steps")
+
+    def factor(step: int) -> float:
+        warm_up = min(1.0, (step + 1) / (config.warmup_steps + 1))
+        if config.schedule == "exponential":
+            return warm_up * config.gamma**step
+        if config.schedule == "cosine":
+            return warm_up * (1 + math.cos(math.pi * min(1.0, step / max(1, total_steps)))) / 2
+        return warm_up
+
+    return factor

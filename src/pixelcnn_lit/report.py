@@ -1,0 +1,175 @@
+"""What a training run says and leaves behind: a headline, metrics.json, two pictures, HParams and a table."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import subprocess
+import warnings
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import TensorBoardLogger
+from rich.table import Table
+
+from pixelcnn_lit import pictures
+from pixelcnn_lit.config import TrainConfig
+from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.files import write_whole
+from pixelcnn_lit.occlusion import half_known
+
+SAMPLES = 64
+COMPLETIONS = 24
+
+
+def quiet_lightning() -> None:
+    """Silence what Lightning says of settings that are meant here."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*The number of training batches .* is smaller than the logging interval.*",
+        ".*treespec, LeafSpec.*",
+        ".*isinstance.treespec, LeafSpec.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def parameter_count(density: Density) -> int:
+    """How many numbers training can change."""
+    return sum(p.numel() for p in density.parameters())
+
+
+def headline(config: TrainConfig, density: Density, data: ImageDataModule, run_dir: Path) -> str:
+    """What is about to be trained, on what, and where it will be."""
+    counts = "/".join(f"{len(data.split(part)):,}" for part in ("train", "val", "test"))
+    return (
+        f"[bold]{config.name}[/bold]: {config.model.name}, {parameter_count(density):,} parameters, on "
+        f"{config.data.name} ({data.source}, {counts} images) at {config.data.levels} levels\n{shown(run_dir)}"
+    )
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def git_revision() -> str | None:
+    """The commit of the code that runs, "-dirty" if it was changed since; None outside a checkout."""
+    try:
+        result = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip() or None
+
+
+def metrics(
+    config: TrainConfig,
+    density: Density,
+    data: ImageDataModule,
+    *,
+    test: float | None,
+    val: float | None,
+    epochs: int,
+    seconds: float,
+    images_per_second: float | None,
+    best: str,
+) -> dict[str, Any]:
+    """The content of metrics.json. Bits are per dimension, nats per image, seconds those of the training steps."""
+    dimensions = math.prod(config.data.image_shape)
+    return {
+        "test/bits_per_dim": test,
+        "test/nats_per_image": None if test is None else test * dimensions * math.log(2),
+        "val/bits_per_dim": val,
+        "data": config.data.name,
+        "source": data.source,
+        "levels": config.data.levels,
+        "model": config.model.name,
+        "params": parameter_count(density),
+        "epochs": epochs,
+        "train_seconds": round(seconds, 3),
+        "images_per_second": None if images_per_second is None else round(images_per_second, 2),
+        "best_ckpt": best or None,
+        "seed": config.seed,
+        "git": git_revision(),
+    }
+
+
+def write(
+    run_dir: Path,
+    config: TrainConfig,
+    metrics: dict[str, Any],
+    density: Density,
+    data: ImageDataModule,
+    logger: Any,
+) -> None:
+    """Write the pictures, then the HParams, and metrics.json last: where that is, the run is finished."""
+    density.eval()
+    scale = pictures.default_scale(config.data.image_shape[2])
+    samples = density.sample(SAMPLES, config.seed)
+    pictures.save_png(run_dir / "samples.png", pictures.sample_grid(samples, density.levels, scale))
+    original = data.split("test").images[:COMPLETIONS]
+    known = half_known("bottom", *original.shape[2:])
+    completed = density.complete(original, known, config.seed)
+    picture = pictures.completion_grid(original, known, completed, density.levels, scale)
+    pictures.save_png(run_dir / "completions.png", picture)
+    if isinstance(logger, TensorBoardLogger):
+        scores = {f"hparams/{key}": metrics[f"{key}/bits_per_dim"] for key in ("test", "val")}
+        logger.log_hyperparams(
+            hyperparameters(config, data), {key: value for key, value in scores.items() if value is not None}
+        )
+        logger.save()
+    with write_whole(run_dir / "metrics.json") as file:
+        file.write(json.dumps(metrics, indent=2).encode() + b"\n")
+
+
+def hyperparameters(config: TrainConfig, data: ImageDataModule) -> dict[str, Any]:
+    """The choices by which runs are compared, flat: model.n_res and the like, and the data's true source."""
+    chosen = config.model_dump(mode="json")
+    flat = {
+        f"{section}.{key}": value
+        for section in ("data", "model", "optimizer")
+        for key, value in chosen[section].items()
+        if key not in ("image_shape", "betas", "dir") and (section, key) != ("model", "levels")
+    }
+    flat |= {
+        "data.source": data.source,
+        "seed": config.seed,
+        "ema.decay": chosen["callbacks"]["ema"]["decay"] or 0.0,
+    }
+    flat["trainer.max_epochs"] = chosen["trainer"]["max_epochs"]
+    return flat
+
+
+def table(metrics: dict[str, Any], run_dir: Path) -> Table:
+    """The short table that a run ends with."""
+
+    def number(key: str, form: str, unit: str = "") -> str:
+        return "not measured" if metrics[key] is None else format(metrics[key], form) + unit
+
+    rows = Table(title="Finished", title_justify="left", show_header=False, title_style="bold green")
+    rows.add_column(style="bold")
+    rows.add_column(overflow="fold")
+    rows.add_row("test bits/dim", number("test/bits_per_dim", ".4f"))
+    rows.add_row("test nats/image", number("test/nats_per_image", ".2f"))
+    rows.add_row("validation bits/dim", number("val/bits_per_dim", ".4f"))
+    rows.add_row("data", f"{metrics['data']} ({metrics['source']}), {metrics['levels']} levels")
+    rows.add_row("parameters", number("params", ",d"))
+    rows.add_row("training", f"{metrics['epochs']} epochs, " + number("train_seconds", ",.0f", " s, "))
+    rows.add_row("images/s", number("images_per_second", ",.0f"))
+    if metrics["best_ckpt"]:
+        rows.add_row("best checkpoint", shown(Path(metrics["best_ckpt"])))
+    rows.add_row("samples", shown(run_dir / "samples.png"))
+    rows.add_row("completions", shown(run_dir / "completions.png"))
+    rows.add_row("all numbers", shown(run_dir / "metrics.json"))
+    return rows

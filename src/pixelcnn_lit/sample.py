@@ -1,0 +1,149 @@
+"""``python -m pixelcnn_lit.sample``: draw images from a checkpoint, or complete half-hidden ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from pixelcnn_lit import command
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pixelcnn_lit.config import SampleConfig, TrainConfig
+    from pixelcnn_lit.density import Density
+
+
+def main() -> None:
+    """Run the command."""
+    command.run("sample", sample)
+
+
+def sample(composed: DictConfig) -> None:
+    """Write a grid of samples or completions as a PNG, and their levels beside it as .npy."""
+    from pixelcnn_lit.config import SampleConfig, check
+
+    config = check(composed, SampleConfig)
+
+    import time
+    from pathlib import Path
+
+    import numpy as np
+    from rich import get_console
+
+    from pixelcnn_lit import pictures
+    from pixelcnn_lit.checkpoint import load_with_config
+    from pixelcnn_lit.device import pick_device
+    from pixelcnn_lit.errors import UserError
+    from pixelcnn_lit.files import write_whole
+
+    out = Path(config.out)
+    if out.suffix != ".png":
+        raise UserError(f"out={config.out}: must end in .png")
+    if config.occlude is not None and config.mask is not None:
+        raise UserError(f"mask={config.mask}: give either mask or occlude={config.occlude}, not both")
+    console = get_console()
+    density, trained = load_with_config(config.ckpt)
+    density.to(pick_device(config.device))
+    completing = config.occlude is not None or config.mask is not None
+    if completing and config.size is not None:
+        raise UserError(f"size={list(config.size)}: completions have the size of their images")
+    start = time.perf_counter()
+    if completing:
+        original, known, x = _complete(config, density, trained)
+        scale = config.scale or pictures.default_scale(x.shape[3])
+        picture = pictures.completion_grid(original, known, x, density.levels, scale)
+    else:
+        x = _draw(config, density, None, None)
+        scale = config.scale or pictures.default_scale(x.shape[3])
+        picture = pictures.sample_grid(x, density.levels, scale)
+    seconds = time.perf_counter() - start
+    with write_whole(out.with_suffix(".npy")) as file:
+        np.save(file, x.numpy())
+    pictures.save_png(out, picture)
+    what = "completions" if completing else "samples"
+    console.print(
+        f"{len(x):,} {what} in {seconds:.2f} s: {out} and their levels, {out.with_suffix('.npy')}",
+        highlight=False,
+    )
+
+
+def _complete(config: SampleConfig, density: Density, trained: TrainConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """The first n images of the split, which of their pixels are known (H, W), and the completions."""
+    from rich import get_console
+
+    from pixelcnn_lit.data.datamodule import ImageDataModule
+    from pixelcnn_lit.errors import UserError
+    from pixelcnn_lit.occlusion import half_known, read_mask, unusable
+
+    data = ImageDataModule(config.data.instead_of(trained.data), trained.seed)
+    images = data.split(config.split).images
+    if config.n > len(images):
+        raise UserError(f"n={config.n}: the {config.split} split has {len(images)} images")
+    original = images[: config.n]
+    height, width = original.shape[2:]
+    if config.occlude is not None:
+        known = half_known(config.occlude, height, width)
+    else:
+        assert config.mask is not None
+        known = read_mask(config.mask, height, width)
+    if (late := unusable(known)) > 0:
+        get_console().print(
+            f"note: {late} of {int(known.sum())} known pixels come after an unknown one in raster order (rows from the "
+            "top, pixels from the left). They stay as they are, but cannot condition the unknown pixels before them.",
+            style="yellow",
+            highlight=False,
+        )
+    return original, known, _draw(config, density, original, known)
+
+
+def _draw(config: SampleConfig, density: Density, original: Tensor | None, known: Tensor | None) -> Tensor:
+    """Draw or complete in batches, with a progress bar. Image i is the same whatever the batches are."""
+    import torch
+    from rich import get_console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    batches = []
+    with Progress(*columns, console=get_console(), transient=True) as bar:
+        task = bar.add_task("drawing", total=config.n, state="")
+        for first in range(0, config.n, config.batch_size):
+            count = min(config.batch_size, config.n - first)
+
+            def show(row: int, rows: int, first: int = first, count: int = count) -> None:
+                done = first + count * row / rows
+                bar.update(task, completed=done, state=f"{int(done)}/{config.n} images, row {row}/{rows}")
+
+            if original is None or known is None:
+                x = density.sample(
+                    count,
+                    config.seed,
+                    size=config.size,
+                    temperature=config.temperature,
+                    method=config.method,
+                    first=first,
+                    progress=show,
+                )
+            else:
+                x = density.complete(
+                    original[first : first + count],
+                    known,
+                    config.seed,
+                    temperature=config.temperature,
+                    method=config.method,
+                    first=first,
+                    progress=show,
+                )
+            batches.append(x.cpu())
+    return torch.cat(batches)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""``python -m pixelcnn_lit.train``: fit a density, test its best checkpoint, leave numbers and pictures.
+
+The configs are conf/train.yaml and the groups beside it; the imports wait until Hydra has read the command line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from pixelcnn_lit import command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytorch_lightning as pl
+
+    from pixelcnn_lit.callbacks import Throughput
+    from pixelcnn_lit.config import TrainConfig
+    from pixelcnn_lit.data.datamodule import ImageDataModule
+
+
+def main() -> None:
+    """Run the command."""
+    command.run("train", train)
+
+
+def train(composed: DictConfig) -> float | None:
+    """Run one training. Returns the best validation bits/dim, which a sweeper may minimise."""
+    from pathlib import Path
+
+    from hydra.core.hydra_config import HydraConfig
+
+    from pixelcnn_lit.config import TrainConfig, check
+
+    config = check(composed, TrainConfig)
+    run_dir = Path(HydraConfig.get().runtime.output_dir)
+
+    import pytorch_lightning as pl
+    from rich import get_console
+
+    from pixelcnn_lit import checkpoint, report
+    from pixelcnn_lit.callbacks import Throughput
+    from pixelcnn_lit.data.datamodule import ImageDataModule
+    from pixelcnn_lit.module import LitDensity
+    from pixelcnn_lit.registry import build_density
+
+    report.quiet_lightning()
+    console = get_console()
+    pl.seed_everything(config.seed, verbose=False)
+    if config.ckpt is not None:
+        checkpoint.check_resumable(config.ckpt, config)
+    data = ImageDataModule(config.data, config.seed)
+    data.setup()
+    module = LitDensity(build_density(config.model), config)
+    throughput = Throughput()
+    trainer = make_trainer(config, run_dir, throughput)
+    if trainer.is_global_zero:
+        console.print(report.headline(config, module.density, data, run_dir), highlight=False)
+    trainer.fit(module, datamodule=data, ckpt_path=config.ckpt, weights_only=True)
+    return _conclude(config, trainer, module, data, throughput, run_dir)
+
+
+def make_trainer(config: TrainConfig, run_dir: Path, throughput: Throughput) -> pl.Trainer:
+    """Lightning's Trainer for a config. Raise UserError for arguments that it refuses."""
+    import pytorch_lightning as pl
+    import torch
+    from pytorch_lightning.callbacks import (
+        Callback,
+        EarlyStopping,
+        EMAWeightAveraging,
+        LearningRateMonitor,
+        ModelCheckpoint,
+        RichProgressBar,
+    )
+    from pytorch_lightning.loggers import TensorBoardLogger
+    from rich import get_console
+
+    from pixelcnn_lit.callbacks import EpochLines, Pictures
+    from pixelcnn_lit.errors import UserError
+
+    console = get_console()
+    options: dict[str, Any] = config.trainer.model_dump()
+    if options["accelerator"] == "auto":
+        options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
+    if options["enable_progress_bar"] is None:
+        options["enable_progress_bar"] = console.is_terminal
+    callbacks: list[Callback] = [throughput, EpochLines(console, throughput)]
+    if options["enable_progress_bar"]:
+        callbacks.append(RichProgressBar())
+    chosen = config.callbacks
+    logger: TensorBoardLogger | bool = False
+    if config.logger.name == "tensorboard":
+        logger = TensorBoardLogger(run_dir, name="", version="tensorboard", default_hp_metric=False)
+        callbacks += [
+            LearningRateMonitor("step"),
+            Pictures(chosen.pictures.every_n_epochs, chosen.pictures.n, config.seed),
+        ]
+    if chosen.ema.decay is not None:
+        callbacks.append(EMAWeightAveraging(decay=chosen.ema.decay))
+    validates = options["limit_val_batches"] != 0 and not options["overfit_batches"]
+    if chosen.early_stopping.patience is not None:
+        if not validates:
+            raise UserError("callbacks.early_stopping.patience: needs validation, which trainer turns off")
+        stopping = chosen.early_stopping
+        callbacks.append(EarlyStopping("val/bits_per_dim", stopping.min_delta, stopping.patience, mode="min"))
+    if options["enable_checkpointing"] is not False and not options["fast_dev_run"] and not options["barebones"]:
+        callbacks.append(
+            ModelCheckpoint(
+                run_dir / "checkpoints",
+                filename="best",
+                monitor="val/bits_per_dim" if validates else None,
+                save_last=True,
+                enable_version_counter=False,
+            )
+        )
+    try:
+        return pl.Trainer(**options, callbacks=callbacks, logger=logger)
+    except Exception as error:  # Lightning refuses arguments with many kinds of errors
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def _conclude(
+    config: TrainConfig,
+    trainer: pl.Trainer,
+    module: pl.LightningModule,
+    data: ImageDataModule,
+    throughput: Throughput,
+    run_dir: Path,
+) -> float | None:
+    """Test the best checkpoint; write metrics.json, the two pictures and the HParams; show the table."""
+    from pytorch_lightning.callbacks import ModelCheckpoint
+    from rich import get_console
+
+    from pixelcnn_lit import checkpoint, report
+
+    keeper = trainer.checkpoint_callback
+    best = keeper.best_model_path if isinstance(keeper, ModelCheckpoint) else ""
+    val = trainer.callback_metrics.get("val/bits_per_dim")
+    if isinstance(keeper, ModelCheckpoint) and keeper.monitor and keeper.best_model_score is not None:
+        val = keeper.best_model_score
+    if best:
+        density, _ = checkpoint.load_with_config(best)
+        module.density.load_state_dict(density.state_dict())
+    tested = trainer.test(module, datamodule=data, verbose=False)
+    if not trainer.is_global_zero:
+        return None
+    metrics = report.metrics(
+        config,
+        module.density,
+        data,
+        test=tested[0].get("test/bits_per_dim") if tested else None,
+        val=None if val is None else float(val),
+        epochs=trainer.current_epoch,
+        seconds=throughput.seconds,
+        images_per_second=throughput.images_per_second,
+        best=best,
+    )
+    report.write(run_dir, config, metrics, module.density, data, trainer.logger)
+    get_console().print(report.table(metrics, run_dir))
+    return metrics["val/bits_per_dim"]
+
+
+if __name__ == "__main__":
+    main()
