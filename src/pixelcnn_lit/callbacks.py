@@ -96,8 +96,8 @@ class Pictures(pl.Callback):
     They are drawn while a validation ends, and so with averaged weights where there are any.
     """
 
-    def __init__(self, every_n_epochs: int, n: int, seed: int) -> None:
-        self._every, self._n, self._seed = every_n_epochs, n, seed
+    def __init__(self, every_n_epochs: int, n: int, seed: int, data: ImageDataModule) -> None:
+        self._every, self._n, self._seed, self._data = every_n_epochs, n, seed, data
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         logger = trainer.logger
@@ -106,11 +106,10 @@ class Pictures(pl.Callback):
         if self._every == 0 or (trainer.current_epoch + 1) % self._every:
             return
         assert isinstance(pl_module, LitDensity)
-        assert isinstance(trainer.datamodule, ImageDataModule)
         density = pl_module.density
         scale = max(1, pictures.default_scale(density.image_shape[2]) // 2)
         samples = density.sample(self._n, self._seed)
-        original = trainer.datamodule.split("val").images[: self._n]
+        original = self._data.split("val").images[: self._n]
         known = half_known("bottom", *original.shape[2:])
         completed = density.complete(original, known, self._seed)
         for name, picture in (

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -136,7 +137,7 @@ class EarlyStoppingConfig(Section):
 
 
 class EmaConfig(Section):
-    """Evaluate, save and sample an exponential moving average of the weights; ``decay`` null: the weights themselves."""
+    """Evaluate, save and sample an exponential moving average of the weights; ``decay`` null: the last weights."""
 
     decay: Annotated[float, Field(gt=0, lt=1)] | None
 
@@ -305,7 +306,8 @@ def _describe(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         (upper, "of at most"),
         (node.get("exclusiveMaximum"), "below"),
     ]
-    return " and ".join([text, *(f"{word} {bound}" for bound, word in bounds if bound is not None)])
+    limits = " and ".join(f"{word} {bound}" for bound, word in bounds if bound is not None)
+    return f"{text} {limits}".rstrip()
 
 
 def compose(overrides: Sequence[str]) -> TrainConfig:
@@ -314,7 +316,6 @@ def compose(overrides: Sequence[str]) -> TrainConfig:
     Raises UserError for an unknown key or a value that is not allowed.
     """
     import hydra
-    from hydra.errors import HydraException
 
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -326,12 +327,14 @@ def compose(overrides: Sequence[str]) -> TrainConfig:
 
 def one_line(error: BaseException) -> str:
     """A Hydra or OmegaConf error, whose texts have several lines, in one."""
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read as an override; expected key=value"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         parent = cause.parent_node
-        keys = ", ".join(str(key) for key in parent) if isinstance(parent, DictConfig) else ""
+        keys = ", ".join(str(key) for key in parent if key != "hydra") if isinstance(parent, DictConfig) else ""
         return f"{cause.full_key}: no such key" + (f"; allowed here: {keys}" if keys else "")
     options = [line for line in str(error).splitlines() if line.startswith("\t") and "provider=" not in line]
     if options:

@@ -27,7 +27,7 @@ class CausalConv2d(nn.Module):
     or updated for a masked tap, and only the upper k//2 + 1 rows of the kernel are ever multiplied.
 
     With ``image_channels`` C > 1 the features are dealt into C groups of equal size, ordered as R, G, B are. At the
-    centre, a feature of group g sees the groups before g (type A) or up to g (type B): then type A has a centre tap too.
+    centre, a feature of group g sees the groups before g (type A) or up to g (type B): so type A has a centre tap too.
 
     van den Oord et al., "Pixel Recurrent Neural Networks" (2016), arXiv 1601.06759, section 3.4.
 
@@ -180,7 +180,7 @@ class Cursor:
     """
 
     def __init__(self, like: Tensor, height: int, width: int, image_channels: int) -> None:
-        """A cursor before the first row of N = len(like) images, with like's type and device, that keeps ``height`` rows."""
+        """A cursor before the first row of len(like) images, of like's type and device, that keeps ``height`` rows."""
         self.width = width
         self.column = 0
         self.priming = False

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from pixelcnn_lit import checkpoint
@@ -29,7 +30,7 @@ class LitDensity(pl.LightningModule):
         super().__init__()
         self.density = density
         self.config = config
-        self.metrics = nn.ModuleDict({"val": BitsPerDim(), "test": BitsPerDim()})
+        self.val_metric, self.test_metric = BitsPerDim(), BitsPerDim()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self.density(batch[0]).mean()
@@ -37,17 +38,16 @@ class LitDensity(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate("val", batch)
+        self._evaluate("val", self.val_metric, batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate("test", batch)
+        self._evaluate("test", self.test_metric, batch)
 
-    def _evaluate(self, split: str, batch: Batch) -> None:
-        metric = self.metrics[split]
+    def _evaluate(self, split: str, metric: BitsPerDim, batch: Batch) -> None:
         metric.update(self.density(batch[0]))
         self.log(f"{split}/bits_per_dim", metric, prog_bar=True, batch_size=len(batch[0]))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         config = self.config.optimizer
         optimizer = OPTIMIZERS[config.name](
             self.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True

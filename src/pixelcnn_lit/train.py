@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pixelcnn_lit.callbacks import Throughput
     from pixelcnn_lit.config import TrainConfig
     from pixelcnn_lit.data.datamodule import ImageDataModule
+    from pixelcnn_lit.module import LitDensity
 
 
 def main() -> None:
@@ -55,14 +56,14 @@ def train(composed: DictConfig) -> float | None:
     data.setup()
     module = LitDensity(build_density(config.model), config)
     throughput = Throughput()
-    trainer = make_trainer(config, run_dir, throughput)
+    trainer = make_trainer(config, run_dir, data, throughput)
     if trainer.is_global_zero:
         console.print(report.headline(config, module.density, data, run_dir), highlight=False)
     trainer.fit(module, datamodule=data, ckpt_path=config.ckpt, weights_only=True)
     return _conclude(config, trainer, module, data, throughput, run_dir)
 
 
-def make_trainer(config: TrainConfig, run_dir: Path, throughput: Throughput) -> pl.Trainer:
+def make_trainer(config: TrainConfig, run_dir: Path, data: ImageDataModule, throughput: Throughput) -> pl.Trainer:
     """Lightning's Trainer for a config. Raise UserError for arguments that it refuses."""
     import pytorch_lightning as pl
     import torch
@@ -93,18 +94,16 @@ def make_trainer(config: TrainConfig, run_dir: Path, throughput: Throughput) -> 
     logger: TensorBoardLogger | bool = False
     if config.logger.name == "tensorboard":
         logger = TensorBoardLogger(run_dir, name="", version="tensorboard", default_hp_metric=False)
-        callbacks += [
-            LearningRateMonitor("step"),
-            Pictures(chosen.pictures.every_n_epochs, chosen.pictures.n, config.seed),
-        ]
+        every, n = chosen.pictures.every_n_epochs, chosen.pictures.n
+        callbacks += [LearningRateMonitor("step"), Pictures(every, n, config.seed, data)]
     if chosen.ema.decay is not None:
         callbacks.append(EMAWeightAveraging(decay=chosen.ema.decay))
     validates = options["limit_val_batches"] != 0 and not options["overfit_batches"]
     if chosen.early_stopping.patience is not None:
         if not validates:
             raise UserError("callbacks.early_stopping.patience: needs validation, which trainer turns off")
-        stopping = chosen.early_stopping
-        callbacks.append(EarlyStopping("val/bits_per_dim", stopping.min_delta, stopping.patience, mode="min"))
+        patience, min_delta = chosen.early_stopping.patience, chosen.early_stopping.min_delta
+        callbacks.append(EarlyStopping("val/bits_per_dim", min_delta, patience, mode="min"))
     if options["enable_checkpointing"] is not False and not options["fast_dev_run"] and not options["barebones"]:
         callbacks.append(
             ModelCheckpoint(
@@ -124,7 +123,7 @@ def make_trainer(config: TrainConfig, run_dir: Path, throughput: Throughput) -> 
 def _conclude(
     config: TrainConfig,
     trainer: pl.Trainer,
-    module: pl.LightningModule,
+    module: LitDensity,
     data: ImageDataModule,
     throughput: Throughput,
     run_dir: Path,
@@ -159,7 +158,7 @@ def _conclude(
     )
     report.write(run_dir, config, metrics, module.density, data, trainer.logger)
     get_console().print(report.table(metrics, run_dir))
-    return metrics["val/bits_per_dim"]
+    return None if val is None else float(val)
 
 
 if __name__ == "__main__":

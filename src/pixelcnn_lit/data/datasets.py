@@ -66,13 +66,13 @@ def load(name: str, source: str, folder: str, split_seed: int, *, warn: bool = T
                 _warn_of_embedded(error)
         else:
             order = generator.permutation(len(whole.labels))
-            held_out = len(order) // 12
-            return Splits(whole[order[held_out:]], whole[order[:held_out]], test, "torchvision")
+            val, train = np.split(order, [len(order) // 12])
+            return Splits(whole[train], whole[val], test, "torchvision")
     digits = _read_embedded()
     order = generator.permutation(len(digits.labels))
     tenth = len(order) // 10
-    train, val, test = np.split(order, [len(order) - 2 * tenth, len(order) - tenth])
-    return Splits(digits[train], digits[val], digits[test], "embedded")
+    parts = np.split(order, [len(order) - 2 * tenth, len(order) - tenth])
+    return Splits(digits[parts[0]], digits[parts[1]], digits[parts[2]], "embedded")
 
 
 class _NotFoundError(Exception):

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from PIL import Image
+from process import TINY, command, fails, succeeds
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pixelcnn_lit import load
+
+
+def test_a_run_leaves_what_the_design_says(trained):
+    run, _ = trained
+    left = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    expected = {
+        ".hydra/config.yaml",
+        "train.log",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "metrics.json",
+        "samples.png",
+        "completions.png",
+    }
+    assert expected <= left
+    for picture in ("samples.png", "completions.png"):
+        with Image.open(run / picture) as image:
+            assert image.width > 800
+
+
+def test_metrics_json_holds_the_promised_numbers(trained):
+    run, output = trained
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["epochs"] == 2
+    assert metrics["source"] == "torchvision"
+    assert metrics["levels"] == 2
+    assert metrics["test/nats_per_image"] == pytest.approx(metrics["test/bits_per_dim"] * 784 * math.log(2))
+    assert metrics["params"] == sum(p.numel() for p in load(metrics["best_ckpt"]).parameters())
+    for key in ("val/bits_per_dim", "data", "train_seconds", "images_per_second", "git"):
+        assert key in metrics
+    assert f"{metrics['test/bits_per_dim']:.4f}" in output
+    assert "epoch   2/2" in output
+
+
+def test_tensorboard_holds_curves_pictures_and_hyperparameters(trained):
+    run, _ = trained
+    scalars, images, plugins = set(), set(), set()
+    for file in (run / "tensorboard").iterdir():
+        if "tfevents" in file.name:
+            events = EventAccumulator(str(file)).Reload()
+            scalars |= set(events.Tags()["scalars"])
+            images |= set(events.Tags()["images"])
+            plugins |= set(events.summary_metadata)
+    assert {"train/bits_per_dim", "val/bits_per_dim", "images_per_second", "hparams/test"} <= scalars
+    assert any(tag.startswith("lr-") for tag in scalars)
+    assert {"samples", "completions"} <= images
+    assert "_hparams_/session_start_info" in plugins
+
+
+def test_resuming_goes_on_to_the_same_end_as_an_undisturbed_run(tmp_path, mnist_dir):
+    common = [*TINY, f"data.dir={mnist_dir}", "callbacks.ema.decay=0.9", "optimizer=adam_exponential", "logger=none"]
+    whole, half, rest = (f"hydra.run.dir={name}" for name in ("whole", "half", "rest"))
+    succeeds(command("train", *common, whole, cwd=tmp_path))
+    succeeds(command("train", *common, half, "trainer.max_epochs=1", cwd=tmp_path))
+    succeeds(command("train", *common, rest, "ckpt=half/checkpoints/last.ckpt", cwd=tmp_path))
+    a, b = (load(tmp_path / name / "checkpoints" / "last.ckpt").state_dict() for name in ("whole", "rest"))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "rest")]
+    assert metrics[0]["test/bits_per_dim"] == metrics[1]["test/bits_per_dim"]
+
+
+def test_a_checkpoint_of_another_model_is_not_resumed(trained, tmp_path, mnist_dir):
+    ckpt = f"ckpt={trained[0] / 'checkpoints' / 'last.ckpt'}"
+    result = command("train", *TINY, f"data.dir={mnist_dir}", ckpt, "model.hidden=5", cwd=tmp_path)
+    fails(result, "model.hidden=5", "was trained with 4")
+
+
+def test_a_sweep_leaves_one_folder_and_one_result_a_job(tmp_path, mnist_dir):
+    sweep = ["-m", "name=widths", "logger=none"]
+    succeeds(command("train", *sweep, *TINY, "model.hidden=3,5", f"data.dir={mnist_dir}", cwd=tmp_path))
+    results = [json.loads((tmp_path / "outputs" / "widths" / job / "metrics.json").read_text()) for job in "01"]
+    assert results[0]["params"] < results[1]["params"]
+
+
+def test_two_processes_train_and_evaluate_together(tmp_path, mnist_dir):
+    """Two processes with half the batch take the steps of one, and evaluate every image once."""
+    common = [*TINY, f"data.dir={mnist_dir}", "trainer.max_epochs=1", "logger=none"]
+    ddp = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=8"]
+    succeeds(command("train", *common, "hydra.run.dir=one", cwd=tmp_path))
+    succeeds(command("train", *common, *ddp, "hydra.run.dir=two", cwd=tmp_path))
+    one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    assert two["test/bits_per_dim"] == pytest.approx(one["test/bits_per_dim"], abs=1e-5)
+
+
+def test_help_teaches_at_once(tmp_path):
+    output = succeeds(command("train", "--help", cwd=tmp_path))
+    for part in ("experiment=quickstart", "model.n_res=5,15", "optimizer: adam_exponential, adamw", "ckpt="):
+        assert part in output
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,110 @@
+"""Each kind of wrong input ends in one clear line on standard error, a non-zero exit and no traceback."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from process import TINY, command, fails, succeeds
+
+from builders import write_mnist
+
+# How each wrong value is worded is checked in tests/test_config.py; here is one of each way into a command.
+CONFIG_ERRORS = [
+    ("data.levels=1", "data.levels=1: must be an integer from 2 to 256"),
+    ("model=transformer", "Could not find 'model/transformer'; available: pixelcnn"),
+    ("model.depth=3", "model.depth: no such key"),
+    ("data.levels=[", "data.levels=[: cannot be read as an override"),
+    ("hydra.run.dir=/proc/nowhere", "/proc/nowhere"),
+    ("hydra/launcher=cluster", "hydra/launcher/cluster"),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), CONFIG_ERRORS)
+def test_wrong_configs(tmp_path, override, message):
+    fails(command("train", override, cwd=tmp_path), message)
+
+
+def test_a_wrong_value_in_a_sweep(tmp_path):
+    fails(command("train", "-m", "data.levels=1,2", "name=bad", cwd=tmp_path), "data.levels=1")
+
+
+def test_an_output_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "outputs").write_text("a file is in the way")
+    fails(command("train", cwd=tmp_path), "outputs")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.dir=.", "train-images-idx3-ubyte: damaged"),
+        ("trainer.accelerator=abacus", "trainer: "),
+        ("trainer.max_epochs=-1", "optimizer.schedule=cosine: needs an end"),
+        ("trainer.devices=0", "trainer: "),
+        ("ckpt=none.ckpt", "ckpt=none.ckpt: no such file"),
+    ],
+)
+def test_wrong_inputs_of_a_training(tmp_path, mnist_dir, override, message):
+    write_mnist(tmp_path)
+    path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:-1])
+    fails(command("train", *TINY, f"data.dir={mnist_dir}", override, cwd=tmp_path), message)
+
+
+@pytest.fixture
+def checkpoints(trained, tmp_path):
+    content = (trained[0] / "checkpoints" / "best.ckpt").read_bytes()
+    (tmp_path / "good.ckpt").write_bytes(content)
+    (tmp_path / "truncated.ckpt").write_bytes(content[: len(content) // 2])
+    (tmp_path / "empty.ckpt").write_bytes(b"")
+    (tmp_path / "text.ckpt").write_text("not a checkpoint")
+    torch.save({"state_dict": {"weight": torch.zeros(3)}}, tmp_path / "foreign.ckpt")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none", "ckpt=none.ckpt: no such file"),
+        ("truncated", "ckpt=truncated.ckpt: damaged, or no checkpoint"),
+        ("empty", "ckpt=empty.ckpt: damaged, or no checkpoint"),
+        ("text", "ckpt=text.ckpt: damaged, or no checkpoint"),
+        ("foreign", "ckpt=foreign.ckpt: no checkpoint of pixelcnn-lit"),
+    ],
+)
+def test_wrong_checkpoints(checkpoints, name, message):
+    fails(command("evaluate", f"ckpt={name}.ckpt", cwd=checkpoints), message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "ckpt"),
+        ("occlude=middle", "occlude='middle': must be one of bottom, top, left, right or null"),
+        ("n=0", "n=0: must be an integer from 1 to"),
+        ("temperature=-1", "temperature=-1: must be a number from 0 to 100"),
+        ("out=samples.jpg", "out=samples.jpg: must end in .png"),
+        ("out=good.ckpt/samples.png", "good.ckpt/samples.npy: cannot be written"),
+        ("occlude=top n=21", "n=21: the test split has 20 images"),
+        ("mask=none.png n=2", "mask=none.png: cannot be read as an image"),
+        ("device=cuda", "device=cuda: no CUDA GPU here"),
+    ],
+)
+def test_wrong_inputs_of_sample(checkpoints, arguments, message):
+    if arguments == "device=cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    ckpt = ["ckpt=good.ckpt"] if arguments else []
+    fails(command("sample", *ckpt, *arguments.split(), cwd=checkpoints), message)
+
+
+def test_a_traceback_is_shown_on_request(tmp_path):
+    result = command("train", "data.levels=1", cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    assert result.returncode != 0
+    assert "Traceback" in result.stderr
+    assert "data.levels=1: must be" in result.stderr
+
+
+def test_a_wrong_value_costs_no_training_and_writes_no_results(tmp_path):
+    fails(command("train", "model.n_res=-1", cwd=tmp_path))
+    written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert written <= {"config.yaml", "hydra.yaml", "overrides.yaml", "train.log"}
+    succeeds(command("train", "--cfg", "job", cwd=tmp_path))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pixelcnn_lit.config import compose
+from pixelcnn_lit.data.datamodule import BatchIndices, ImageDataModule
+from pixelcnn_lit.errors import UserError
+
+
+def data_module(mnist_dir, *overrides):
+    config = compose(
+        [f"data.dir={mnist_dir}", "data.source=torchvision", "data.levels=4", "data.batch_size=10", *overrides]
+    )
+    return ImageDataModule(config.data, config.seed)
+
+
+def test_batches_are_slices_of_one_uint8_tensor(mnist_dir):
+    data = data_module(mnist_dir)
+    loader = data.loader("train")
+    batches = list(loader)
+    assert len(loader) == len(batches) == 5
+    assert torch.equal(torch.cat([x for x, _ in batches]), data.split("train").images)
+    x, y = batches[0]
+    assert x.shape == (10, 1, 28, 28)
+    assert x.dtype == y.dtype == torch.uint8
+    assert 0 <= x.min() < x.max() == 3
+
+
+def test_the_order_is_a_function_of_seed_and_epoch_alone():
+    def order(seed, epoch):
+        indices = BatchIndices(20, 6, seed)
+        indices.set_epoch(epoch)
+        return torch.cat(list(indices)).tolist()
+
+    assert order(0, 0) == order(0, 0)
+    assert sorted(order(0, 0)) == list(range(20))
+    assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("length", [1, 7, 12, 13])
+def test_processes_share_every_image_once_in_evaluation(world, length):
+    parts = [BatchIndices(length, 2, None, rank, world) for rank in range(world)]
+    taken = sorted(int(i) for part in parts for batch in part for i in batch)
+    assert taken == list(range(length))
+    assert [len(part) for part in parts] == [len(list(part)) for part in parts]
+
+
+@pytest.mark.parametrize("length", [7, 12, 13])
+def test_processes_take_the_same_steps_and_batches_in_training(length):
+    alone = list(BatchIndices(length, 4, seed=0))
+    shared = [list(BatchIndices(length, 2, 0, rank, 2)) for rank in range(2)]
+    assert len(shared[0]) == len(shared[1]) == len(BatchIndices(length, 2, 0, 0, 2))
+    for whole, first, second in zip(alone, *shared, strict=False):
+        assert sorted(whole.tolist()) == sorted(torch.cat([first, second]).tolist())
+
+
+def test_images_of_another_shape_than_the_config_says_are_an_error(mnist_dir):
+    with pytest.raises(UserError, match=r"data.image_shape=\[1, 14, 14\]: the images of mnist are \[1, 28, 28\]"):
+        data_module(mnist_dir, "data.image_shape=[1,14,14]").setup()

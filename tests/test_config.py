@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import pytorch_lightning as pl
+from omegaconf import OmegaConf
+
+from pixelcnn_lit.config import TrainConfig, TrainerConfig, check, compose, conf_dir
+from pixelcnn_lit.errors import UserError
+
+
+def test_the_default_is_the_articles_network():
+    config = compose([])
+    assert (config.model.n_res, config.model.hidden, config.data.levels) == (15, 64, 256)
+
+
+def test_levels_and_shape_of_the_model_follow_the_data():
+    config = compose(["data.levels=7", "data.image_shape=[3,8,9]"])
+    assert config.model.levels == 7
+    assert config.model.image_shape == (3, 8, 9)
+
+
+@pytest.mark.parametrize("group", ["data", "model", "optimizer", "trainer", "callbacks", "logger", "experiment"])
+def test_every_config_file_makes_a_valid_config(group):
+    options = [path.stem for path in (conf_dir() / group).glob("*.yaml")]
+    assert options
+    for option in options:
+        compose([f"{group}={option}"])
+
+
+def test_every_argument_of_lightnings_trainer_is_a_key():
+    ours = set(TrainerConfig.model_fields) | {"logger", "callbacks", "plugins"}
+    assert set(inspect.signature(pl.Trainer.__init__).parameters) - {"self"} <= ours
+
+
+def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
+    assert OmegaConf.load(conf_dir() / "trainer" / "base.yaml").keys() == TrainerConfig.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.levels=0", "data.levels=0: must be an integer from 2 to 256"),
+        ("data.levels=1", "data.levels=1: must be an integer from 2 to 256"),
+        ("data.levels=257", "data.levels=257: must be an integer from 2 to 256"),
+        ("data.levels=2.5", "data.levels=2.5: must be an integer from 2 to 256"),
+        ("data.levels=abc", "data.levels='abc': must be an integer from 2 to 256"),
+        ("data.levels=true", "data.levels=True: must be an integer from 2 to 256"),
+        ("data.levels=null", "data.levels=None: must be an integer from 2 to 256"),
+        ("model.n_res=-1", "model.n_res=-1: must be an integer from 0 to 256"),
+        ("model.hidden=0", "model.hidden=0: must be an integer from 1 to 2048"),
+        ("model.hidden=1000000000", "model.hidden=1000000000: must be an integer from 1 to 2048"),
+        ("model.kernel_size=4", "model.kernel_size=4: must be an odd integer from 1 to 63"),
+        ("model.first_kernel_size=6", "model.first_kernel_size=6: must be an odd integer from 3 to 63"),
+        ("model.first_kernel_size=1", "model.first_kernel_size=1: must be an integer from 3 to 63"),
+        ("data.batch_size=0", "data.batch_size=0: must be an integer from 1 to 65536"),
+        ("data.name=imagenet", "data.name='imagenet': must be one of mnist, fashion_mnist"),
+        ("data.source=web", "data.source='web': must be one of auto, torchvision, embedded"),
+        ("data.image_shape=[1,28]", "data.image_shape"),
+        ("data.image_shape=[1,28,0]", "data.image_shape.2=0: must be an integer from 1 to 4096"),
+        ("optimizer.lr=0", "optimizer.lr=0: must be a number above 0 and of at most 10"),
+        ("optimizer.lr=nan", "optimizer.lr=nan: must be a number"),
+        ("optimizer.name=sgd", "optimizer.name='sgd': must be one of adam, adamw"),
+        ("optimizer.betas=[0.9,1]", "optimizer.betas.1=1: must be a number"),
+        ("trainer.max_epochs=many", "trainer.max_epochs='many': must be an integer of at least -1 or null"),
+        ("trainer.limit_val_batches=-0.5", "trainer.limit_val_batches=-0.5: must be"),
+        ("callbacks.ema.decay=1", "callbacks.ema.decay=1: must be a number above 0 and below 1 or null"),
+        ("seed=-1", "seed=-1: must be an integer from 0 to 4294967295"),
+        ("model.levels=3", "model.levels and model.image_shape follow data"),
+        ("model=transformer", "Could not find 'model/transformer'; available: pixelcnn"),
+        ("data=imagenet", "Could not find 'data/imagenet'; available: fashion_mnist, mnist"),
+        ("optimizer=lion", "Could not find 'optimizer/lion'; available: adam_exponential, adamw"),
+        ("model.depth=3", "model.depth: no such key; allowed here: name, n_res"),
+        ("+model.depth=3", "model.depth: no such key; allowed here: name, n_res"),
+        ("nonsense=3", "nonsense: no such key; allowed here: name, seed, ckpt, data"),
+        ("model.n_res=${nowhere}", "nowhere"),
+        ("data.levels", "data.levels: cannot be read as an override; expected key=value"),
+        ("data.levels=[", "data.levels=[: cannot be read as an override; expected key=value"),
+    ],
+)
+def test_a_wrong_override_is_named_with_what_is_allowed(override, message):
+    with pytest.raises(UserError) as caught:
+        compose([override])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named():
+    plain = compose([]).model_dump(mode="json")
+    del plain["model"]["hidden"]
+    with pytest.raises(UserError, match=r"model\.hidden: missing; must be an integer from 1 to 2048"):
+        check(plain, TrainConfig)
+
+
+def test_a_checked_config_survives_being_written_down():
+    config = compose(["experiment=quickstart"])
+    assert check(config.model_dump(mode="json"), TrainConfig) == config

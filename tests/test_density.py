@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import doctest
+import itertools
+import math
+
+import pytest
+import torch
+
+from builders import tiny_density
+from pixelcnn_lit import density as density_module
+
+
+def all_images(levels: int, shape: tuple[int, int, int]) -> torch.Tensor:
+    values = list(itertools.product(range(levels), repeat=math.prod(shape)))
+    return torch.tensor(values, dtype=torch.uint8).view(-1, *shape)
+
+
+@pytest.mark.parametrize(
+    ("levels", "shape"),
+    [(2, (1, 3, 3)), (3, (1, 2, 3)), (2, (3, 1, 2)), (2, (3, 2, 1)), (4, (1, 1, 1)), (256, (1, 1, 1))],
+)
+def test_probabilities_of_all_images_sum_to_one(levels, shape):
+    density = tiny_density(levels, channels=shape[0], n_res=2, hidden=6)
+    with torch.no_grad():
+        total = density.log_prob(all_images(levels, shape)).double().exp().sum()
+    assert total.item() == pytest.approx(1, abs=1e-5)
+
+
+def test_log_prob_is_the_sum_of_the_conditionals_that_logits_gives():
+    density = tiny_density(4, n_res=2)
+    x = torch.randint(0, 4, (5, 1, 9, 7))
+    logits = density.logits(x)
+    assert logits.shape == (5, 4, 1, 9, 7)
+    expected = logits.log_softmax(1).gather(1, x[:, None])[:, 0].flatten(1).sum(1)
+    torch.testing.assert_close(density.log_prob(x), expected)
+    torch.testing.assert_close(density.bits_per_dim(x), -expected / (63 * math.log(2)))
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.zeros(1, 3, 3, dtype=torch.uint8), r"images must be \(N, 1, H, W\)"),
+        (torch.zeros(1, 3, 3, 3, dtype=torch.uint8), r"images must be \(N, 1, H, W\)"),
+        (torch.zeros(1, 1, 3, 3), "integer levels, got torch.float32"),
+        (torch.full((1, 1, 3, 3), 2), r"levels must be in 0..1, got 2..2"),
+        (torch.full((1, 1, 3, 3), -1), r"levels must be in 0..1, got -1..-1"),
+    ],
+)
+def test_what_is_no_batch_of_level_images_is_refused(x, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_density().log_prob(x)
+
+
+def test_an_empty_batch_has_no_probabilities():
+    assert tiny_density().log_prob(torch.zeros(0, 1, 3, 3, dtype=torch.uint8)).shape == (0,)
+
+
+def test_the_examples_in_the_docstrings_run():
+    assert doctest.testmod(density_module).failed == 0
+    assert doctest.testmod(density_module).attempted > 0
