@@ -150,7 +150,7 @@ def test_float32_errors_stay_well_under_the_margin_of_a_tie(network):
         single = density.logits(x)
         double = copy.deepcopy(density).double().logits(x)
     error = (single - double).abs() / (1 + double.abs().amax(1, keepdim=True))
-    assert error.max() < sampling.TIE / 4
+    assert error.max() < sampling.TIE / 2
 
 
 def test_a_network_without_a_cached_path_is_sampled_naively():

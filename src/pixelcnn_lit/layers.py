@@ -104,10 +104,9 @@ class CausalConv2d(nn.Module):
         # An image of one channel does not tell its memory format, and a network that mixes formats is twice as slow.
         return x.contiguous(memory_format=torch.channels_last)
 
-    def above(self, window: Window) -> Tensor:
-        """The bias and the share of the rows above, for each column of the current row: (N, W, out)."""
-        past = window.rows[:, -1 - self.reach : -1].permute(0, 3, 1, 2)
-        share = F.conv2d(past, self.kernel()[:, :, :-1], self.bias, padding=(0, self.reach))
+    def above(self, past: Tensor, kernel: Tensor) -> Tensor:
+        """The bias and the share of the rows above, for all columns: the last rows (N, in, k//2, W) -> (N, W, out)."""
+        share = F.conv2d(past, kernel, self.bias, padding=(0, self.reach))
         return share.permute(0, 2, 3, 1)[:, 0]
 
     def pixel(self, x: Tensor, at: Cursor) -> Tensor:
@@ -118,30 +117,35 @@ class CausalConv2d(nn.Module):
         column = at.column
         if self.mask_type == "B":
             memory.pixels[column].copy_(x)
-        taps, weight = memory.taps[column], memory.weights[min(column, self.reach)]
-        if weight.shape[0] == 0:
-            return memory.above[column].clone()
-        return torch.addmm(memory.above[column], taps, weight)
+        if column == 0 and not self.sees_centre:
+            return memory.above[0].clone()
+        return torch.addmm(memory.above[column], memory.taps[column], memory.weights[min(column, self.reach)])
 
 
 class Window:
-    """The last rows of a stream, channels last: ``rows`` is (N, height, W, C) and its last row is the current one.
+    """The last rows of a stream, channels last: ``past`` (N, height, W, C) and the current ``row`` (N, W, C).
 
-    It never moves in memory, so that views of it, and a graph that was captured over it, stay valid from row to row.
+    They never move in memory, so that views of them, and a recording made over them, stay valid from row to row.
     """
 
     def __init__(self, like: Tensor, height: int, width: int, features: int) -> None:
-        self.rows = like.new_zeros(like.shape[0], height, width, features)
+        self.past = like.new_zeros(like.shape[0], height, width, features)
+        self.row = like.new_zeros(like.shape[0], width, features)
 
     def fill(self, x: Tensor) -> None:
         """Take the last rows of a whole stream (N, C, H, W), the last of them as the current row."""
-        height = min(self.rows.shape[1], x.shape[2])
-        self.rows[:, self.rows.shape[1] - height :].copy_(x[:, :, x.shape[2] - height :].permute(0, 2, 3, 1))
+        rows = x.permute(2, 0, 3, 1)
+        self.row.copy_(rows[-1])
+        for back in range(1, min(self.past.shape[1], len(rows) - 1) + 1):
+            self.past[:, -back].copy_(rows[-1 - back])
 
     def scroll(self) -> None:
         """Start a new row: every row moves up by one, the current row is to be written."""
-        for row in range(self.rows.shape[1] - 1):
-            self.rows[:, row].copy_(self.rows[:, row + 1])
+        height = self.past.shape[1]
+        for row in range(height - 1):
+            self.past[:, row].copy_(self.past[:, row + 1])
+        if height:
+            self.past[:, -1].copy_(self.row)
 
 
 class Memory:
@@ -153,54 +157,55 @@ class Memory:
         if layer.mask_type == "A":
             self.window = at.image
         else:
-            self.window = Window(at.image.rows, reach + 1, at.width, features)
+            self.window = Window(at.image.row, reach, at.width, features)
         left = layer.causal_weight()[..., reach * layer.kernel_size :].permute(2, 1, 0)
         left = left.reshape(-1, layer.out_features).contiguous()
         self.weights = [left[(reach - skipped) * features :] for skipped in range(reach + 1)]
-        row = self.window.rows[:, -1]
+        row = self.window.row
         self.pixels = row.unbind(1)
-        self.taps = [
-            row[:, max(0, column - reach) : column + layer.sees_centre].flatten(1) if at.width else row
-            for column in range(at.width)
-        ]
-        self.above: tuple[Tensor, ...] = ()
+        ends = [column + layer.sees_centre for column in range(at.width)]
+        self.taps = [row[:, max(0, column - reach) : end].flatten(1) for column, end in enumerate(ends)]
+        self._past = self.window.past[:, self.window.past.shape[1] - reach :].permute(0, 3, 1, 2)
+        self._kernel = layer.kernel()[:, :, :-1].contiguous(memory_format=torch.channels_last)
+        self._above = row.new_empty(row.shape[0], at.width, layer.out_features)
+        self.above = self._above.unbind(1)
 
     def start_row(self) -> None:
-        """Compute what the new row takes from the rows above: one convolution."""
+        """Let the window scroll and compute what the new row takes from the rows above: one convolution."""
         if self.layer.reach:
-            self.above = self.layer.above(self.window).unbind(1)
+            if self.layer.mask_type == "B":
+                self.window.scroll()
+            self._above.copy_(self.layer.above(self._past, self._kernel))
 
 
 class Cursor:
     """Where an ancestral sampler stands, and what the layers remember of the pixels behind it.
 
-    ``image`` is the window on the network's input (N, rows, W, C), filled by the sampler; ``column`` the pixel to
-    compute in the current row. While ``priming``, layers compute whole images (the known rows at the top) and keep
+    ``image`` is the window on the network's input, filled by the sampler; ``column`` the pixel to compute in the
+    current row. While ``priming``, layers compute whole images (the known rows at the top) and keep
     the rows that they will need.
     """
 
-    def __init__(self, like: Tensor, height: int, width: int, image_channels: int) -> None:
-        """A cursor before the first row of len(like) images, of like's type and device, that keeps ``height`` rows."""
+    def __init__(self, network: nn.Module, like: Tensor, width: int, image_channels: int) -> None:
+        """A cursor before the first row of len(like) images, with a memory for each causal layer of ``network``.
+
+        Memory is of ``like``'s type and device: O(N x rows that a kernel reaches x width x features) for a layer.
+        """
         self.width = width
         self.column = 0
         self.priming = False
-        self.image = Window(like, height, width, image_channels)
-        self._memories: dict[CausalConv2d, Memory] = {}
+        layers = [layer for layer in network.modules() if isinstance(layer, CausalConv2d)]
+        reach = max(layer.reach for layer in layers if layer.mask_type == "A")
+        self.image = Window(like, reach, width, image_channels)
+        self._memories = {layer: Memory(layer, self) for layer in layers}
 
     def memory(self, layer: CausalConv2d) -> Memory:
-        """The memory of ``layer``, made when the layer first asks for it."""
-        memory = self._memories.get(layer)
-        if memory is None:
-            memory = self._memories[layer] = Memory(layer, self)
-            if not self.priming:
-                memory.start_row()
-        return memory
+        """The memory of ``layer``."""
+        return self._memories[layer]
 
     def start_row(self) -> None:
         """Move to the first column of the next row."""
         self.column = 0
         self.image.scroll()
         for memory in self._memories.values():
-            if memory.window is not self.image and memory.layer.reach:
-                memory.window.scroll()
             memory.start_row()

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
-from pixelcnn_lit.layers import CausalConv2d, Cursor
+from pixelcnn_lit.layers import Cursor
+from pixelcnn_lit.tape import Tape
 
 if TYPE_CHECKING:
     from pixelcnn_lit.density import Density
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 Method = Literal["cached", "naive"]
 Progress = Callable[[int, int], None]
 
-TIE = 2e-5
+TIE = 8e-6
 """Two scores closer than TIE (1 + |the larger|) are settled in float64."""
 
 
@@ -68,12 +69,9 @@ def draw(
     density.eval()
     try:
         cached = method == "cached" and "at" in inspect.signature(density.network.forward).parameters
-        reader = CachedReader(density, x, start) if cached else NaiveReader(density, x)
-        noise = GumbelNoise(seed, first, x, density.levels, skip_rows=start)
-        judge = Judge(density, x, temperature)
+        rows = RowDrawer(density, x, known, seed, temperature, first, start, cached)
         for row in range(start, stop):
-            reader.start_row(row)
-            _draw_row(reader, row, x, known, noise.next_row(), temperature, judge)
+            rows.draw(row)
             if progress is not None:
                 progress(row + 1 - start, stop - start)
     finally:
@@ -81,104 +79,144 @@ def draw(
     return x
 
 
-def _draw_row(
-    reader: NaiveReader | CachedReader,
-    row: int,
-    x: Tensor,
-    known: Tensor | None,
-    noise: tuple[Tensor, ...],
-    temperature: float,
-    judge: Judge,
-) -> None:
-    """Draw one row, position by position: columns from the left and, within a column, R, G, B."""
-    n, channels, _, width = x.shape
-    cells = [x[:, channel, row, column] for column in range(width) for channel in range(channels)]
-    fixed = None if known is None else [known[:, row, column] for column in range(width)]
-    levels = noise[0].shape[1]
-    scores = noise[0].new_empty(n, levels)
-    best = noise[0].new_empty(len(cells), n, 2)
-    choice = torch.empty(n, 2, dtype=torch.long, device=x.device)
-    best_by_position = best.unbind(0)
-    chosen = choice[:, 0]
+class RowDrawer:
+    """Draws one row after the other into x.
 
-    def pick(begin: int) -> None:
-        for position in range(begin, len(cells)):
-            torch.add(reader.logits(position), noise[position], alpha=temperature, out=scores)
-            torch.topk(scores, 2, out=(best_by_position[position], choice))
-            cell = cells[position]
-            if fixed is None:
-                cell.copy_(chosen)
-            else:
-                cell.copy_(torch.where(fixed[position // channels], cell, chosen))
+    Everything that a row needs lies in memory that stays where it is, so the operations of the first row can be
+    recorded and played again for the others.
+    """
 
-    pick(0)
-    if judge.needed:
+    def __init__(
+        self,
+        density: Density,
+        x: Tensor,
+        known: Tensor | None,
+        seed: int,
+        temperature: float,
+        first: int,
+        start: int,
+        cached: bool,
+    ) -> None:
+        n, channels, height, width = x.shape
+        self._x, self._known, self._temperature, self._channels = x, known, temperature, channels
+        self._row = x.new_empty(n, channels, width)
+        self._cells = [cell for pixel in self._row.unbind(2) for cell in pixel.unbind(1)]
+        self._known_row = None if known is None else known.new_empty(n, width)
+        self._fixed = None if self._known_row is None else self._known_row.unbind(1)
+        self._noise = GumbelNoise(seed, first, x, density.levels, skip_rows=start)
+        self._noise_at = self._noise.row.unbind(1)
+        self._scores = self._noise.row.new_empty(n, density.levels)
+        self._best = self._noise.row.new_empty(len(self._cells), n, 2)
+        self._best_at = self._best.unbind(0)
+        self._choice = torch.empty(n, 2, dtype=torch.long, device=x.device)
+        self._judge = Judge(density, x, temperature)
+        reader = CachedReader if cached else NaiveReader
+        self._reader = reader(density, x, self._row, self._cells, start)
+        self._tape = Tape() if cached and height - start > 1 else None
+        self._recorded = False
+
+    def draw(self, row: int) -> None:
+        """Draw ``row``, the one below the last: columns from the left and, within a column, R, G, B."""
+        self._reader.start_row(row)
+        self._noise.next_row()
+        self._row.copy_(self._x[:, :, row])
+        if self._known is not None and self._known_row is not None:
+            self._known_row.copy_(self._known[:, row])
+        self._pick_all()
+        self._x[:, :, row].copy_(self._row)
+        if self._judge.needed:
+            self._settle(row)
+
+    def _pick_all(self) -> None:
+        if self._tape is None:
+            self._pick_from(0)
+        elif self._recorded:
+            self._tape.play()
+        else:
+            with self._tape.recording():
+                self._pick_from(0)
+            self._recorded = True
+
+    def _pick_from(self, begin: int) -> None:
+        for position in range(begin, len(self._cells)):
+            if self._tape is not None:
+                self._tape.start_section()
+            logits = self._reader.logits(position)
+            torch.add(logits, self._noise_at[position], alpha=self._temperature, out=self._scores)
+            torch.topk(self._scores, 2, out=(self._best_at[position], self._choice))
+            cell, chosen = self._cells[position], self._choice[:, 0]
+            if self._fixed is not None:
+                chosen = torch.where(self._fixed[position // self._channels], cell, chosen)
+            cell.copy_(chosen)
+
+    def _settle(self, row: int) -> None:
+        """Put right what float32 decided otherwise than float64 does, and draw again what comes after it."""
         settled = 0
-        while (tie := judge.first_tie(best, settled)) is not None:
+        while (tie := self._judge.first_tie(self._best, settled)) is not None:
             position, images = tie
             settled = position + 1
-            column, channel = divmod(position, channels)
-            if fixed is not None:
-                images = [i for i in images if not fixed[column][i]]
-            verdicts = [judge.level(i, row, column, channel, noise[position][i]) for i in images]
-            if verdicts != cells[position][images].tolist():
-                cells[position][images] = torch.tensor(verdicts, dtype=x.dtype, device=x.device)
-                pick(settled)
+            column, channel = divmod(position, self._channels)
+            if self._fixed is not None:
+                images = [image for image in images if not self._fixed[column][image]]
+            noise, cell = self._noise_at[position], self._cells[position]
+            verdicts = [self._judge.level(image, row, column, channel, noise[image]) for image in images]
+            if verdicts != cell[images].tolist():
+                cell[images] = torch.tensor(verdicts, dtype=cell.dtype, device=cell.device)
+                self._pick_from(settled)
+                self._x[:, :, row].copy_(self._row)
 
 
 class NaiveReader:
     """The reference: logits of one position by running the network over the whole image."""
 
-    def __init__(self, density: Density, x: Tensor) -> None:
-        self._density, self._x, self._row = density, x, 0
+    def __init__(self, density: Density, x: Tensor, row: Tensor, cells: list[Tensor], start: int) -> None:
+        self._density, self._x, self._row, self._number = density, x, row, start
 
     def start_row(self, row: int) -> None:
         """Move to ``row``."""
-        self._row = row
+        self._number = row
 
     def logits(self, position: int) -> Tensor:
-        """The logits (N, levels) of a position of this row, given everything that x holds before it."""
+        """The logits (N, levels) of a position of this row, given all that was drawn before it."""
         column, channel = divmod(position, self._x.shape[1])
+        self._x[:, :, self._number].copy_(self._row)
         params = self._density.network(self._density.normalise(self._x))
-        return self._density.likelihood.logits(params)[:, channel, :, self._row, column]
+        return self._density.likelihood.logits(params)[:, channel, :, self._number, column]
 
 
 class CachedReader:
     """The fast path: a cursor walks over the image, and every causal layer remembers what it will need."""
 
-    def __init__(self, density: Density, x: Tensor, start: int) -> None:
+    def __init__(self, density: Density, x: Tensor, row: Tensor, cells: list[Tensor], start: int) -> None:
         """Ready to read row ``start``: the known rows above it cost one ordinary pass over them."""
-        self._density, self._x, self._row = density, x, start
-        self._channels, width = x.shape[1], x.shape[3]
-        self._network, self._logits = density.network, density.likelihood.logits
-        reach = max(layer.reach for layer in density.network.modules() if isinstance(layer, CausalConv2d))
+        self._density, self._cells, self._channels = density, cells, x.shape[1]
         like = next(density.parameters()).new_empty(len(x))
-        self._at = Cursor(like, reach + 1, width, self._channels)
-        self._pixels = self._at.image.rows[:, -1].unbind(1)
-        self._inputs = [pixel[:, channel] for pixel in self._pixels for channel in range(self._channels)]
+        self._at = Cursor(density.network, like, x.shape[3], self._channels)
+        self._pixels = self._at.image.row.unbind(1)
+        self._inputs = [value for pixel in self._pixels for value in pixel.unbind(1)]
         if start:
             above = density.normalise(x[:, :, :start])
             self._at.image.fill(above)
             self._at.priming = True
-            self._network(above, self._at)
+            density.network(above, self._at)
             self._at.priming = False
-        self._cells: list[Tensor] = []
+        self._fresh = True
 
     def start_row(self, row: int) -> None:
         """Move to ``row``, the one below the last."""
-        if self._cells:
+        if not self._fresh:
             self._see(len(self._cells) - 1)
+        self._fresh = False
         self._at.start_row()
-        row_of_x = self._x[:, :, row].unbind(2)
-        self._cells = [cell for pixel in row_of_x for cell in pixel.unbind(1)]
 
     def logits(self, position: int) -> Tensor:
-        """The logits (N, levels) of a position, once those before it in the row have been drawn."""
+        """The logits (N, levels) of a position of this row, given all that was drawn before it."""
         if position:
             self._see(position - 1)
         column, channel = divmod(position, self._channels)
         self._at.column = column
-        return self._logits(self._network(self._pixels[column], self._at))[:, channel]
+        params = self._density.network(self._pixels[column], self._at)
+        return self._density.likelihood.logits(params)[:, channel]
 
     def _see(self, position: int) -> None:
         torch.div(self._cells[position], self._density.levels - 1, out=self._inputs[position])
@@ -196,18 +234,18 @@ class GumbelNoise:
         # Consecutive seeds keep the images of one run apart; the odd factor keeps runs of neighbouring seeds apart.
         base = seed * 0x9E3779B97F4A7C15 + first
         self._generators = [torch.Generator(x.device).manual_seed((base + i) % 2**63) for i in range(n)]
-        self._row = torch.empty(n, width * channels, levels, device=x.device)
+        self.row = torch.empty(n, width * channels, levels, device=x.device)
         for _ in range(skip_rows):
             self._fill()
 
-    def next_row(self) -> tuple[Tensor, ...]:
-        """The noise of the next row: for each position (N, levels)."""
+    def next_row(self) -> None:
+        """Put the noise of the next row into ``row``: (N, positions, levels)."""
         self._fill()
         # u = 0 gives -inf, a level that is not chosen; probability 2^-24, less than softmax rounds off.
-        return self._row.log_().neg_().log_().neg_().unbind(1)
+        self.row.log_().neg_().log_().neg_()
 
     def _fill(self) -> None:
-        for image, generator in zip(self._row, self._generators, strict=True):
+        for image, generator in zip(self.row, self._generators, strict=True):
             image.uniform_(generator=generator)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
 from pixelcnn_lit.layers import CausalConv2d, Cursor
@@ -18,9 +18,9 @@ class ResidualBlock(nn.Module):
         self.expand = CausalConv2d(hidden, 2 * hidden, 1, "B", image_channels)
 
     def forward(self, x: Tensor, at: Cursor | None = None) -> Tensor:
-        h = self.reduce(F.relu(x), at)
-        h = self.conv(F.relu(h, inplace=True), at)
-        return x + self.expand(F.relu(h, inplace=True), at)
+        h = self.reduce(torch.relu(x), at)
+        h = self.conv(h.relu_(), at)
+        return x + self.expand(h.relu_(), at)
 
 
 class PixelCNN(nn.Module):
@@ -50,5 +50,5 @@ class PixelCNN(nn.Module):
         x = self.embed(x, at)
         for block in self.blocks:
             x = block(x, at)
-        x = self.mix(F.relu(x), at)
-        return self.out(F.relu(x, inplace=True), at)
+        x = self.mix(torch.relu(x), at)
+        return self.out(x.relu_(), at)
