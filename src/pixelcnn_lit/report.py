@@ -165,11 +165,9 @@ def table(metrics: dict[str, Any], run_dir: Path) -> Table:
     rows.add_row("validation bits/dim", number("val/bits_per_dim", ".4f"))
     rows.add_row("data", f"{metrics['data']} ({metrics['source']}), {metrics['levels']} levels")
     rows.add_row("parameters", number("params", ",d"))
-    rows.add_row("training", f"{metrics['epochs']} epochs, " + number("train_seconds", ",.0f", " s, "))
+    rows.add_row("training", f"{metrics['epochs']} epochs in " + number("train_seconds", ",.0f", " s"))
     rows.add_row("images/s", number("images_per_second", ",.0f"))
-    if metrics["best_ckpt"]:
-        rows.add_row("best checkpoint", shown(Path(metrics["best_ckpt"])))
-    rows.add_row("samples", shown(run_dir / "samples.png"))
-    rows.add_row("completions", shown(run_dir / "completions.png"))
-    rows.add_row("all numbers", shown(run_dir / "metrics.json"))
+    rows.add_row("folder", shown(run_dir))
+    left = sorted(path.name + "/" * path.is_dir() for path in run_dir.iterdir() if not path.name.startswith("."))
+    rows.add_row("in it", ", ".join(left))
     return rows

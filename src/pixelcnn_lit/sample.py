@@ -66,6 +66,7 @@ def sample(composed: DictConfig) -> None:
     console.print(
         f"{len(x):,} {what} in {seconds:.2f} s: {out} and their levels, {out.with_suffix('.npy')}",
         highlight=False,
+        soft_wrap=True,
     )
 
 

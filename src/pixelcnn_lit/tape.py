@@ -49,7 +49,7 @@ class Tape:
             yield
 
     def record(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run an operation and, if it computes anything, keep it as a step. Raise TypeError for one with many results."""
+        """Run an operation and, if it computes anything, keep it as a step. Raise TypeError if it has many results."""
         if "out" in kwargs:
             return self._add(partial(function, *args, **kwargs))
         if self._next < len(self._results) and self._results[self._next].function is function:

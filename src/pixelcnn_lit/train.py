@@ -58,7 +58,7 @@ def train(composed: DictConfig) -> float | None:
     throughput = Throughput()
     trainer = make_trainer(config, run_dir, data, throughput)
     if trainer.is_global_zero:
-        console.print(report.headline(config, module.density, data, run_dir), highlight=False)
+        console.print(report.headline(config, module.density, data, run_dir), highlight=False, soft_wrap=True)
     trainer.fit(module, datamodule=data, ckpt_path=config.ckpt, weights_only=True)
     return _conclude(config, trainer, module, data, throughput, run_dir)
 

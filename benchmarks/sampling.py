@@ -1,0 +1,137 @@
+"""``python -m benchmarks.sampling``: the cached sampler beside the naive one and beside one forward pass.
+
+The naive sampler runs the network once a pixel. It is not waited for: 20 of its forward passes (the first is not
+counted) are timed and multiplied. Before anything is timed, both samplers draw the same small images with the same
+network; if one pixel differs, the benchmark fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from pixelcnn_lit import build
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.files import write_whole
+
+PASSES = 20
+
+
+def main() -> None:
+    """Measure, show a table, write a JSON file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n", type=int, nargs="+", default=[1, 64, 256], help="numbers of images")
+    parser.add_argument("--rounds", type=int, default=5, help="the median of so many samplings counts")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", default="outputs/benchmarks/sampling.json")
+    parser.add_argument("overrides", nargs="*", help="of the config, as in pixelcnn_lit.train: model.n_res=5")
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    density = build(arguments.overrides).to(arguments.device).eval()
+    console = Console()
+    if not agree(density):
+        sys.exit("error: the cached and the naive sampler drew different images")
+    rows = []
+    for n in arguments.n:
+        with console.status(f"{n} images"):
+            rows.append(measure(density, n, arguments.rounds))
+    result = {
+        "machine": machine(arguments.device),
+        "network": str(arguments.overrides or "the article's"),
+        "rows": rows,
+    }
+    with write_whole(arguments.out) as file:
+        file.write(json.dumps(result, indent=2).encode() + b"\n")
+    console.print(table(rows))
+    console.print(f"{result['machine']}\nnaive: {PASSES} of its forward passes, multiplied by the number of pixels")
+    console.print("cached and naive drew the same images in this run", style="green")
+    console.print(arguments.out)
+
+
+def agree(density: Density) -> bool:
+    """Whether both samplers draw the same small images."""
+    methods = (
+        density.sample(4, seed=0, size=(6, 7), method="cached"),
+        density.sample(4, seed=0, size=(6, 7), method="naive"),
+    )
+    return torch.equal(*methods)
+
+
+def measure(density: Density, n: int, rounds: int) -> dict[str, Any]:
+    """Seconds of the cached sampler (median and range) and of one forward pass of the same batch."""
+    _, height, width = density.image_shape
+    x = torch.zeros(n, *density.image_shape, dtype=torch.uint8, device=density.device)
+    density.sample(n, seed=0, size=(2, width))
+    passes, samplings = [], []
+    with torch.inference_mode():
+        for _ in range(PASSES + 1):
+            passes.append(timed(density, lambda: density.network(density.normalise(x))))
+    for seed in range(rounds):
+        samplings.append(timed(density, lambda seed=seed: density.sample(n, seed=seed)))
+    one_pass, seconds = statistics.mean(passes[1:]), statistics.median(samplings)
+    return {
+        "n": n,
+        "seconds": seconds,
+        "fastest": min(samplings),
+        "slowest": max(samplings),
+        "images_per_second": n / seconds,
+        "forward_seconds": one_pass,
+        "forward_passes": seconds / one_pass,
+        "times_naive": one_pass * height * width * density.image_shape[0] / seconds,
+    }
+
+
+def timed(density: Density, work: Any) -> float:
+    """The seconds that ``work()`` takes, the device's share included."""
+    start = time.perf_counter()
+    work()
+    if density.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def machine(device: str) -> str:
+    """What was measured on."""
+    name = (
+        torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, {torch.get_num_threads()} threads"
+    )
+    return f"{name}, torch {torch.__version__}, Python {platform.python_version()}"
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """The rows for a person."""
+    shown = Table(title="Sampling", title_justify="left")
+    for heading in (
+        "images",
+        "seconds",
+        "fastest to slowest",
+        "images/s",
+        "one forward pass",
+        "in passes",
+        "times naive",
+    ):
+        shown.add_column(heading, justify="right")
+    for row in rows:
+        shown.add_row(
+            str(row["n"]),
+            f"{row['seconds']:.3f}",
+            f"{row['fastest']:.3f} to {row['slowest']:.3f}",
+            f"{row['images_per_second']:.1f}",
+            f"{row['forward_seconds']:.4f} s",
+            f"{row['forward_passes']:.2f}",
+            f"{row['times_naive']:,.0f}",
+        )
+    return shown
+
+
+if __name__ == "__main__":
+    main()

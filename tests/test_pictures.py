@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pixelcnn_lit import pictures
+
+
+def test_a_grid_shows_each_image_in_its_place():
+    images = np.arange(3, dtype=np.uint8).reshape(3, 1, 1, 1).repeat(3, axis=-1) * 100
+    sheet = pictures.grid(images, columns=2, scale=1)
+    assert sheet.shape == (5, 5, 3)
+    assert [tuple(sheet[1, 1]), tuple(sheet[1, 3]), tuple(sheet[3, 1])] == [(0,) * 3, (100,) * 3, (200,) * 3]
+    assert tuple(sheet[3, 3]) == tuple(sheet[0, 0]) == pictures.PAPER
+
+
+def test_pixels_are_enlarged():
+    images = np.full((1, 2, 3, 3), 255, dtype=np.uint8)
+    assert pictures.grid(images, columns=8, scale=4).shape == (16, 20, 3)
+
+
+@pytest.mark.parametrize(("channels", "n"), [(1, 5), (3, 16), (4, 9)])
+def test_completions_show_original_given_and_result(channels, n):
+    x = torch.randint(0, 4, (n, channels, 6, 5))
+    known = torch.zeros(6, 5, dtype=torch.bool)
+    known[:3] = True
+    picture = pictures.completion_grid(x, known, x, levels=4, scale=1)
+    bands = 3 * -(-n // 8)
+    assert picture.shape == (bands * 7 + 1, min(n, 8) * 6 + 1, 3)
+    assert tuple(picture[1 + 7 + 3, 1]) == pictures.HIDDEN
+    assert (picture[1:7, 1:6] == picture[15:21, 1:6]).all()
+
+
+def test_a_picture_is_a_png_that_opens(tmp_path):
+    picture = pictures.sample_grid(torch.randint(0, 2, (70, 1, 7, 7)), levels=2, scale=2)
+    pictures.save_png(tmp_path / "new" / "grid.png", picture)
+    with Image.open(tmp_path / "new" / "grid.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), picture)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pixelcnn_lit.tape import Tape
+
+
+def test_playing_does_again_what_was_recorded_on_what_is_there_now():
+    x, weight, bias = torch.randn(4, 3), torch.randn(3, 5), torch.randn(5)
+    out = torch.zeros(4, 5)
+
+    def compute() -> None:
+        h = torch.addmm(bias, x, weight)  # a result of its own
+        h = torch.relu(h) + F.elu(h).chunk(2, dim=-1)[0].sum()  # one without an out variant, and views
+        h.mul_(2)  # in place
+        torch.add(h[:, :], bias, alpha=0.5, out=out)
+
+    tape = Tape()
+    with torch.inference_mode(), tape.recording():
+        compute()
+    recorded = out.clone()
+    for _ in range(3):
+        with torch.inference_mode():
+            x.normal_()
+            tape.play()
+        played = out.clone()
+        compute()
+        torch.testing.assert_close(played, out)
+        assert not torch.equal(played, recorded)
+
+
+def test_sections_share_the_memory_of_what_they_compute():
+    rows, sums = torch.randn(6, 4), torch.zeros(6, 4)
+    tape = Tape()
+    results = []
+    with torch.inference_mode(), tape.recording():
+        for row, total in zip(rows.unbind(0), sums.unbind(0), strict=True):
+            tape.start_section()
+            result = torch.exp(row)
+            results.append(result.data_ptr())
+            total.copy_(result * 2)
+    assert len(set(results)) == 1
+    torch.testing.assert_close(sums, 2 * rows.exp())
+    with torch.inference_mode():
+        rows.normal_()
+        tape.play()
+    torch.testing.assert_close(sums, 2 * rows.exp())
+
+
+def test_shapes_and_the_like_are_not_steps():
+    x = torch.ones(3, 2)
+    tape = Tape()
+    with tape.recording():
+        assert x.shape[0] == 3
+        assert x.dim() == 2
+    assert tape._steps == []
+
+
+def test_an_operation_with_several_results_is_refused():
+    with pytest.raises(TypeError, match="one tensor as a result"), Tape().recording():
+        torch.randn(3, 4).max(dim=1)
