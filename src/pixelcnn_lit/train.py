@@ -139,6 +139,12 @@ def _conclude(
     val = trainer.callback_metrics.get("val/bits_per_dim")
     if isinstance(keeper, ModelCheckpoint) and keeper.monitor and keeper.best_model_score is not None:
         val = keeper.best_model_score
+    if isinstance(keeper, ModelCheckpoint) and not best:
+        # Training ended before its first validation, by max_steps or max_time: what it has reached is its best.
+        validated = trainer.validate(module, datamodule=data, verbose=False)
+        val = validated[0].get("val/bits_per_dim") if validated else None
+        best = str(run_dir / "checkpoints" / "best.ckpt")
+        trainer.save_checkpoint(best)
     if best:
         density, _ = checkpoint.load_with_config(best)
         module.density.load_state_dict(density.state_dict())

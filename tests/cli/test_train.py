@@ -71,6 +71,14 @@ def test_resuming_goes_on_to_the_same_end_as_an_undisturbed_run(tmp_path, mnist_
     assert metrics[0]["test/bits_per_dim"] == metrics[1]["test/bits_per_dim"]
 
 
+def test_a_training_that_ends_inside_its_first_epoch_has_a_best_checkpoint_too(tmp_path, mnist_dir):
+    common = [*TINY, f"data.dir={mnist_dir}", "logger=none", "hydra.run.dir=short"]
+    succeeds(command("train", *common, "trainer.max_steps=1", cwd=tmp_path))
+    metrics = json.loads((tmp_path / "short" / "metrics.json").read_text())
+    assert 0 < metrics["val/bits_per_dim"]
+    assert load(metrics["best_ckpt"]).levels == 2
+
+
 def test_a_checkpoint_of_another_model_is_not_resumed(trained, tmp_path, mnist_dir):
     ckpt = f"ckpt={trained[0] / 'checkpoints' / 'last.ckpt'}"
     result = command("train", *TINY, f"data.dir={mnist_dir}", ckpt, "model.hidden=5", cwd=tmp_path)
