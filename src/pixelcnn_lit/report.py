@@ -165,10 +165,7 @@ def table(metrics: dict[str, Any], run_dir: Path) -> Table:
     rows.add_row("validation bits/dim", number("val/bits_per_dim", ".4f"))
     rows.add_row("data", f"{metrics['data']} ({metrics['source']}), {metrics['levels']} levels")
     rows.add_row("parameters", number("params", ",d"))
-    rows.add_row(
-        "training",
-        f"{metrics['epochs']} epoch{'s' * (metrics['epochs'] != 1)} in " + number("train_seconds", ",.0f", " s"),
-    )
+    rows.add_row("training", f"{metrics['epochs']} epochs, " + number("train_seconds", ",.0f", " s"))
     rows.add_row("images/s", number("images_per_second", ",.0f"))
     rows.add_row("folder", shown(run_dir))
     left = sorted(path.name + "/" * path.is_dir() for path in run_dir.iterdir() if not path.name.startswith("."))

@@ -136,7 +136,7 @@ def _conclude(
 
     keeper = trainer.checkpoint_callback
     best = keeper.best_model_path if isinstance(keeper, ModelCheckpoint) else ""
-    val = trainer.callback_metrics.get("val/bits_per_dim")
+    val: Any = trainer.callback_metrics.get("val/bits_per_dim")
     if isinstance(keeper, ModelCheckpoint) and keeper.monitor and keeper.best_model_score is not None:
         val = keeper.best_model_score
     if isinstance(keeper, ModelCheckpoint) and not best:
