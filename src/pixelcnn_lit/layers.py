@@ -117,8 +117,6 @@ class CausalConv2d(nn.Module):
         column = at.column
         if self.mask_type == "B":
             memory.pixels[column].copy_(x)
-        if column == 0 and not self.sees_centre:
-            return memory.above[0].clone()
         return torch.addmm(memory.above[column], memory.taps[column], memory.weights[min(column, self.reach)])
 
 

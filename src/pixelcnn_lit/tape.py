@@ -50,7 +50,7 @@ class Tape:
 
     def record(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operation and, if it computes anything, keep it as a step. Raise TypeError if it has many results."""
-        if "out" in kwargs:
+        if "out" in kwargs or kwargs.get("inplace"):
             return self._add(partial(function, *args, **kwargs))
         if self._next < len(self._results) and self._results[self._next].function is function:
             known = self._results[self._next]
@@ -70,7 +70,7 @@ class Tape:
         known = _Result(function, result, _out_variant(function, args, kwargs, result))
         if self._next == len(self._results):
             self._results.append(known)
-            self._next += 1
+        self._next += 1
         self._steps.append(known.step(args, kwargs))  # it has just run
         return result
 
