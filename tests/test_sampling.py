@@ -153,6 +153,30 @@ def test_float32_errors_stay_well_under_the_margin_of_a_tie(network):
     assert error.max() < sampling.TIE / 2
 
 
+def test_a_row_does_the_same_operations_on_the_same_memory_as_the_first(monkeypatch):
+    """What a CUDA graph asks for, with a recorder that calls again what drew the first row."""
+
+    class Again:
+        def record(self, work):
+            self.play = work
+            work()
+
+        def start_section(self):
+            pass
+
+    density = tiny_density(4, channels=3, n_res=2, hidden=6, size=(6, 5))
+    expected = density.sample(3, seed=0, method="naive")
+    monkeypatch.setattr(sampling, "Tape", Again)
+    assert torch.equal(density.sample(3, seed=0), expected)
+
+
+def test_a_model_in_bfloat16_draws_levels():
+    density = tiny_density(256, n_res=2, size=(6, 5)).bfloat16()
+    x = density.sample(3, seed=0)
+    assert x.dtype == torch.uint8
+    assert x.unique().numel() > 10
+
+
 def test_a_network_without_a_cached_path_is_sampled_naively():
     class Shifted(nn.Module):
         def __init__(self):

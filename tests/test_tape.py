@@ -18,8 +18,8 @@ def test_playing_does_again_what_was_recorded_on_what_is_there_now():
         torch.add(h[:, :], bias, alpha=0.5, out=out)
 
     tape = Tape()
-    with torch.inference_mode(), tape.recording():
-        compute()
+    with torch.inference_mode():
+        tape.record(compute)
     recorded = out.clone()
     for _ in range(3):
         with torch.inference_mode():
@@ -35,12 +35,16 @@ def test_sections_share_the_memory_of_what_they_compute():
     rows, sums = torch.randn(6, 4), torch.zeros(6, 4)
     tape = Tape()
     results = []
-    with torch.inference_mode(), tape.recording():
+
+    def compute() -> None:
         for row, total in zip(rows.unbind(0), sums.unbind(0), strict=True):
             tape.start_section()
             result = torch.exp(row)
             results.append(result.data_ptr())
             total.copy_(result * 2)
+
+    with torch.inference_mode():
+        tape.record(compute)
     assert len(set(results)) == 1
     torch.testing.assert_close(sums, 2 * rows.exp())
     with torch.inference_mode():
@@ -52,12 +56,26 @@ def test_sections_share_the_memory_of_what_they_compute():
 def test_shapes_and_the_like_are_not_steps():
     x = torch.ones(3, 2)
     tape = Tape()
-    with tape.recording():
-        assert x.shape[0] == 3
-        assert x.dim() == 2
-    assert tape._steps == []
+    tape.record(lambda: x.new_zeros(x.shape[0], x.dim()))
+    assert len(tape._steps) == 1
 
 
 def test_an_operation_with_several_results_is_refused():
-    with pytest.raises(TypeError, match="one tensor as a result"), Tape().recording():
-        torch.randn(3, 4).max(dim=1)
+    with pytest.raises(TypeError, match="one tensor as a result"):
+        Tape().record(lambda: torch.randn(3, 4).max(dim=1))
+
+
+def test_operations_in_place_stay_in_place():
+    x = torch.randn(4)
+
+    def compute() -> None:
+        F.relu(x - 1)
+        F.relu(x, inplace=True)
+
+    tape = Tape()
+    with torch.inference_mode():
+        tape.record(compute)
+        x.normal_()
+        expected = x.relu()
+        tape.play()
+    assert torch.equal(x, expected)

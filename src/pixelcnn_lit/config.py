@@ -221,6 +221,7 @@ class SampleConfig(Section):
     batch_size: Annotated[int, Field(ge=1, le=65536)]
     scale: Annotated[int, Field(ge=1, le=64)] | None
     device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["float32", "bfloat16"]
     data: OtherData
 
 

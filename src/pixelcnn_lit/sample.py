@@ -30,6 +30,7 @@ def sample(composed: DictConfig) -> None:
     from pathlib import Path
 
     import numpy as np
+    import torch
     from rich import get_console
 
     from pixelcnn_lit import pictures
@@ -45,7 +46,7 @@ def sample(composed: DictConfig) -> None:
         raise UserError(f"mask={config.mask}: give either mask or occlude={config.occlude}, not both")
     console = get_console()
     density, trained = load_with_config(config.ckpt)
-    density.to(pick_device(config.device))
+    density.to(pick_device(config.device), {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.precision])
     completing = config.occlude is not None or config.mask is not None
     if completing and config.size is not None:
         raise UserError(f"size={list(config.size)}: completions have the size of their images")

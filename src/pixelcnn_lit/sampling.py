@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn_lit.layers import Cursor
-from pixelcnn_lit.tape import Tape
+from pixelcnn_lit.tape import CudaGraph, Tape
 
 if TYPE_CHECKING:
     from pixelcnn_lit.density import Density
@@ -112,7 +112,9 @@ class RowDrawer:
         self._judge = Judge(density, x, temperature)
         reader = CachedReader if cached else NaiveReader
         self._reader = reader(density, x, self._row, self._cells, start)
-        self._tape = Tape() if cached and height - start > 1 else None
+        self._tape: Tape | CudaGraph | None = None
+        if cached and height - start > 1:
+            self._tape = CudaGraph() if x.device.type == "cuda" else Tape()
         self._recorded = False
 
     def draw(self, row: int) -> None:
@@ -129,15 +131,14 @@ class RowDrawer:
 
     def _pick_all(self) -> None:
         if self._tape is None:
-            self._pick_from(0)
+            self._pick_from()
         elif self._recorded:
             self._tape.play()
         else:
-            with self._tape.recording():
-                self._pick_from(0)
+            self._tape.record(self._pick_from)
             self._recorded = True
 
-    def _pick_from(self, begin: int) -> None:
+    def _pick_from(self, begin: int = 0) -> None:
         for position in range(begin, len(self._cells)):
             if self._tape is not None:
                 self._tape.start_section()

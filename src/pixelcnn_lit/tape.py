@@ -8,8 +8,7 @@ tensors that stay where they are, and takes no decision on their values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -42,14 +41,13 @@ class Tape:
         """From here on, use the memory of intermediate results from the start again."""
         self._next = 0
 
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Run and record the operations in the block."""
+    def record(self, work: Callable[[], None]) -> None:
+        """Run ``work`` and keep what it does. Raise TypeError for an operation with several results."""
         with _Recorder(self):
-            yield
+            work()
 
-    def record(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run an operation and, if it computes anything, keep it as a step. Raise TypeError if it has many results."""
+    def keep(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operation and, if it computes anything, keep it as a step."""
         if "out" in kwargs or kwargs.get("inplace"):
             return self._add(partial(function, *args, **kwargs))
         if self._next < len(self._results) and self._results[self._next].function is function:
@@ -79,6 +77,30 @@ class Tape:
         return step()
 
 
+class CudaGraph:
+    """A tape for a CUDA device: the operations are captured as one graph, and played by one launch."""
+
+    def __init__(self) -> None:
+        self._graph = torch.cuda.CUDAGraph()
+
+    def record(self, work: Callable[[], None]) -> None:
+        """Run ``work`` once, which also warms its libraries up, then capture it without running it."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            work()
+        torch.cuda.current_stream().wait_stream(stream)
+        with torch.cuda.graph(self._graph):
+            work()
+
+    def start_section(self) -> None:
+        """A graph has memory of its own."""
+
+    def play(self) -> None:
+        """Launch the graph."""
+        self._graph.replay()
+
+
 class _Result:
     """Where the result of an operation is kept, and how it gets there."""
 
@@ -99,7 +121,7 @@ class _Recorder(TorchFunctionMode):
         self._tape = tape
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return self._tape.record(func, tuple(args), dict(kwargs or {}))
+        return self._tape.keep(func, tuple(args), dict(kwargs or {}))
 
 
 def _share_memory(a: Tensor, b: Any) -> bool:
