@@ -42,8 +42,8 @@ def run(config_name: str, task: Callable[[DictConfig], float | None]) -> None:
 def _one_line_errors(wants_traceback: bool) -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt:
-        _end("interrupted", 130)
+    except KeyboardInterrupt as interrupt:
+        _end(": ".join(["interrupted", *map(str, interrupt.args)]), 130)
     except Exception as error:
         if wants_traceback:
             raise

@@ -59,7 +59,12 @@ def train(composed: DictConfig) -> float | None:
     trainer = make_trainer(config, run_dir, data, throughput)
     if trainer.is_global_zero:
         console.print(report.headline(config, module.density, data, run_dir), highlight=False, soft_wrap=True)
-    trainer.fit(module, datamodule=data, ckpt_path=config.ckpt, weights_only=True)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=config.ckpt, weights_only=True)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        last = run_dir / "checkpoints" / "last.ckpt"
+        how = f"go on with ckpt={report.shown(last)}" if last.exists() else "before the first checkpoint"
+        raise KeyboardInterrupt(how) from None
     return _conclude(config, trainer, module, data, throughput, run_dir)
 
 
