@@ -58,19 +58,20 @@ def shown(path: Path) -> str:
 
 
 def git_revision() -> str | None:
-    """The commit of the code that runs, "-dirty" if it was changed since; None outside a checkout."""
+    """The commit of the code that runs, "-dirty" if it was changed since; None where the code is in no checkout."""
+    here = Path(__file__)
     try:
-        result = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
+        # A package installed below somebody's repository is not of that repository.
+        git("ls-files", "--error-unmatch", here.name, cwd=here.parent)
+        return git("describe", "--always", "--dirty", "--abbrev=12", cwd=here.parent)
     except (OSError, subprocess.SubprocessError):
         return None
-    return result.stdout.strip() or None
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    """The output of a git command. Raise OSError without git, subprocess.SubprocessError if it fails."""
+    done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
 
 
 def metrics(
