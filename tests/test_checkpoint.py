@@ -44,6 +44,7 @@ def test_a_header_that_the_config_check_refuses_is_refused(tmp_path):
         ({KEY: {"format": 1}}, "has no config"),
         ({KEY: None}, "no checkpoint of pixelcnn-lit"),
         ({"state_dict": {}}, "weights do not fit"),
+        ({"state_dict": {7: torch.zeros(3)}}, "weights do not fit"),
         ({"state_dict": {PREFIX + "network.out.bias": "text"}}, "weights do not fit"),
     ],
 )
@@ -52,6 +53,14 @@ def test_what_is_no_checkpoint_is_named(tmp_path, changes, message):
     with pytest.raises(UserError, match=message) as caught:
         load(tmp_path / "bad.ckpt")
     assert "bad.ckpt" in str(caught.value)
+
+
+def test_a_config_that_asks_for_more_than_the_file_holds_is_refused_before_memory_is_touched(tmp_path):
+    big = content()
+    big[KEY] = header(compose(["model.n_res=256", "model.hidden=2048", "model.kernel_size=63"]))
+    torch.save(big, tmp_path / "big.ckpt")
+    with pytest.raises(UserError, match="weights do not fit"):
+        load(tmp_path / "big.ckpt")
 
 
 class Hostile:

@@ -6,7 +6,7 @@ import pytest
 import pytorch_lightning as pl
 from omegaconf import OmegaConf
 
-from pixelcnn_lit.config import TrainConfig, TrainerConfig, check, compose, conf_dir
+from pixelcnn_lit.config import SampleConfig, TrainConfig, TrainerConfig, check, compose, conf_dir
 from pixelcnn_lit.errors import UserError
 
 
@@ -51,8 +51,8 @@ def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
         ("model.n_res=-1", "model.n_res=-1: must be an integer from 0 to 256"),
         ("model.hidden=0", "model.hidden=0: must be an integer from 1 to 2048"),
         ("model.hidden=1000000000", "model.hidden=1000000000: must be an integer from 1 to 2048"),
-        ("model.kernel_size=4", "model.kernel_size=4: must be an odd integer from 1 to 63"),
-        ("model.first_kernel_size=6", "model.first_kernel_size=6: must be an odd integer from 3 to 63"),
+        ("model.kernel_size=4", "model.kernel_size=4: must be odd, an integer from 1 to 63"),
+        ("model.first_kernel_size=6", "model.first_kernel_size=6: must be odd, an integer from 3 to 63"),
         ("model.first_kernel_size=1", "model.first_kernel_size=1: must be an integer from 3 to 63"),
         ("data.batch_size=0", "data.batch_size=0: must be an integer from 1 to 65536"),
         ("data.name=imagenet", "data.name='imagenet': must be one of mnist, fashion_mnist"),
@@ -61,6 +61,10 @@ def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
         ("data.image_shape=[1,28,0]", "data.image_shape.2=0: must be an integer from 1 to 4096"),
         ("optimizer.lr=0", "optimizer.lr=0: must be a number above 0 and of at most 10"),
         ("optimizer.lr=nan", "optimizer.lr=nan: must be a number"),
+        ("optimizer.weight_decay=inf", "optimizer.weight_decay=inf: must be a number of at least 0"),
+        ("trainer.overfit_batches=2", "trainer.overfit_batches=2: Lightning would replace the batches"),
+        ("trainer.val_check_interval=0", "trainer.val_check_interval=0: must be an integer of at least 1"),
+        ("name=''", "name='': must be a text, not empty"),
         ("optimizer.name=sgd", "optimizer.name='sgd': must be one of adam, adamw"),
         ("optimizer.betas=[0.9,1]", "optimizer.betas.1=1: must be a number"),
         ("trainer.max_epochs=many", "trainer.max_epochs='many': must be an integer of at least -1 or null"),
@@ -84,6 +88,23 @@ def test_a_wrong_override_is_named_with_what_is_allowed(override, message):
         compose([override])
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ([0, 5], "size.0=0: must be an integer from 1 to 4096"),
+        ([5], "size.1: missing; must be an integer from 1 to 4096"),
+        (5, "size=5: must be [an integer from 1 to 4096, an integer from 1 to 4096] or null"),
+    ],
+)
+def test_a_wrong_part_of_an_optional_list_is_named(size, message):
+    sample = OmegaConf.to_container(OmegaConf.load(conf_dir() / "sample.yaml"))
+    del sample["defaults"], sample["hydra"]
+    sample |= {"ckpt": "some.ckpt", "size": size}
+    with pytest.raises(UserError) as caught:
+        check(sample, SampleConfig)
+    assert str(caught.value) == message
 
 
 def test_a_missing_key_is_named():

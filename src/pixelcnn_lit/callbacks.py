@@ -53,7 +53,7 @@ class Throughput(pl.Callback):
         self._mark = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        pl_module.log("images_per_second", self.last_epoch)
+        pl_module.log("images_per_second", self.last_epoch, rank_zero_only=True)
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds, "images": self.images}

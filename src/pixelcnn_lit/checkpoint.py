@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +35,9 @@ def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"ckpt={path}: no such file")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what it finds in files that it then refuses
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (
         pickle.UnpicklingError,
         RuntimeError,
@@ -59,13 +62,23 @@ def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
 def load_with_config(path: str | Path) -> tuple[Density, TrainConfig]:
     """A trained density in evaluation mode and the config of its run. Raise UserError as :func:`read` does."""
     config, content = read(path)
+    with torch.device("meta"):
+        expected = build_density(config.model).state_dict()
+    weights = {
+        name.removeprefix(PREFIX): weight
+        for name, weight in content["state_dict"].items()
+        if isinstance(name, str) and name.startswith(PREFIX)
+    }
+    # Compared before any memory is asked for: a config may want more than the file holds.
+    if weights.keys() != expected.keys() or not all(_fits(weights[name], expected[name]) for name in expected):
+        raise UserError(f"ckpt={path}: its weights do not fit its own config")
     density = build_density(config.model)
-    weights = {name.removeprefix(PREFIX): w for name, w in content["state_dict"].items() if name.startswith(PREFIX)}
-    try:
-        density.load_state_dict(weights)
-    except (RuntimeError, AttributeError, TypeError) as error:
-        raise UserError(f"ckpt={path}: its weights do not fit its own config") from error
+    density.load_state_dict(weights)
     return density.eval(), config
+
+
+def _fits(weight: Any, expected: torch.Tensor) -> bool:
+    return isinstance(weight, torch.Tensor) and weight.is_floating_point() and weight.shape == expected.shape
 
 
 def load(path: str | Path) -> Density:

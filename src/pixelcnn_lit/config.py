@@ -32,6 +32,12 @@ def _odd(value: int) -> int:
     return value
 
 
+def _zero(value: float) -> float:
+    if value != 0:
+        raise ValueError("Lightning would replace the batches of this package; use trainer.limit_train_batches")
+    return value
+
+
 Levels = Annotated[int, Field(ge=2, le=256)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 KernelSize = Annotated[int, Field(ge=1, le=63), AfterValidator(_odd)]
@@ -45,7 +51,7 @@ Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)]
 class Section(BaseModel):
     """One group of keys. Unknown keys and values of another type are errors."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -104,8 +110,8 @@ class TrainerConfig(Section):
     limit_val_batches: Limit | None
     limit_test_batches: Limit | None
     limit_predict_batches: Limit | None
-    overfit_batches: Limit
-    val_check_interval: Limit | None
+    overfit_batches: Annotated[float, AfterValidator(_zero)]
+    val_check_interval: Count | Annotated[float, Field(gt=0, le=1)] | None
     check_val_every_n_epoch: Count | None
     num_sanity_val_steps: Annotated[int, Field(ge=-1)] | None
     log_every_n_steps: Annotated[int, Field(ge=0)] | None
@@ -251,6 +257,9 @@ def _explain(error: ValidationError, section: type[BaseModel]) -> str:
     node, keys = schema, []
     for part in details["loc"]:
         node = _resolve(node, schema)
+        for option in node.get("anyOf", []):
+            if isinstance(part, int) and ("prefixItems" in option or "items" in option):
+                node = option
         if isinstance(part, str) and part in node.get("properties", {}):
             node = node["properties"][part]
         elif isinstance(part, int):
@@ -266,9 +275,11 @@ def _explain(error: ValidationError, section: type[BaseModel]) -> str:
         return f"{key}: missing; must be {_describe(node, schema)}"
     if not keys:
         return details["msg"].removeprefix("Value error, ")
-    odd = "an odd " if details["type"] == "value_error" else ""
     allowed = _describe(node, schema)
-    return f"{key}={details['input']!r}: must be {odd + allowed.removeprefix('an ') if odd else allowed}"
+    if details["type"] == "value_error":
+        reason = details["msg"].removeprefix("Value error, ")
+        return f"{key}={details['input']!r}: {reason if reason != 'must be odd' else 'must be odd, ' + allowed}"
+    return f"{key}={details['input']!r}: must be {allowed}"
 
 
 def _resolve(node: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -307,6 +318,8 @@ def _describe(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         (upper, "of at most"),
         (node.get("exclusiveMaximum"), "below"),
     ]
+    if "minLength" in node:
+        return f"{text}, not empty"
     limits = " and ".join(f"{word} {bound}" for bound, word in bounds if bound is not None)
     return f"{text} {limits}".rstrip()
 
@@ -329,7 +342,7 @@ def compose(overrides: Sequence[str]) -> TrainConfig:
 def one_line(error: BaseException) -> str:
     """A Hydra or OmegaConf error, whose texts have several lines, in one."""
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as an override; expected key=value"
+        return f"{error.override}: cannot be read as an override; expected key=value (quote special characters)"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     cause = error.__cause__

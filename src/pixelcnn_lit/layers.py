@@ -83,6 +83,8 @@ class CausalConv2d(nn.Module):
         """The upper k//2 + 1 rows of the k x k kernel: (out, in, k//2 + 1, k)."""
         rows = self.reach + 1
         weight = self.causal_weight()
+        if rows == 1:
+            return weight[..., None]
         weight = F.pad(weight, (0, rows * self.kernel_size - weight.shape[-1]))
         weight = weight.view(self.out_features, self.in_features, rows, self.kernel_size)
         return weight.contiguous(memory_format=torch.channels_last)

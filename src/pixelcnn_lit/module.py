@@ -49,8 +49,10 @@ class LitDensity(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         config = self.config.optimizer
+        # Lightning cannot clip the gradients of a fused optimiser under mixed precision.
+        fused = "mixed" not in str(self.trainer.precision)
         optimizer = OPTIMIZERS[config.name](
-            self.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
+            self.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=fused
         )
         schedule = LambdaLR(optimizer, learning_rate_course(config, self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

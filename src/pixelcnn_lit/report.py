@@ -33,6 +33,7 @@ def quiet_lightning() -> None:
         ".*The number of training batches .* is smaller than the logging interval.*",
         ".*treespec, LeafSpec.*",
         ".*could not find the monitored key.*",
+        ".*The dirpath has changed from.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 

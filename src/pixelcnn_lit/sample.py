@@ -26,7 +26,6 @@ def sample(composed: DictConfig) -> None:
 
     config = check(composed, SampleConfig)
 
-    import time
     from pathlib import Path
 
     import numpy as np
@@ -40,7 +39,7 @@ def sample(composed: DictConfig) -> None:
     from pixelcnn_lit.files import write_whole
 
     out = Path(config.out)
-    if out.suffix != ".png":
+    if out.suffix.lower() != ".png":
         raise UserError(f"out={config.out}: must end in .png")
     if config.occlude is not None and config.mask is not None:
         raise UserError(f"mask={config.mask}: give either mask or occlude={config.occlude}, not both")
@@ -50,7 +49,6 @@ def sample(composed: DictConfig) -> None:
     completing = config.occlude is not None or config.mask is not None
     if completing and config.size is not None:
         raise UserError(f"size={list(config.size)}: completions have the size of their images")
-    start = time.perf_counter()
     if completing:
         original, known, x = _complete(config, density, trained)
         scale = config.scale or pictures.default_scale(x.shape[3])
@@ -59,16 +57,10 @@ def sample(composed: DictConfig) -> None:
         x = _draw(config, density, None, None)
         scale = config.scale or pictures.default_scale(x.shape[3])
         picture = pictures.sample_grid(x, density.levels, scale)
-    seconds = time.perf_counter() - start
     with write_whole(out.with_suffix(".npy")) as file:
         np.save(file, x.numpy())
     pictures.save_png(out, picture)
-    what = "completions" if completing else "samples"
-    console.print(
-        f"{len(x):,} {what} in {seconds:.2f} s: {out} and their levels, {out.with_suffix('.npy')}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.print(f"{out} and the levels, {out.with_suffix('.npy')}", highlight=False, soft_wrap=True)
 
 
 def _complete(config: SampleConfig, density: Density, trained: TrainConfig) -> tuple[Tensor, Tensor, Tensor]:
@@ -102,6 +94,8 @@ def _complete(config: SampleConfig, density: Density, trained: TrainConfig) -> t
 
 def _draw(config: SampleConfig, density: Density, original: Tensor | None, known: Tensor | None) -> Tensor:
     """Draw or complete in batches, with a progress bar. Image i is the same whatever the batches are."""
+    import time
+
     import torch
     from rich import get_console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -114,6 +108,7 @@ def _draw(config: SampleConfig, density: Density, original: Tensor | None, known
         TimeRemainingColumn(),
     )
     batches = []
+    start = time.perf_counter()
     with Progress(*columns, console=get_console(), transient=True) as bar:
         task = bar.add_task("drawing", total=config.n, state="")
         for first in range(0, config.n, config.batch_size):
@@ -144,6 +139,8 @@ def _draw(config: SampleConfig, density: Density, original: Tensor | None, known
                     progress=show,
                 )
             batches.append(x.cpu())
+    what = "samples" if original is None else "completions"
+    get_console().print(f"{config.n:,} {what} in {time.perf_counter() - start:.2f} s", highlight=False)
     return torch.cat(batches)
 
 

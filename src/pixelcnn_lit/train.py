@@ -39,11 +39,13 @@ def train(composed: DictConfig) -> float | None:
     run_dir = Path(HydraConfig.get().runtime.output_dir)
 
     import pytorch_lightning as pl
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
     from rich import get_console
 
     from pixelcnn_lit import checkpoint, report
     from pixelcnn_lit.callbacks import Throughput
     from pixelcnn_lit.data.datamodule import ImageDataModule
+    from pixelcnn_lit.errors import UserError
     from pixelcnn_lit.module import LitDensity
     from pixelcnn_lit.registry import build_density
 
@@ -53,14 +55,16 @@ def train(composed: DictConfig) -> float | None:
     if config.ckpt is not None:
         checkpoint.check_resumable(config.ckpt, config)
     data = ImageDataModule(config.data, config.seed)
-    data.setup()
-    module = LitDensity(build_density(config.model), config)
     throughput = Throughput()
     trainer = make_trainer(config, run_dir, data, throughput)
+    data.setup()
+    module = LitDensity(build_density(config.model), config)
     if trainer.is_global_zero:
         console.print(report.headline(config, module.density, data, run_dir), highlight=False, soft_wrap=True)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=config.ckpt, weights_only=True)
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     except SystemExit:  # what Lightning makes of Ctrl-C
         last = run_dir / "checkpoints" / "last.ckpt"
         how = f"go on with ckpt={report.shown(last)}" if last.exists() else "before the first checkpoint"

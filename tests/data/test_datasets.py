@@ -97,6 +97,12 @@ def test_labels_that_do_not_match_the_images_are_named(tmp_path):
         load("mnist", "torchvision", str(tmp_path), split_seed=0)
 
 
+def test_too_few_images_to_split_are_an_error(tmp_path):
+    write_mnist(tmp_path, train=11, test=0)
+    with pytest.raises(UserError, match="11 training and 0 test images; at least 12 and 1 are needed"):
+        load("mnist", "torchvision", str(tmp_path), split_seed=0)
+
+
 def test_a_download_is_tried_with_a_short_timeout(tmp_path, monkeypatch):
     import torchvision
 

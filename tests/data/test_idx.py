@@ -21,8 +21,9 @@ def test_reads_what_was_written(tmp_path, name):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no IDX file of 1 dimensions"),
-        (b"\0\0\x08", "no IDX file of 1 dimensions"),
+        (b"", "damaged: 0 bytes, shorter than a header of 8"),
+        (b"\0\0\x08", "damaged: 3 bytes, shorter than a header of 8"),
+        (b"text, not digits", "no IDX file of 1 dimensions"),
         (struct.pack(">II", 0x0803, 2) + b"ab", r"magic number 2051, expected 2049"),
         (struct.pack(">II", 0x0801, 3) + b"ab", "damaged: 2 bytes of data where its header says 3"),
         (struct.pack(">II", 0x0801, 1) + b"ab", "damaged: more bytes of data where its header says 1"),

@@ -65,6 +65,9 @@ def load(name: str, source: str, folder: str, split_seed: int, *, warn: bool = T
             if warn:
                 _warn_of_embedded(error)
         else:
+            if len(whole.labels) < 12 or len(test.labels) < 1:
+                found = f"{len(whole.labels)} training and {len(test.labels)} test images"
+                raise UserError(f"data.dir={folder}: {found}; at least 12 and 1 are needed")
             order = generator.permutation(len(whole.labels))
             val, train = np.split(order, [len(order) // 12])
             return Splits(whole[train], whole[val], test, "torchvision")

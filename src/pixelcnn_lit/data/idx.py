@@ -25,8 +25,10 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     try:
         with opener(path, "rb") as file:
             start = file.read(header)
-            found = struct.unpack(">I", start[:4].rjust(4, b"\0"))[0]
-            if len(start) < header or found != magic:
+            if len(start) < header:
+                raise UserError(f"{path}: damaged: {len(start)} bytes, shorter than a header of {header}")
+            found = struct.unpack(">I", start[:4])[0]
+            if found != magic:
                 raise UserError(
                     f"{path}: no IDX file of {dimensions} dimensions (magic number {found}, expected {magic})"
                 )
