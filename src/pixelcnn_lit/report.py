@@ -34,6 +34,8 @@ def quiet_lightning() -> None:
         ".*treespec, LeafSpec.*",
         ".*could not find the monitored key.*",
         ".*The dirpath has changed from.*",
+        ".*Grad strides do not match bucket view strides.*",
+        ".*It is recommended to use .*sync_dist=True.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 
