@@ -53,6 +53,18 @@ def test_sections_share_the_memory_of_what_they_compute():
     torch.testing.assert_close(sums, 2 * rows.exp())
 
 
+def test_sections_that_do_not_do_alike_are_refused():
+    tape = Tape()
+
+    def compute() -> None:
+        for rows in (2, 3):
+            tape.start_section()
+            torch.exp(torch.ones(1).expand(rows))
+
+    with pytest.warns(UserWarning, match="resized"), pytest.raises(RuntimeError, match="must do alike"):
+        tape.record(compute)
+
+
 def test_shapes_and_the_like_are_not_steps():
     x = torch.ones(3, 2)
     tape = Tape()

@@ -53,7 +53,11 @@ class Tape:
         if self._next < len(self._results) and self._results[self._next].function is function:
             known = self._results[self._next]
             self._next += 1
-            return self._add(known.step(args, kwargs))
+            shape = known.kept.shape
+            result = self._add(known.step(args, kwargs))
+            if result.shape != shape:
+                raise RuntimeError(f"sections of a tape must do alike; {function} gave {shape}, then {result.shape}")
+            return result
         result = function(*args, **kwargs)
         if any(result is arg for arg in args):
             self._steps.append(partial(function, *args, **kwargs))  # it has just run, in place
