@@ -27,6 +27,8 @@ def run(config_name: str, task: Callable[[DictConfig], float | None]) -> None:
     it shows its traceback. Ctrl-C ends it with status 130.
     """
     wants_traceback = os.environ.get(TRACEBACK) == "1"
+    # Hydra's parser takes overrides in one piece only: -m may stand anywhere.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
 
     @functools.wraps(task)
     def guarded(config: DictConfig) -> float | None:
