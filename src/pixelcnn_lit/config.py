@@ -63,6 +63,7 @@ class DataConfig(Section):
     levels: Levels
     image_shape: Annotated[ImageShape, Field(strict=False)]
     batch_size: Annotated[int, Field(ge=1, le=65536)]
+    n_classes: Annotated[int, Field(ge=0, le=65536)]
     split_seed: Seed
 
 

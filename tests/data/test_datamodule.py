@@ -23,7 +23,9 @@ def test_batches_are_slices_of_one_uint8_tensor(mnist_dir):
     assert torch.equal(torch.cat([x for x, _ in batches]), data.split("train").images)
     x, y = batches[0]
     assert x.shape == (10, 1, 28, 28)
-    assert x.dtype == y.dtype == torch.uint8
+    assert x.dtype == torch.uint8
+    assert y.dtype == torch.int64
+    assert 0 <= y.min() < y.max() < data.config.n_classes == 10
     assert 0 <= x.min() < x.max() == 3
 
 
@@ -59,3 +61,9 @@ def test_processes_take_the_same_steps_and_batches_in_training(length):
 def test_images_of_another_shape_than_the_config_says_are_an_error(mnist_dir):
     with pytest.raises(UserError, match=r"data.image_shape=\[1, 14, 14\]: the images of mnist are \[1, 28, 28\]"):
         data_module(mnist_dir, "data.image_shape=[1,14,14]").setup()
+
+
+def test_a_label_beyond_the_number_of_classes_is_an_error(mnist_dir):
+    with pytest.raises(UserError, match=r"data.n_classes=3: mnist has the label 9 in train"):
+        data_module(mnist_dir, "data.n_classes=3").setup()
+    data_module(mnist_dir, "data.n_classes=0").setup()

@@ -16,7 +16,7 @@ from pixelcnn_lit.data.quantise import quantise
 from pixelcnn_lit.errors import UserError
 
 Batch = tuple[Tensor, Tensor]
-"""Levels (N, C, H, W) uint8 and labels (N,) uint8."""
+"""Levels (N, C, H, W) uint8 and labels (N,) int64, below data.n_classes."""
 
 
 class LevelImages(Dataset[Batch]):
@@ -24,7 +24,7 @@ class LevelImages(Dataset[Batch]):
 
     def __init__(self, split: Split, levels: int) -> None:
         self.images = torch.from_numpy(quantise(split.images, levels))
-        self.labels = torch.from_numpy(split.labels.copy())
+        self.labels = torch.from_numpy(split.labels)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -91,8 +91,13 @@ class ImageDataModule(pl.LightningDataModule):
             raise UserError(
                 f"data.image_shape={list(config.image_shape)}: the images of {config.name} are {list(found)}"
             )
+        parts = {part: getattr(splits, part) for part in ("train", "val", "test")}
+        for part, split in parts.items():
+            label = int(split.labels.max())
+            if config.n_classes and label >= config.n_classes:
+                raise UserError(f"data.n_classes={config.n_classes}: {config.name} has the label {label} in {part}")
         self.source = splits.source
-        self._splits = {part: LevelImages(getattr(splits, part), config.levels) for part in ("train", "val", "test")}
+        self._splits = {part: LevelImages(split, config.levels) for part, split in parts.items()}
 
     def split(self, part: str) -> LevelImages:
         """The images of "train", "val" or "test"."""

