@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import pickle
+import hashlib
+import io
+import logging
+import os
+import struct
 import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from pixelcnn_lit.config import TrainConfig, check
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.files import copy_whole, write_whole
 from pixelcnn_lit.registry import build_density
 
 KEY = "pixelcnn_lit"
-FORMAT = 1
+FORMAT = 2
+"""1: without a checksum, before 0.2. 2: the same content, with one."""
 PREFIX = "density."
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+
+# torch.save writes a zip archive, which ends in a comment that it leaves empty: two bytes of length, then the text.
+# The checksum goes there, over all that is before the two bytes; torch.load reads the file as ever.
+MARK = b"pixelcnn_lit sha256 "
+COMMENT = len(MARK) + hashlib.sha256().digest_size * 2
 
 
 def header(config: TrainConfig) -> dict[str, Any]:
@@ -26,37 +37,126 @@ def header(config: TrainConfig) -> dict[str, Any]:
     return {"format": FORMAT, "config": config.model_dump(mode="json")}
 
 
+def write(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint, whole and with its checksum. Where there is a good last.ckpt, it becomes previous.ckpt.
+
+    Raises UserError that names the file if it cannot be written; what was there before is then still there.
+    """
+    path = Path(path)
+    archive = io.BytesIO()
+    torch.save(dict(content), archive)
+    with archive.getbuffer() as data, write_whole(path) as file:
+        body = data[:-2]
+        file.write(body)
+        file.write(struct.pack("<H", COMMENT))
+        file.write(MARK + hashlib.sha256(body).hexdigest().encode())
+        if path.name == LAST and path.exists() and is_whole(path):
+            copy_whole(path, path.with_name(PREVIOUS))
+
+
+def is_whole(path: str | Path) -> bool:
+    """Whether a checkpoint is what was written: its checksum is that of its content."""
+    try:
+        with Path(path).open("rb") as file:
+            return bool(_checksum(file))
+    except OSError:
+        return False
+
+
+def _checksum(file: IO[bytes]) -> bool | None:
+    """Whether the checksum in an open file is that of its content; None where it has none."""
+    size = file.seek(0, os.SEEK_END)
+    body = size - COMMENT - 2
+    if body < 0:
+        return None
+    file.seek(body)
+    length, comment = file.read(2), file.read()
+    if not comment.startswith(MARK):
+        return None
+    digest = hashlib.sha256()
+    file.seek(0)
+    while body > 0 and (block := file.read(min(body, 1 << 20))):
+        digest.update(block)
+        body -= len(block)
+    return length == struct.pack("<H", COMMENT) and comment[len(MARK) :] == digest.hexdigest().encode()
+
+
+def newest_good(folder: str | Path) -> Path | None:
+    """The checkpoint of a run's folder of checkpoints that goes furthest and is whole: last, previous or best.
+
+    Each damaged one that is passed over is named in one line of the log. None where there is none.
+    """
+    for name in (LAST, PREVIOUS, BEST):
+        path = Path(folder) / name
+        if not path.is_file():
+            continue
+        try:
+            read(path)
+        except UserError as error:
+            logging.getLogger(__name__).warning("warning: %s; looking for an earlier one", error)
+        else:
+            return path
+    return None
+
+
 def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
     """The checked config of a checkpoint and its whole content, on the CPU.
 
-    Raises UserError that names the file if it is missing, damaged, or not a checkpoint of this package.
+    Raises UserError that names the file if it is missing, damaged, of a newer format, or no checkpoint of this package.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"ckpt={path}: a folder; name a file, such as {path / 'checkpoints' / BEST}")
     if not path.is_file():
         raise UserError(f"ckpt={path}: no such file")
     try:
-        with warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what it finds in files that it then refuses
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        zipfile.BadZipFile,
-    ) as error:
+            sound = _checksum(file)
+            file.seek(0)
+            content = torch.load(file, map_location="cpu", weights_only=True) if sound is not False else None
+    except Exception as error:  # torch.load refuses files with a dozen kinds of errors
         raise UserError(f"ckpt={path}: damaged, or no checkpoint") from error
+    if sound is False:
+        raise UserError(f"ckpt={path}: damaged: its content is not what its checksum says")
     own = content.get(KEY) if isinstance(content, dict) else None
-    if not isinstance(own, dict) or not isinstance(content.get("state_dict"), dict):
+    if not isinstance(content, dict) or not isinstance(own, dict) or not isinstance(content.get("state_dict"), dict):
         raise UserError(f"ckpt={path}: no checkpoint of pixelcnn-lit")
-    if own.get("format") != FORMAT:
-        raise UserError(f"ckpt={path}: format {own.get('format')}; this version of pixelcnn-lit reads format {FORMAT}")
+    number = own.get("format")
+    if not isinstance(number, int) or number < 1:
+        raise UserError(f"ckpt={path}: damaged: its format is {number!r}")
+    if number > FORMAT:
+        raise UserError(
+            f"ckpt={path}: format {number}, of a newer pixelcnn-lit than this one, which reads formats 1 to {FORMAT}"
+        )
+    if number > 1 and not sound:
+        raise UserError(f"ckpt={path}: damaged: its checksum is missing")
     config = own.get("config")
     if not isinstance(config, Mapping):
         raise UserError(f"ckpt={path}: damaged: it has no config")
-    return check(config, TrainConfig, f"ckpt={path}: "), content
+    return check(upgraded(config), TrainConfig, f"ckpt={path}: "), content
+
+
+MEANT: dict[str, Any] = {"data.n_classes": 10}
+"""Keys that configs did not always have, dotted, and what a config without them meant.
+
+Whoever adds a key to TrainConfig adds it here, with the value that makes older checkpoints what they were.
+"""
+
+
+def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of an older version in today's keys: :data:`MEANT` fills in what it could not say."""
+    config = {key: dict(value) if isinstance(value, Mapping) else value for key, value in config.items()}
+    for key, value in MEANT.items():
+        *groups, name = key.split(".")
+        section = config
+        for group in groups:
+            section = section.setdefault(group, {})
+            if not isinstance(section, dict):
+                break  # the check of the whole config names it
+        else:
+            section.setdefault(name, value)
+    return config
 
 
 def load_with_config(path: str | Path) -> tuple[Density, TrainConfig]:
@@ -89,8 +189,14 @@ def load(path: str | Path) -> Density:
     return load_with_config(path)[0]
 
 
-def check_resumable(path: str | Path, config: TrainConfig) -> None:
-    """Raise UserError unless a run of ``config`` can go on from the checkpoint."""
+def resumable(path: str | Path, config: TrainConfig) -> Path:
+    """The checkpoint that a run of ``config`` goes on from: ``path``, or an earlier one if it is a damaged last.ckpt.
+
+    Raises UserError where there is none, or the run cannot go on from it.
+    """
+    path = Path(path)
+    if path.name == LAST and path.is_file():
+        path = newest_good(path.parent) or path
     theirs, content = read(path)
     if "optimizer_states" not in content or "loops" not in content:
         raise UserError(f"ckpt={path}: holds no state of a training to resume")
@@ -99,3 +205,4 @@ def check_resumable(path: str | Path, config: TrainConfig) -> None:
             other = getattr(theirs, section).model_dump()[key]
             if other != value and key not in ("dir", "source"):
                 raise UserError(f"{section}.{key}={value}: ckpt={path} was trained with {other}; resume with the same")
+    return path

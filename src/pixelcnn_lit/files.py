@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,11 +31,27 @@ def write_whole(path: str | Path) -> Iterator[IO[bytes]]:
         try:
             aside.chmod(0o666 & ~_umask())
             aside.replace(path)
+            _flush_folder(path.parent)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def copy_whole(source: str | Path, path: str | Path) -> None:
+    """Give the content of ``source`` the name ``path`` as well: at no time is there a file half of it."""
+    with Path(source).open("rb") as content, write_whole(path) as file:
+        shutil.copyfileobj(content, file)
+
+
+def _flush_folder(folder: Path) -> None:
+    # Without this, a power cut may take back the renaming.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _umask() -> int:

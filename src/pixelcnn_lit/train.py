@@ -52,8 +52,7 @@ def train(composed: DictConfig) -> float | None:
     report.quiet_lightning()
     console = get_console()
     pl.seed_everything(config.seed, verbose=False)
-    if config.ckpt is not None:
-        checkpoint.check_resumable(config.ckpt, config)
+    ckpt = None if config.ckpt is None else checkpoint.resumable(config.ckpt, config)
     data = ImageDataModule(config.data, config.seed)
     throughput = Throughput()
     trainer = make_trainer(config, run_dir, data, throughput)
@@ -62,7 +61,7 @@ def train(composed: DictConfig) -> float | None:
     if trainer.is_global_zero:
         console.print(report.headline(config, module.density, data, run_dir), highlight=False, soft_wrap=True)
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=config.ckpt, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=ckpt, weights_only=True)
     except MisconfigurationException as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     except SystemExit:  # what Lightning makes of Ctrl-C
@@ -89,6 +88,7 @@ def make_trainer(config: TrainConfig, run_dir: Path, data: ImageDataModule, thro
 
     from pixelcnn_lit.callbacks import EpochLines, Pictures
     from pixelcnn_lit.errors import UserError
+    from pixelcnn_lit.resume import WholeCheckpoints
 
     console = get_console()
     options: dict[str, Any] = config.trainer.model_dump()
@@ -124,7 +124,7 @@ def make_trainer(config: TrainConfig, run_dir: Path, data: ImageDataModule, thro
             )
         )
     try:
-        return pl.Trainer(**options, callbacks=callbacks, logger=logger)
+        return pl.Trainer(**options, callbacks=callbacks, logger=logger, plugins=[WholeCheckpoints()])
     except Exception as error:  # Lightning refuses arguments with many kinds of errors
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
 
