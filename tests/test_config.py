@@ -25,8 +25,9 @@ def test_levels_and_shape_of_the_model_follow_the_data():
 def test_every_config_file_makes_a_valid_config(group):
     options = [path.stem for path in (conf_dir() / group).glob("*.yaml")]
     assert options
+    needs = {"npz": ["data.path=images.npz"], "images": ["data.path=photos"]}
     for option in options:
-        compose([f"{group}={option}"])
+        compose([f"{group}={option}", *needs.get(option, [])])
 
 
 def test_every_argument_of_lightnings_trainer_is_a_key():
@@ -55,10 +56,14 @@ def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
         ("model.first_kernel_size=6", "model.first_kernel_size=6: must be odd, an integer from 3 to 63"),
         ("model.first_kernel_size=1", "model.first_kernel_size=1: must be an integer from 3 to 63"),
         ("data.batch_size=0", "data.batch_size=0: must be an integer from 1 to 65536"),
-        ("data.name=imagenet", "data.name='imagenet': must be one of mnist, fashion_mnist"),
+        ("data.name=imagenet", "data.name='imagenet': must be one of mnist, fashion_mnist, cifar10, npz, images"),
         ("data.source=web", "data.source='web': must be one of auto, torchvision, embedded"),
         ("data.image_shape=[1,28]", "data.image_shape"),
         ("data.image_shape=[1,28,0]", "data.image_shape.2=0: must be an integer from 1 to 4096"),
+        ("data=npz", "data.path: missing; give data.path=..."),
+        ("data.path=images.npz", "data.path: no such key; allowed here: name, source, dir"),
+        ("data.binarize=static", "data.binarize='static': must be dynamic or null"),
+        ("data.binarize=dynamic", "data.binarize=dynamic: needs data.levels=2, not 256"),
         ("optimizer.lr=0", "optimizer.lr=0: must be a number above 0 and of at most 10"),
         ("optimizer.lr=nan", "optimizer.lr=nan: must be a number"),
         ("optimizer.weight_decay=inf", "optimizer.weight_decay=inf: must be a number of at least 0"),
@@ -73,7 +78,10 @@ def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
         ("seed=-1", "seed=-1: must be an integer from 0 to 4294967295"),
         ("model.levels=3", "model.levels and model.image_shape follow data"),
         ("model=transformer", "Could not find 'model/transformer'; available: pixelcnn"),
-        ("data=imagenet", "Could not find 'data/imagenet'; available: fashion_mnist, mnist"),
+        (
+            "data=imagenet",
+            "Could not find 'data/imagenet'; available: cifar10, digits, fashion_mnist, images, mnist, npz",
+        ),
         ("optimizer=lion", "Could not find 'optimizer/lion'; available: adam_exponential, adamw"),
         ("model.depth=3", "model.depth: no such key; allowed here: name, n_res"),
         ("+model.depth=3", "model.depth: no such key; allowed here: name, n_res"),

@@ -202,7 +202,7 @@ def resumable(path: str | Path, config: TrainConfig) -> Path:
         raise UserError(f"ckpt={path}: holds no state of a training to resume")
     for section in ("model", "data", "optimizer"):
         for key, value in getattr(config, section).model_dump().items():
-            other = getattr(theirs, section).model_dump()[key]
-            if other != value and key not in ("dir", "source"):
+            other = getattr(theirs, section).model_dump().get(key)
+            if other != value and key not in ("dir", "source", "path"):
                 raise UserError(f"{section}.{key}={value}: ckpt={path} was trained with {other}; resume with the same")
     return path

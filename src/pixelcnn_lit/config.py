@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pixelcnn_lit.errors import UserError
@@ -43,6 +43,9 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 KernelSize = Annotated[int, Field(ge=1, le=63), AfterValidator(_odd)]
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=1, le=4096)]
+Place = Annotated[str, Field(min_length=1)]
+"""A file or a folder."""
+Source = Literal["auto", "torchvision", "embedded"]
 ImageShape = tuple[Annotated[int, Field(ge=1, le=4)], Side, Side]
 Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)]
 """A number of batches, or a fraction of them."""
@@ -55,16 +58,56 @@ class Section(BaseModel):
 
 
 class DataConfig(Section):
-    """conf/data: which images, and how they become levels."""
+    """conf/data: which images, and how they become levels. What a data set asks for beside is in its own class."""
 
-    name: Literal["mnist", "fashion_mnist"]
-    source: Literal["auto", "torchvision", "embedded"]
-    dir: Annotated[str, Field(min_length=1)]
+    name: str
     levels: Levels
+    binarize: Literal["dynamic"] | None
     image_shape: Annotated[ImageShape, Field(strict=False)]
     batch_size: Annotated[int, Field(ge=1, le=65536)]
     n_classes: Annotated[int, Field(ge=0, le=65536)]
     split_seed: Seed
+
+    @model_validator(mode="after")
+    def _binary(self) -> Self:
+        if self.binarize is not None and self.levels != 2:
+            raise ValueError(f"data.binarize={self.binarize}: needs data.levels=2, not {self.levels}")
+        return self
+
+
+class MnistData(DataConfig):
+    """conf/data/mnist.yaml, fashion_mnist.yaml and digits.yaml."""
+
+    name: Literal["mnist", "fashion_mnist"]
+    source: Source
+    dir: Place
+
+
+class Cifar10Data(DataConfig):
+    """conf/data/cifar10.yaml."""
+
+    name: Literal["cifar10"]
+    dir: Place
+
+
+class NpzData(DataConfig):
+    """conf/data/npz.yaml: a file of numpy arrays."""
+
+    name: Literal["npz"]
+    path: Place
+
+
+class ImagesData(DataConfig):
+    """conf/data/images.yaml: a folder of image files, resized to ``size`` x ``size``; ``dir`` keeps them decoded."""
+
+    name: Literal["images"]
+    path: Place
+    size: Side
+    channels: Literal[1, 3]
+    dir: Place
+
+
+AnyData = Annotated[MnistData | Cifar10Data | NpzData | ImagesData, Field(discriminator="name")]
 
 
 class ModelConfig(Section):
@@ -176,7 +219,7 @@ class TrainConfig(Section):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     seed: Seed
     ckpt: str | None
-    data: DataConfig
+    data: AnyData
     model: ModelConfig
     optimizer: OptimizerConfig
     trainer: TrainerConfig
@@ -193,12 +236,20 @@ class TrainConfig(Section):
 class OtherData(Section):
     """Where the images are now, if not where the checkpoint's run found them."""
 
-    source: Literal["auto", "torchvision", "embedded"] | None
-    dir: Annotated[str, Field(min_length=1)] | None
+    source: Source | None
+    dir: Place | None
+    path: Place | None
 
     def instead_of(self, trained: DataConfig, **changes: Any) -> DataConfig:
-        """The data of the checkpoint's run, read from where they are now."""
-        return trained.model_copy(update=self.model_dump(exclude_none=True) | changes)
+        """The data of the checkpoint's run, read from where they are now. Raise UserError for a key they don't have."""
+        moved = self.model_dump(exclude_none=True)
+        for key, value in moved.items():
+            if key not in type(trained).model_fields:
+                allowed = ", ".join(name for name in type(self).model_fields if name in type(trained).model_fields)
+                raise UserError(
+                    f"data.{key}={value}: the checkpoint's data, {trained.name}, has no such key but {allowed}"
+                )
+        return trained.model_copy(update=moved | changes)
 
 
 class EvaluateConfig(Section):
@@ -243,6 +294,8 @@ def check(config: DictConfig | Mapping[str, Any], section: type[S], where: str =
             if isinstance(config, DictConfig)
             else config
         )
+    except MissingMandatoryValue as error:
+        raise UserError(f"{where}{error.full_key}: missing; give {error.full_key}=...") from error
     except OmegaConfBaseException as error:
         raise UserError(f"{where}{str(error).splitlines()[0]}") from error
     try:
@@ -258,6 +311,9 @@ def _explain(error: ValidationError, section: type[BaseModel]) -> str:
     node, keys = schema, []
     for part in details["loc"]:
         node = _resolve(node, schema)
+        if part in (tags := node.get("discriminator", {}).get("mapping", {})):
+            node = _resolve({"$ref": tags[part]}, schema)
+            continue
         for option in node.get("anyOf", []):
             if isinstance(part, int) and ("prefixItems" in option or "items" in option):
                 node = option
@@ -269,12 +325,16 @@ def _explain(error: ValidationError, section: type[BaseModel]) -> str:
             continue
         keys.append(str(part))
     key = ".".join(keys)
+    if details["type"] == "union_tag_invalid":
+        name = details["ctx"]["discriminator"].strip("'")
+        allowed = details["ctx"]["expected_tags"].replace("'", "")
+        return f"{key}.{name}={details['ctx']['tag']!r}: must be one of {allowed}"
     if details["type"] == "extra_forbidden":
         allowed = ", ".join(_resolve(node, schema).get("properties", {}))
         return f"{key}: no such key; allowed here: {allowed}"
     if details["type"] == "missing":
         return f"{key}: missing; must be {_describe(node, schema)}"
-    if not keys:
+    if details["type"] == "value_error" and isinstance(details["input"], Mapping):  # of several keys together
         return details["msg"].removeprefix("Value error, ")
     allowed = _describe(node, schema)
     if details["type"] == "value_error":

@@ -144,7 +144,7 @@ def hyperparameters(config: TrainConfig, data: ImageDataModule) -> dict[str, Any
         f"{section}.{key}": value
         for section in ("data", "model", "optimizer")
         for key, value in chosen[section].items()
-        if key not in ("image_shape", "betas", "dir") and (section, key) != ("model", "levels")
+        if key not in ("image_shape", "betas", "dir", "path") and (section, key) != ("model", "levels")
     }
     flat |= {
         "data.source": data.source,

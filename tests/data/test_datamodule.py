@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -59,11 +61,54 @@ def test_processes_take_the_same_steps_and_batches_in_training(length):
 
 
 def test_images_of_another_shape_than_the_config_says_are_an_error(mnist_dir):
-    with pytest.raises(UserError, match=r"data.image_shape=\[1, 14, 14\]: the images of mnist are \[1, 28, 28\]"):
+    with pytest.raises(UserError, match=r"data.image_shape=\[1, 14, 14\]: mnist: the images are \[1, 28, 28\]"):
         data_module(mnist_dir, "data.image_shape=[1,14,14]").setup()
 
 
 def test_a_label_beyond_the_number_of_classes_is_an_error(mnist_dir):
-    with pytest.raises(UserError, match=r"data.n_classes=3: mnist has the label 9 in train"):
+    with pytest.raises(UserError, match=r"data.n_classes=3: mnist: its labels go up to 9"):
         data_module(mnist_dir, "data.n_classes=3").setup()
     data_module(mnist_dir, "data.n_classes=0").setup()
+
+
+def epoch_of(loader, epoch):
+    """The images of an epoch of training in the order of the data set."""
+    loader.sampler.set_epoch(epoch)
+    images = torch.cat([x for x, _ in loader])
+    return images[loader.sampler.order().argsort()]
+
+
+def test_dynamic_binarisation_draws_training_images_anew_each_epoch_and_the_others_once(mnist_dir):
+    binary = ["data.levels=2", "data.binarize=dynamic"]
+    first, again, other = (data_module(mnist_dir, *binary, f"seed={seed}") for seed in (0, 0, 1))
+    grey = data_module(mnist_dir, "data.levels=256").split("train").images
+    loader = first.loader("train", shuffle=True)
+    epochs = [epoch_of(loader, epoch) for epoch in (0, 1, 0)]
+    assert torch.equal(epochs[0], epochs[2])
+    assert not torch.equal(epochs[0], epochs[1])
+    assert torch.equal(epochs[1], epoch_of(again.loader("train", shuffle=True), 1))
+    assert not torch.equal(epochs[1], epoch_of(other.loader("train", shuffle=True), 1))
+    for images in epochs:
+        assert images.dtype == torch.uint8
+        assert set(images.unique().tolist()) == {0, 1}
+        assert not images[grey == 0].any()
+        assert images[grey == 255].all()
+    x, y = next(iter(loader))
+    assert torch.equal(y, first.split("train").labels[loader.sampler.order()[: len(x)]])
+    for part in ("train", "val", "test"):
+        fixed = first.split(part).images
+        assert torch.equal(fixed, other.split(part).images)
+        assert torch.equal(fixed, torch.cat([x for x, _ in first.loader(part)]))
+        assert set(fixed.unique().tolist()) == {0, 1}
+    assert not torch.equal(first.split("val").images, data_module(mnist_dir, "data.levels=2").split("val").images)
+
+
+def test_processes_share_the_draws_of_an_epoch(mnist_dir):
+    data = data_module(mnist_dir, "data.levels=2", "data.binarize=dynamic")
+    alone = epoch_of(data.loader("train", shuffle=True), 3)
+    for rank in range(2):
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        loader = data.loader("train", shuffle=True)
+        loader.sampler.set_epoch(3)
+        for indices, (x, _) in zip(loader.sampler, loader, strict=True):
+            assert torch.equal(x, alone[indices])

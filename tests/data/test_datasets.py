@@ -1,118 +1,44 @@
 from __future__ import annotations
 
-import socket
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from builders import write_mnist
-from pixelcnn_lit.data import datasets
+from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.datasets import load
 from pixelcnn_lit.errors import UserError
 
-REAL = Path(__file__).parents[3] / "shared" / "data"
-
 
 @pytest.fixture
-def offline(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise socket.gaierror("no network in this test")
-
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-
-
-def test_embedded_digits_are_split_4000_500_500_without_overlap():
-    splits = load("mnist", "embedded", "nowhere", split_seed=0)
-    parts = [splits.train, splits.val, splits.test]
-    assert [p.images.shape for p in parts] == [(4000, 1, 28, 28), (500, 1, 28, 28), (500, 1, 28, 28)]
-    assert splits.source == "embedded"
-    assert len({image.tobytes() for part in parts for image in part.images}) == 5000
-    for part in parts:
-        assert set(part.labels) == set(range(10))
-    again = load("mnist", "embedded", "nowhere", split_seed=0)
-    np.testing.assert_array_equal(again.val.images, splits.val.images)
-    assert not np.array_equal(load("mnist", "embedded", "nowhere", split_seed=1).val.labels, splits.val.labels)
+def colour(tmp_path):
+    """Ten images and their labels 0 to 4 in a .npz file."""
+    x, y = np.zeros((12, 2, 3, 3), dtype=np.uint8), np.arange(12) % 5
+    np.savez(tmp_path / "colour.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    np.savez(tmp_path / "plain.npz", x_train=x, x_test=x)
+    return tmp_path
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-@pytest.mark.parametrize("source", ["torchvision", "auto"])
-def test_files_in_torchvisions_layout_are_read(tmp_path, suffix, source):
-    write_mnist(tmp_path, train=48, test=20, suffix=suffix)
-    splits = load("mnist", source, str(tmp_path), split_seed=0)
-    assert splits.source == "torchvision"
-    assert [len(p.images) for p in (splits.train, splits.val, splits.test)] == [44, 4, 20]
+def test_what_is_read_is_what_the_config_says(colour):
+    config = compose(["data=npz", f"data.path={colour / 'colour.npz'}", "data.image_shape=[3,2,3]", "data.n_classes=5"])
+    assert load(config.data).train.images.shape == (11, 3, 2, 3)
 
 
-@pytest.mark.skipif(not (REAL / "MNIST").is_dir(), reason="the real MNIST files are not here")
-def test_the_real_mnist_is_split_55000_5000_10000():
-    splits = load("mnist", "torchvision", str(REAL), split_seed=0)
-    assert [len(p.images) for p in (splits.train, splits.val, splits.test)] == [55_000, 5_000, 10_000]
-
-
-def test_fashion_mnist_has_a_folder_of_its_own(tmp_path):
-    write_mnist(tmp_path, name="FashionMNIST")
-    assert load("fashion_mnist", "torchvision", str(tmp_path), split_seed=0).source == "torchvision"
-
-
-def test_files_may_lie_in_the_folder_itself(tmp_path):
-    """As Debian's package dataset-fashion-mnist has them in /usr/share/datasets/fashion-mnist."""
-    write_mnist(tmp_path, name="FashionMNIST", suffix=".gz")
-    assert load("fashion_mnist", "auto", str(tmp_path / "FashionMNIST" / "raw"), 0).source == "torchvision"
-
-
-@pytest.mark.usefixtures("offline")
-def test_auto_falls_back_on_the_embedded_digits_and_says_so(tmp_path, capsys):
-    assert load("mnist", "auto", str(tmp_path), split_seed=0).source == "embedded"
-    assert "not the full MNIST" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("offline")
-@pytest.mark.parametrize(("name", "source"), [("mnist", "torchvision"), ("fashion_mnist", "auto")])
-def test_no_files_and_no_network_is_an_error_that_names_the_folder(tmp_path, name, source):
-    with pytest.raises(UserError, match=f"data.dir={tmp_path}: .*train-images-idx3-ubyte is not there"):
-        load(name, source, str(tmp_path), split_seed=0)
-
-
-def test_only_mnist_is_embedded():
-    with pytest.raises(UserError, match="only data=mnist is embedded"):
-        load("fashion_mnist", "embedded", "nowhere", split_seed=0)
-
-
-@pytest.mark.parametrize("source", ["torchvision", "auto"])
-def test_a_damaged_file_is_an_error_even_where_there_would_be_another_source(tmp_path, source):
-    write_mnist(tmp_path)
-    path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match="train-images-idx3-ubyte: damaged"):
-        load("mnist", source, str(tmp_path), split_seed=0)
-
-
-def test_labels_that_do_not_match_the_images_are_named(tmp_path):
-    write_mnist(tmp_path, train=48)
-    write_mnist(tmp_path / "other", train=24)
-    labels = "MNIST/raw/train-labels-idx1-ubyte"
-    (tmp_path / labels).write_bytes((tmp_path / "other" / labels).read_bytes())
-    with pytest.raises(UserError, match="24 labels for the 48 images"):
-        load("mnist", "torchvision", str(tmp_path), split_seed=0)
-
-
-def test_too_few_images_to_split_are_an_error(tmp_path):
-    write_mnist(tmp_path, train=11, test=0)
-    with pytest.raises(UserError, match="11 training and 0 test images; at least 12 and 1 are needed"):
-        load("mnist", "torchvision", str(tmp_path), split_seed=0)
-
-
-def test_a_download_is_tried_with_a_short_timeout(tmp_path, monkeypatch):
-    import torchvision
-
-    seen = []
-
-    def fake(folder, download):
-        seen.append(socket.getdefaulttimeout())
-        write_mnist(tmp_path)
-
-    monkeypatch.setattr(torchvision.datasets, "MNIST", fake)
-    assert load("mnist", "auto", str(tmp_path), split_seed=0).source == "torchvision"
-    assert seen == [datasets.DOWNLOAD_TIMEOUT]
-    assert socket.getdefaulttimeout() is None
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        (
+            "colour",
+            "data.image_shape=[1,2,3]",
+            r"data.image_shape=\[1, 2, 3\]: .*colour.npz: the images are \[3, 2, 3\]",
+        ),
+        (
+            "colour",
+            "data.n_classes=4",
+            r"data.n_classes=4: .*colour.npz: its labels go up to 4, so that 5 is the least",
+        ),
+        ("plain", "data.n_classes=4", r"data.n_classes=4: .*plain.npz: it has no labels; only 0 fits"),
+    ],
+)
+def test_other_images_or_labels_than_the_config_says_are_an_error(colour, name, override, message):
+    config = compose(["data=npz", f"data.path={colour / name}.npz", "data.image_shape=[3,2,3]", override])
+    with pytest.raises(UserError, match=message):
+        load(config.data)

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pixelcnn_lit.config import DataConfig
-from pixelcnn_lit.data.datasets import Split, Splits, load
+from pixelcnn_lit.data.binarise import binarise
+from pixelcnn_lit.data.datasets import load
 from pixelcnn_lit.data.quantise import quantise
-from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.data.splits import Split
 
 Batch = tuple[Tensor, Tensor]
 """Levels (N, C, H, W) uint8 and labels (N,) int64, below data.n_classes."""
@@ -22,9 +24,8 @@ Batch = tuple[Tensor, Tensor]
 class LevelImages(Dataset[Batch]):
     """A split as one tensor of levels. Indexed by a tensor of indices: a batch at once, no Python per image."""
 
-    def __init__(self, split: Split, levels: int) -> None:
-        self.images = torch.from_numpy(quantise(split.images, levels))
-        self.labels = torch.from_numpy(split.labels)
+    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        self.images, self.labels = torch.from_numpy(images), torch.from_numpy(labels)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -70,34 +71,57 @@ class BatchIndices(Sampler[Tensor]):
         return images >= self.world if self.seed is not None else images > self.rank
 
 
+class RedrawnImages(Dataset[Batch]):
+    """The training images under dynamic binarisation: those of an epoch are a function of (seed, epoch) alone."""
+
+    def __init__(self, split: Split, seed: int, order: BatchIndices) -> None:
+        self._split, self._seed, self._order = split, seed, order
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        numbers = indices.numpy()
+        drawn = self._split[numbers]
+        images = binarise(drawn.images, numbers, ANEW, self._seed, self._order.epoch)
+        return torch.from_numpy(images), torch.from_numpy(drawn.labels)
+
+
+PARTS = ("train", "val", "test")
+ANEW, ONCE = 1, 2  # the first number of a key of binarise
+
+
 class ImageDataModule(pl.LightningDataModule):
-    """The three splits of a data set, quantised to ``config.levels``."""
+    """The three splits of a data set, quantised to ``config.levels`` or binarised.
+
+    Under dynamic binarisation :meth:`split` gives images that were drawn once, a function of ``config.split_seed``
+    alone: what is evaluated is the same in every epoch and every run. Only the training loader draws anew.
+    """
 
     def __init__(self, config: DataConfig, seed: int) -> None:
-        """``seed`` orders the training images; reading them is left to :meth:`setup`."""
+        """``seed`` orders and redraws the training images; reading them is left to :meth:`setup`."""
         super().__init__()
         self.config, self.seed = config, seed
         self.source = ""
         self._splits: dict[str, LevelImages] = {}
+        self._redrawn: Split | None = None
 
     def setup(self, stage: str | None = None) -> None:
-        """Read and quantise the images, once. Raise UserError where they cannot be had."""
+        """Read the images and make levels of them, once. Raise UserError where they cannot be had."""
         if self._splits:
             return
         config = self.config
-        splits: Splits = load(config.name, config.source, config.dir, config.split_seed)
-        found = splits.train.images.shape[1:]
-        if found != config.image_shape:
-            raise UserError(
-                f"data.image_shape={list(config.image_shape)}: the images of {config.name} are {list(found)}"
-            )
-        parts = {part: getattr(splits, part) for part in ("train", "val", "test")}
-        for part, split in parts.items():
-            label = int(split.labels.max())
-            if config.n_classes and label >= config.n_classes:
-                raise UserError(f"data.n_classes={config.n_classes}: {config.name} has the label {label} in {part}")
+        splits = load(config)
         self.source = splits.source
-        self._splits = {part: LevelImages(split, config.levels) for part, split in parts.items()}
+        for number, part in enumerate(PARTS):
+            split: Split = getattr(splits, part)
+            if config.binarize == "dynamic":
+                images = binarise(split.images, np.arange(len(split)), ONCE, config.split_seed, number)
+            else:
+                images = quantise(split.images, config.levels)
+            self._splits[part] = LevelImages(images, split.labels)
+        if config.binarize == "dynamic":
+            self._redrawn = splits.train
 
     def split(self, part: str) -> LevelImages:
         """The images of "train", "val" or "test"."""
@@ -111,6 +135,8 @@ class ImageDataModule(pl.LightningDataModule):
         world = self.trainer.world_size if self.trainer else 1
         seed = self.seed if shuffle else None
         indices = BatchIndices(len(images), self.config.batch_size, seed, rank, world)
+        if shuffle and self._redrawn is not None:
+            return DataLoader(RedrawnImages(self._redrawn, self.seed, indices), sampler=indices, batch_size=None)
         return DataLoader(images, sampler=indices, batch_size=None)
 
     def train_dataloader(self) -> DataLoader[Batch]:

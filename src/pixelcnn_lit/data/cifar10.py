@@ -1,0 +1,138 @@
+"""CIFAR-10 (Krizhevsky, 2009): the binary batches, which are plain bytes, or those that torchvision pickled."""
+
+from __future__ import annotations
+
+import pickle
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixelcnn_lit.config import Cifar10Data
+from pixelcnn_lit.data.download import NotFoundError, downloading
+from pixelcnn_lit.data.splits import Split, Splits, hold_out
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.files import write_whole
+
+URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # as its author's page says
+BINARY, PICKLED = "cifar-10-batches-bin", "cifar-10-batches-py"
+TRAIN, TEST = [f"data_batch_{i}" for i in range(1, 6)], ["test_batch"]
+N_CLASSES = 10
+SHAPE = (3, 32, 32)
+PIXELS = 3 * 32 * 32
+MAX_BYTES = 2**28  # a batch is 31 MB
+
+
+def load(config: Cifar10Data) -> Splits:
+    """Read and split: 45,834/4,166/10,000 images.
+
+    ``dir`` holds cifar-10-batches-bin or torchvision's cifar-10-batches-py, or is either; where there is neither, the
+    binary version is downloaded. Raises UserError where the files can't be had or are damaged.
+    """
+    folder = Path(config.dir)
+    found = _found(folder)
+    if found is None:
+        try:
+            _download(folder)
+        except NotFoundError as error:
+            raise UserError(str(error)) from error
+        found = folder / BINARY
+    whole, test = _joined(found, TRAIN), _joined(found, TEST)
+    return hold_out(whole, test, config.split_seed, "files", N_CLASSES, f"data.dir={folder}")
+
+
+def _found(folder: Path) -> Path | None:
+    for candidate in (folder / BINARY, folder / PICKLED, folder):
+        if any((candidate / f"{TEST[0]}{suffix}").exists() for suffix in ("", ".bin")):
+            return candidate
+    return None
+
+
+def _joined(folder: Path, names: list[str]) -> Split:
+    batches = [_read_batch(folder, name) for name in names]
+    images, labels = ([getattr(batch, what) for batch in batches] for what in ("images", "labels"))
+    return Split(np.concatenate(images), np.concatenate(labels))
+
+
+def _read_batch(folder: Path, name: str) -> Split:
+    path = folder / f"{name}.bin"
+    if not path.exists():
+        path = folder / name
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: {path.stat().st_size} bytes; no batch of CIFAR-10 has more than {MAX_BYTES}")
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    split = _binary(content, path) if path.suffix == ".bin" else _pickled(content, path)
+    if len(split) and not 0 <= split.labels.min() <= split.labels.max() < N_CLASSES:
+        raise UserError(f"{path}: damaged: labels {split.labels.min()} to {split.labels.max()}; they go from 0 to 9")
+    return split
+
+
+def _binary(content: bytes, path: Path) -> Split:
+    if len(content) % (1 + PIXELS):
+        raise UserError(f"{path}: damaged: {len(content)} bytes, no multiple of {1 + PIXELS}")
+    rows = np.frombuffer(content, dtype=np.uint8).reshape(-1, 1 + PIXELS)
+    return Split(rows[:, 1:].reshape(-1, *SHAPE), rows[:, 0].astype(np.int64))
+
+
+def _pickled(content: bytes, path: Path) -> Split:
+    import io
+
+    try:
+        batch = _BatchUnpickler(io.BytesIO(content), encoding="bytes").load()
+        pixels = np.frombuffer(batch[b"data"].content, dtype=np.uint8)
+        labels = np.array(batch[b"labels"], dtype=np.int64)
+        images = pixels.reshape(len(labels), *SHAPE)
+    except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
+        raise UserError(f"{path}: damaged, or no batch of CIFAR-10") from error
+    return Split(images, labels)
+
+
+class _Array:
+    """Takes the place of numpy's array, and of its type, in a pickled batch: keeps the bytes, allocates nothing."""
+
+    content = b""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.content = state[-1]
+
+
+class _BatchUnpickler(pickle.Unpickler):
+    """Reads a dictionary of lists and one array; whatever else a pickle may name is refused, not imported."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split(".")[0] == "numpy" and name in ("_reconstruct", "ndarray", "dtype"):
+            return _Array
+        raise pickle.UnpicklingError(f"{module}.{name} has no place in a batch of CIFAR-10")
+
+
+def _download(folder: Path) -> None:
+    from torchvision.datasets.utils import download_url
+
+    archive = folder / "cifar-10-binary.tar.gz"
+    with downloading(f"data.dir={folder}: {BINARY}/{TEST[0]}.bin is not there and cifar10"):
+        download_url(URL, str(folder), archive.name, MD5)
+    extract(archive, folder / BINARY)
+    archive.unlink()
+
+
+def extract(archive: Path, folder: Path) -> None:
+    """Take the six batches, and nothing else, out of an archive. Raise UserError if it is damaged."""
+    try:
+        with tarfile.open(archive) as tar:
+            for name in (*TRAIN, *TEST):
+                member = tar.getmember(f"{BINARY}/{name}.bin")
+                source = tar.extractfile(member)
+                if source is None or member.size > MAX_BYTES:
+                    raise UserError(f"{archive}: damaged: {member.name} is no batch of CIFAR-10")
+                with write_whole(folder / f"{name}.bin") as file:
+                    file.write(source.read())
+    except (tarfile.TarError, KeyError, EOFError) as error:
+        raise UserError(f"{archive}: damaged; remove it to fetch it again") from error

@@ -1,0 +1,29 @@
+"""Fetching the files of a data set."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+
+TIMEOUT = 5.0  # seconds without an answer
+
+
+class NotFoundError(Exception):
+    """Neither files nor a download."""
+
+
+@contextmanager
+def downloading(what: str) -> Iterator[None]:
+    """Run a download without its own messages. Raise NotFoundError, which begins with ``what``, if it fails."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT)
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            yield
+    except Exception as error:  # torchvision raises a different kind for each way that a download fails
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise NotFoundError(f"{what} could not be downloaded ({reason})") from error
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,149 @@
+"""A folder of PNG and JPEG files, decoded once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelcnn_lit.config import ImagesData
+from pixelcnn_lit.data.splits import MAX_BYTES, Split, Splits, hold_out, in_three
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.files import write_whole
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+MODES = {1: "L", 3: "RGB"}
+CACHE_FORMAT = 1  # another number makes caches of other rules
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image file: its part of the data ("" where the folder has no parts), its class, None beside the classes."""
+
+    path: Path
+    part: str
+    label: str | None
+
+
+def load(config: ImagesData) -> Splits:
+    """Read the images under ``path``: every .png, .jpg and .jpeg file whose name does not begin with a dot.
+
+    Subfolders train and test, and val if it is there, are the parts of the data; without val, a twelfth of train is
+    held out for it. Without these, a tenth of all images are for test and a tenth for validation. Below that, a
+    subfolder is a class, where every image is in one; classes are numbered in the order of their names.
+
+    An image is turned as its EXIF tag says, its middle of the wanted proportions is cut out, and resized (Lanczos) to
+    ``size`` x ``size``. All are decoded once, into a file under ``dir`` that is read while the files are the same.
+
+    Raises UserError that names the folder, or the file that is broken.
+    """
+    root = Path(config.path)
+    where = f"data.path={root}"
+    entries = find(root)
+    size = len(entries) * config.channels * config.size**2
+    if not entries:
+        raise UserError(f"{where}: no {', '.join(SUFFIXES)} file in it")
+    if size > MAX_BYTES:
+        raise UserError(f"{where}: {len(entries)} images would need {size} bytes; at most {MAX_BYTES} are held")
+    names = sorted({entry.label for entry in entries if entry.label is not None})
+    n_classes = 0 if any(entry.label is None for entry in entries) else len(names)
+    labels = np.array([names.index(entry.label or "") if n_classes else 0 for entry in entries], dtype=np.int64)
+    whole = Split(_cached(config, root, entries), labels)
+    parts = np.array([entry.part for entry in entries])
+    split = {part: whole[np.flatnonzero(parts == part)] for part in ("train", "val", "test")}
+    if (parts == "").all():
+        return in_three(whole, config.split_seed, str(root), n_classes, where)
+    if not len(split["val"]):
+        return hold_out(split["train"], split["test"], config.split_seed, str(root), n_classes, where)
+    if not len(split["train"]) or not len(split["test"]):
+        raise UserError(f"{where}: {len(split['train'])} training and {len(split['test'])} test images")
+    return Splits(split["train"], split["val"], split["test"], str(root), n_classes)
+
+
+def find(root: Path) -> list[Entry]:
+    """The image files under a folder, in the order of their names. Raise UserError where there is no such folder."""
+    if not root.is_dir():
+        raise UserError(f"data.path={root}: no such folder")
+    files = []
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        files += [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
+    paths = [path.relative_to(root) for path in files if path.suffix.lower() in SUFFIXES]
+    top = {path.parts[0] if len(path.parts) > 1 else "" for path in paths}
+    in_parts = "train" in top and top <= {"train", "val", "test"}
+    if in_parts and "test" not in top:
+        raise UserError(f"data.path={root}: has train but no test beside it")
+    entries = []
+    for path in paths:
+        inner = path.parts[1:] if in_parts else path.parts
+        part = path.parts[0] if in_parts else ""
+        entries.append(Entry(root / path, part, inner[0] if len(inner) > 1 else None))
+    return entries
+
+
+def _cached(config: ImagesData, root: Path, entries: Sequence[Entry]) -> NDArray[np.uint8]:
+    """The images (N, C, size, size), from the cache file of just these files, else decoded and kept there."""
+    shape = (len(entries), config.channels, config.size, config.size)
+    digest = hashlib.sha256(json.dumps([CACHE_FORMAT, shape]).encode())
+    for entry in entries:
+        stat = entry.path.stat()
+        digest.update(json.dumps([str(entry.path.relative_to(root)), stat.st_mtime_ns, stat.st_size]).encode())
+    cache = Path(config.dir) / f"images-{digest.hexdigest()[:32]}.npy"
+    try:
+        images = np.load(cache, allow_pickle=False)
+        if images.shape == shape and images.dtype == np.uint8:
+            return images
+    except (OSError, ValueError, EOFError):
+        pass  # not there, or damaged: decoded again
+    images = np.empty(shape, dtype=np.uint8)
+    _decode_all(images, entries)
+    with write_whole(cache) as file:
+        np.save(file, images)
+    return images
+
+
+def _decode_all(images: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
+    from PIL import Image
+    from rich import get_console
+    from rich.progress import track
+
+    def decode_into(number: int) -> None:
+        images[number] = decode(entries[number].path, *images.shape[1:3])
+
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")  # of what it finds in files that are then read well
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        done = pool.map(decode_into, range(len(entries)))
+        try:
+            for _ in track(done, "decoding images", len(entries), console=get_console(), transient=True):
+                pass
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def decode(path: Path, channels: int, size: int) -> NDArray[np.uint8]:
+    """An image file as (channels, size, size) intensities. Raise UserError that names the file if it is broken."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
+            if image.mode.startswith(("I", "F")):
+                raise UserError(f"{path}: has more than 8 bits a channel ({image.mode}), which is not read")
+            upright = ImageOps.exif_transpose(image).convert(MODES[channels])
+            pixels = np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UserError(f"{path}: has more than {Image.MAX_IMAGE_PIXELS} pixels, which is not read") from error
+    except UserError:
+        raise
+    except Exception as error:  # Pillow raises a different kind for each way that a file is broken
+        raise UserError(f"{path}: cannot be read as a PNG or JPEG image") from error
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)

