@@ -137,7 +137,7 @@ def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
     return check(upgraded(config), TrainConfig, f"ckpt={path}: "), content
 
 
-MEANT: dict[str, Any] = {"data.n_classes": 10}
+MEANT: dict[str, Any] = {"data.n_classes": 10, "data.binarize": None}
 """Keys that configs did not always have, dotted, and what a config without them meant.
 
 Whoever adds a key to TrainConfig adds it here, with the value that makes older checkpoints what they were.
