@@ -42,14 +42,14 @@ def train(composed: DictConfig) -> float | None:
     from lightning_fabric.utilities.exceptions import MisconfigurationException
     from rich import get_console
 
-    from pixelcnn_lit import checkpoint, report
+    from pixelcnn_lit import checkpoint, results
     from pixelcnn_lit.callbacks import Throughput
     from pixelcnn_lit.data.datamodule import ImageDataModule
     from pixelcnn_lit.errors import UserError
     from pixelcnn_lit.module import LitDensity
     from pixelcnn_lit.registry import build_density
 
-    report.quiet_lightning()
+    results.quiet_lightning()
     console = get_console()
     pl.seed_everything(config.seed, verbose=False)
     ckpt = None if config.ckpt is None else checkpoint.resumable(config.ckpt, config)
@@ -59,14 +59,14 @@ def train(composed: DictConfig) -> float | None:
     data.setup()
     module = LitDensity(build_density(config.model), config)
     if trainer.is_global_zero:
-        console.print(report.headline(config, module.density, data, run_dir), highlight=False, soft_wrap=True)
+        console.print(results.headline(config, module.density, data, run_dir), highlight=False, soft_wrap=True)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=ckpt, weights_only=True)
     except MisconfigurationException as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     except SystemExit:  # what Lightning makes of Ctrl-C
         last = run_dir / "checkpoints" / "last.ckpt"
-        how = f"go on with ckpt={report.shown(last)}" if last.exists() else "before the first checkpoint"
+        how = f"go on with ckpt={results.shown(last)}" if last.exists() else "before the first checkpoint"
         raise KeyboardInterrupt(how) from None
     return _conclude(config, trainer, module, data, throughput, run_dir)
 
@@ -141,7 +141,7 @@ def _conclude(
     from pytorch_lightning.callbacks import ModelCheckpoint
     from rich import get_console
 
-    from pixelcnn_lit import checkpoint, report
+    from pixelcnn_lit import checkpoint, results
 
     keeper = trainer.checkpoint_callback
     best = keeper.best_model_path if isinstance(keeper, ModelCheckpoint) else ""
@@ -160,7 +160,7 @@ def _conclude(
     tested = trainer.test(module, datamodule=data, verbose=False)
     if not trainer.is_global_zero:
         return None
-    metrics = report.metrics(
+    metrics = results.metrics(
         config,
         module.density,
         data,
@@ -171,8 +171,8 @@ def _conclude(
         images_per_second=throughput.images_per_second,
         best=best,
     )
-    report.write(run_dir, config, metrics, module.density, data, trainer.logger)
-    get_console().print(report.table(metrics, run_dir))
+    results.write(run_dir, config, metrics, module.density, data, trainer.logger)
+    get_console().print(results.table(metrics, run_dir))
     return None if val is None else float(val)
 
 

@@ -2,26 +2,26 @@ from __future__ import annotations
 
 import subprocess
 
-from pixelcnn_lit import report
+from pixelcnn_lit import results
 
 
 def test_the_revision_is_that_of_the_checkout_that_holds_the_code(tmp_path, monkeypatch):
     repository = tmp_path / "somebodys"
     package = repository / "site-packages"
     package.mkdir(parents=True)
-    (package / "report.py").write_text("")
+    (package / "results.py").write_text("")
     run = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
     subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
     subprocess.run([*run, "commit", "--quiet", "--allow-empty", "-m", "theirs"], cwd=repository, check=True)
-    monkeypatch.setattr(report, "__file__", str(package / "report.py"))
-    assert report.git_revision() is None
+    monkeypatch.setattr(results, "__file__", str(package / "results.py"))
+    assert results.git_revision() is None
     subprocess.run(["git", "add", "."], cwd=repository, check=True)
-    assert report.git_revision().endswith("-dirty")
-    monkeypatch.setattr(report, "__file__", str(tmp_path / "report.py"))
-    assert report.git_revision() is None
+    assert results.git_revision().endswith("-dirty")
+    monkeypatch.setattr(results, "__file__", str(tmp_path / "results.py"))
+    assert results.git_revision() is None
 
 
 def test_paths_are_shown_as_short_as_they_can_be(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert report.shown(tmp_path / "outputs" / "run") == "outputs/run"
-    assert report.shown(tmp_path.parent / "elsewhere") == str(tmp_path.parent / "elsewhere")
+    assert results.shown(tmp_path / "outputs" / "run") == "outputs/run"
+    assert results.shown(tmp_path.parent / "elsewhere") == str(tmp_path.parent / "elsewhere")
