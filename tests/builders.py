@@ -5,13 +5,17 @@ from __future__ import annotations
 import gzip
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.likelihood import Categorical
-from pixelcnn_lit.models import PixelCNN
+from pixelcnn_lit.likelihood import Categorical, Likelihood, LogisticMixture
+from pixelcnn_lit.models import GatedPixelCNN, PixelCNN
+
+NETWORKS = {"pixelcnn": PixelCNN, "gated_pixelcnn": GatedPixelCNN}
 
 
 def tiny_density(
@@ -21,15 +25,30 @@ def tiny_density(
     hidden: int = 4,
     size: tuple[int, int] = (3, 3),
     seed: int = 0,
-    **kernels: int,
+    network: str = "pixelcnn",
+    n_mix: int | None = None,
+    n_classes: int | None = None,
+    **kernels: Any,
 ) -> Density:
-    """A PixelCNN small enough to enumerate, its weights spread out so that its conditionals differ."""
+    """A density small enough to enumerate, its weights spread out so that its conditionals differ."""
     torch.manual_seed(seed)
-    density = Density(PixelCNN(channels, levels, n_res, hidden, **kernels), Categorical(levels), (channels, *size))
+    likelihood: Likelihood = Categorical(levels) if n_mix is None else LogisticMixture(levels, n_mix)
+    groups = channels if n_mix is None else 1
+    kernels |= {"n_res": n_res, "hidden": hidden, "n_classes": n_classes}
+    built = NETWORKS[network](channels, likelihood.n_params(channels), groups, **kernels)
+    density = Density(built, likelihood, (channels, *size), n_classes)
     with torch.no_grad():
-        for parameter in density.parameters():
-            parameter.mul_(2)
+        for name, parameter in density.named_parameters():
+            parameter.normal_() if name.endswith("class_bias") else parameter.mul_(2)
     return density.eval()
+
+
+def dependence(network: nn.Module, height: int, width: int, channels: int = 1) -> torch.Tensor:
+    """|d output / d input| summed over features: (C, H, W, C, H, W), [output, input], in float64."""
+    x = torch.rand(1, channels, height, width, dtype=torch.double, requires_grad=True)
+    out = network.double()(x).view(channels, -1, height, width).abs().sum(1)
+    grads = [torch.autograd.grad(value, x, retain_graph=True)[0][0].abs() for value in out.flatten()]
+    return torch.stack(grads).view(channels, height, width, channels, height, width)
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from builders import tiny_density
+from builders import NETWORKS, tiny_density
 from pixelcnn_lit import density as density_module
 
 
@@ -20,11 +20,51 @@ def all_images(levels: int, shape: tuple[int, int, int]) -> torch.Tensor:
     ("levels", "shape"),
     [(2, (1, 3, 3)), (3, (1, 2, 3)), (2, (3, 1, 2)), (2, (3, 2, 1)), (4, (1, 1, 1)), (256, (1, 1, 1))],
 )
-def test_probabilities_of_all_images_sum_to_one(levels, shape):
-    density = tiny_density(levels, channels=shape[0], n_res=2, hidden=6)
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("n_mix", [None, 2], ids=["categorical", "mixture"])
+def test_probabilities_of_all_images_sum_to_one(levels, shape, network, n_mix):
+    density = tiny_density(levels, channels=shape[0], n_res=2, hidden=6, network=network, n_mix=n_mix)
     with torch.no_grad():
         total = density.log_prob(all_images(levels, shape)).double().exp().sum()
     assert total.item() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_density_without_its_class_is_the_mean_over_the_classes(network):
+    density = tiny_density(2, n_res=2, network=network, n_classes=3)
+    images = all_images(2, (1, 2, 3))
+    with torch.no_grad():
+        each = torch.stack([density.log_prob(images, y).double().exp() for y in range(3)])
+        torch.testing.assert_close(each.sum(1), torch.ones(3).double(), atol=1e-5, rtol=0)
+        assert (each[0] - each[1]).abs().max() > 1e-3
+        torch.testing.assert_close(density.log_prob(images).double().exp(), each.mean(0))
+        torch.testing.assert_close(density.class_log_probs(images).double().exp(), each.T)
+        y = torch.arange(64) % 3
+        torch.testing.assert_close(density.log_prob(images, y).double().exp(), each[y, torch.arange(64)])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (3, r"y must be in 0..2, got 3..3"),
+        (-1, r"y must be in 0..2, got -1..-1"),
+        (torch.tensor([0.5]), "y must be integer classes, got torch.float32"),
+        (torch.tensor([0, 1]), r"y must be one class or 1, got shape \(2,\)"),
+    ],
+)
+def test_what_is_no_class_is_refused(y, message):
+    density = tiny_density(n_classes=3)
+    x = torch.zeros(1, 1, 3, 3, dtype=torch.uint8)
+    for ask in (density.log_prob, density.logits, lambda x, y: density.sample(1, 0, y)):
+        with pytest.raises(ValueError, match=message):
+            ask(x, y)
+
+
+def test_a_density_without_classes_takes_none():
+    with pytest.raises(ValueError, match="has no classes"):
+        tiny_density().log_prob(torch.zeros(1, 1, 3, 3, dtype=torch.uint8), 1)
+    with pytest.raises(ValueError, match="has no classes"):
+        tiny_density().class_log_probs(torch.zeros(1, 1, 3, 3, dtype=torch.uint8))
 
 
 def test_log_prob_is_the_sum_of_the_conditionals_that_logits_gives():

@@ -30,7 +30,7 @@ def build(overrides: Sequence[str] = ()) -> Density:
     from pixelcnn_lit.config import compose
     from pixelcnn_lit.registry import build_density
 
-    return build_density(compose(overrides).model)
+    return build_density(compose(overrides))
 
 
 def load(path: str | Path) -> Density:

@@ -137,7 +137,12 @@ def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
     return check(upgraded(config), TrainConfig, f"ckpt={path}: "), content
 
 
-MEANT: dict[str, Any] = {"data.n_classes": 10, "data.binarize": None}
+MEANT: dict[str, Any] = {
+    "data.n_classes": 10,
+    "data.binarize": None,
+    "model.n_classes": None,
+    "likelihood.name": "categorical",
+}
 """Keys that configs did not always have, dotted, and what a config without them meant.
 
 Whoever adds a key to TrainConfig adds it here, with the value that makes older checkpoints what they were.
@@ -163,7 +168,7 @@ def load_with_config(path: str | Path) -> tuple[Density, TrainConfig]:
     """A trained density in evaluation mode and the config of its run. Raise UserError as :func:`read` does."""
     config, content = read(path)
     with torch.device("meta"):
-        expected = build_density(config.model).state_dict()
+        expected = build_density(config).state_dict()
     weights = {
         name.removeprefix(PREFIX): weight
         for name, weight in content["state_dict"].items()
@@ -172,7 +177,7 @@ def load_with_config(path: str | Path) -> tuple[Density, TrainConfig]:
     # Compared before any memory is asked for: a config may want more than the file holds.
     if weights.keys() != expected.keys() or not all(_fits(weights[name], expected[name]) for name in expected):
         raise UserError(f"ckpt={path}: its weights do not fit its own config")
-    density = build_density(config.model)
+    density = build_density(config)
     density.load_state_dict(weights)
     return density.eval(), config
 
@@ -200,7 +205,7 @@ def resumable(path: str | Path, config: TrainConfig) -> Path:
     theirs, content = read(path)
     if "optimizer_states" not in content or "loops" not in content:
         raise UserError(f"ckpt={path}: holds no state of a training to resume")
-    for section in ("model", "data", "optimizer"):
+    for section in ("model", "likelihood", "data", "optimizer"):
         for key, value in getattr(config, section).model_dump().items():
             other = getattr(theirs, section).model_dump().get(key)
             if other != value and key not in ("dir", "source", "path"):

@@ -110,16 +110,51 @@ class ImagesData(DataConfig):
 AnyData = Annotated[MnistData | Cifar10Data | NpzData | ImagesData, Field(discriminator="name")]
 
 
-class ModelConfig(Section):
-    """conf/model: the network. ``levels`` and ``image_shape`` follow data by interpolation."""
+class NetworkConfig(Section):
+    """What the networks have in common. ``levels`` and ``image_shape`` follow data by interpolation."""
 
-    name: Literal["pixelcnn"]
+    name: str
     n_res: Annotated[int, Field(ge=0, le=256)]
     hidden: Annotated[int, Field(ge=1, le=2048)]
-    kernel_size: KernelSize
-    first_kernel_size: Annotated[int, Field(ge=3, le=63), AfterValidator(_odd)]
+    n_classes: Annotated[int, Field(ge=1, le=1000)] | None
     levels: Levels
     image_shape: Annotated[ImageShape, Field(strict=False)]
+
+
+class PixelCNNConfig(NetworkConfig):
+    """conf/model/pixelcnn.yaml."""
+
+    name: Literal["pixelcnn"]
+    kernel_size: KernelSize
+    first_kernel_size: Annotated[int, Field(ge=3, le=63), AfterValidator(_odd)]
+
+
+class GatedPixelCNNConfig(NetworkConfig):
+    """conf/model/gated_pixelcnn.yaml."""
+
+    name: Literal["gated_pixelcnn"]
+    kernel_size: KernelSize
+    first_kernel_size: Annotated[int, Field(ge=3, le=63), AfterValidator(_odd)]
+    dilations: Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1, max_length=256)]
+
+
+ModelConfig = Annotated[PixelCNNConfig | GatedPixelCNNConfig, Field(discriminator="name")]
+
+
+class CategoricalConfig(Section):
+    """conf/likelihood/categorical.yaml."""
+
+    name: Literal["categorical"]
+
+
+class LogisticMixtureConfig(Section):
+    """conf/likelihood/logistic_mixture.yaml."""
+
+    name: Literal["logistic_mixture"]
+    n_mix: Annotated[int, Field(ge=1, le=100)]
+
+
+LikelihoodConfig = Annotated[CategoricalConfig | LogisticMixtureConfig, Field(discriminator="name")]
 
 
 class OptimizerConfig(Section):
@@ -221,6 +256,7 @@ class TrainConfig(Section):
     ckpt: str | None
     data: AnyData
     model: ModelConfig
+    likelihood: LikelihoodConfig
     optimizer: OptimizerConfig
     trainer: TrainerConfig
     callbacks: CallbacksConfig
@@ -230,6 +266,14 @@ class TrainConfig(Section):
     def _consistent(self) -> Self:
         if self.model.levels != self.data.levels or self.model.image_shape != self.data.image_shape:
             raise ValueError("model.levels and model.image_shape follow data.levels and data.image_shape: set those")
+        if self.model.n_classes is not None and self.model.n_classes != self.data.n_classes:
+            raise ValueError(
+                f"model.n_classes={self.model.n_classes}: {self.data.name} has {self.data.n_classes} classes; "
+                "set model.n_classes='${data.n_classes}', or null for a model without classes"
+            )
+        channels, hidden = self.model.image_shape[0], self.model.hidden
+        if self.model.name == "gated_pixelcnn" and self.likelihood.name == "categorical" and hidden % channels:
+            raise ValueError(f"model.hidden={hidden}: must be a multiple of the images' {channels} channels")
         return self
 
 
@@ -325,10 +369,9 @@ def _explain(error: ValidationError, section: type[BaseModel]) -> str:
             continue
         keys.append(str(part))
     key = ".".join(keys)
-    if details["type"] == "union_tag_invalid":
-        name = details["ctx"]["discriminator"].strip("'")
-        allowed = details["ctx"]["expected_tags"].replace("'", "")
-        return f"{key}.{name}={details['ctx']['tag']!r}: must be one of {allowed}"
+    if details["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        got = f"={details['ctx']['tag']!r}" if "tag" in details["ctx"] else ": missing"
+        return f"{key}.name{got}: must be one of {', '.join(_resolve(node, schema)['discriminator']['mapping'])}"
     if details["type"] == "extra_forbidden":
         allowed = ", ".join(_resolve(node, schema).get("properties", {}))
         return f"{key}: no such key; allowed here: {allowed}"
@@ -395,7 +438,7 @@ def compose(overrides: Sequence[str]) -> TrainConfig:
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             composed = hydra.compose("train", overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(one_line(error)) from error
     return check(composed, TrainConfig)
 

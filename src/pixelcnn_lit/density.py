@@ -29,12 +29,23 @@ class Density(nn.Module):
     torch.Size([2])
     """
 
-    def __init__(self, network: nn.Module, likelihood: Likelihood, image_shape: tuple[int, int, int]) -> None:
-        """``image_shape`` is (C, H, W): the channels of every image, and the size that ``sample`` draws by default."""
+    def __init__(
+        self,
+        network: nn.Module,
+        likelihood: Likelihood,
+        image_shape: tuple[int, int, int],
+        n_classes: int | None = None,
+    ) -> None:
+        """``image_shape`` is (C, H, W): the channels of every image, and the size that ``sample`` draws by default.
+
+        With ``n_classes`` the network takes classes ``y`` too, and the density is ``p(x | y)``; where no class is
+        given, it is their mixture, each as probable as the others.
+        """
         super().__init__()
         self.network = network
         self.likelihood = likelihood
         self.image_shape = image_shape
+        self.n_classes = n_classes
 
     @property
     def levels(self) -> int:
@@ -46,30 +57,63 @@ class Density(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The nats of every dimension, ``-log p(x_i | earlier)``: levels (N, C, H, W) -> (N, C, H, W)."""
-        return -self.likelihood.log_prob(self.network(self.normalise(x)), x)
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The nats of every dimension, ``-log p(x_i | earlier)``: levels (N, C, H, W) -> (N, C, H, W).
+
+        A class-conditional density needs the classes y (N,), and gives ``-log p(x_i | earlier, y)``.
+        """
+        return -self.likelihood.log_prob(self.params(x, y), x)
+
+    def params(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """The parameters of the likelihood: levels (N, C, H, W) -> (N, P, H, W)."""
+        x = self.normalise(x)
+        params: Tensor = self.network(x) if self.n_classes is None else self.network(x, y=y)
+        return params
 
     def normalise(self, x: Tensor) -> Tensor:
         """Levels to the network's input, ``level / (levels - 1)`` in [0, 1]."""
         return x.to(next(self.parameters()).dtype) / (self.levels - 1)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """``log p(x)`` in nats: levels (N, C, H, W) -> (N,). Raise ValueError where x is no batch of level images."""
-        return -self(self._checked(x)).flatten(1).sum(1)
+    def log_prob(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
+        """``log p(x)``, or ``log p(x | y)``, in nats: levels (N, C, H, W) -> (N,).
 
-    def bits_per_dim(self, x: Tensor) -> Tensor:
-        """``-log2 p(x) / (C H W)``: levels (N, C, H, W) -> (N,) bits."""
-        return -self.log_prob(x) / (x[0].numel() * math.log(2))
+        ``y`` is a class, or one for each image (N,). A class-conditional density without it sums over the classes:
+        ``log p(x) = log sum over y of p(x | y) / n_classes``.
 
-    def logits(self, x: Tensor) -> Tensor:
-        """The logits of each conditional: levels (N, C, H, W) -> (N, levels, C, H, W)."""
-        return self.likelihood.logits(self.network(self.normalise(self._checked(x)))).transpose(1, 2)
+        Raises ValueError where x is no batch of level images, or y no class of this density.
+        """
+        if self.n_classes is not None and y is None:
+            return self.class_log_probs(x).logsumexp(1) - math.log(self.n_classes)
+        return -self(self._checked(x), self._classes(y, len(x))).flatten(1).sum(1)
+
+    def class_log_probs(self, x: Tensor) -> Tensor:
+        """``log p(x | y)`` for every class y, in nats: levels (N, C, H, W) -> (N, n_classes).
+
+        By Bayes' rule with equal priors, ``p(y | x)`` is the softmax of these. Raises ValueError for a density without
+        classes.
+        """
+        if self.n_classes is None:
+            raise ValueError("this density has no classes: it was built with n_classes=None")
+        return torch.stack([self.log_prob(x, y) for y in range(self.n_classes)], dim=1)
+
+    def bits_per_dim(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
+        """``-log2 p(x) / (C H W)``, or of ``p(x | y)``: levels (N, C, H, W) -> (N,) bits."""
+        return -self.log_prob(x, y) / (x[0].numel() * math.log(2))
+
+    def logits(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
+        """The logits of each conditional: levels (N, C, H, W) -> (N, levels, C, H, W).
+
+        Raises ValueError as :meth:`log_prob` does, and for a class-conditional density without y.
+        """
+        x = self._checked(x)
+        params = self.params(x, self._classes(y, len(x)))
+        return torch.stack([self.likelihood.logits(params, x, c) for c in range(x.shape[1])], dim=2)
 
     def sample(
         self,
         n: int,
         seed: int | None = None,
+        y: Tensor | int | None = None,
         *,
         size: tuple[int, int] | None = None,
         temperature: float = 1.0,
@@ -82,21 +126,23 @@ class Density(nn.Module):
         Image i depends on ``seed`` and ``first + i`` alone, however many are drawn with it; seed None takes one from
         torch's global generator. ``size`` is (H, W). ``temperature`` divides the logits, 0 takes the mode of each
         conditional. ``method`` "cached" costs about one pass of the network, "naive" one a pixel; both give the same
-        images. ``progress(done, total)`` is called after each row.
+        images. ``progress(done, total)`` is called after each row. ``y`` is the class of the images, or one for each
+        (n,); without it, a class-conditional density draws one for each.
 
-        Raises ValueError for a negative n or temperature, or an unknown method.
+        Raises ValueError for a negative n or temperature, an unknown method, or a y that is no class.
         """
         if n < 0:
             raise ValueError(f"n must be at least 0, got {n}")
         height, width = size if size is not None else self.image_shape[1:]
         x = torch.zeros(n, self.image_shape[0], height, width, dtype=torch.uint8, device=self.device)
-        return sampling.draw(self, x, None, seed, temperature, method, first, progress)
+        return sampling.draw(self, x, None, self._classes(y, n), seed, temperature, method, first, progress)
 
     def complete(
         self,
         x: Tensor,
         known: Tensor,
         seed: int | None = None,
+        y: Tensor | int | None = None,
         *,
         temperature: float = 1.0,
         method: Method = "cached",
@@ -107,6 +153,7 @@ class Density(nn.Module):
 
         ``known`` is (H, W) or (N, H, W) bool. Each unknown pixel is drawn given all the pixels before it, known or
         drawn. Known pixels that come after it in raster order do not condition it: the model has no such conditional.
+        Where a class-conditional density is given no y, it draws one given the pixels before the first unknown one.
         The other arguments are those of :meth:`sample`.
 
         Raises ValueError where the shapes do not fit, or x holds other than levels.
@@ -119,7 +166,7 @@ class Density(nn.Module):
             expected = f"bool of shape {tuple(x.shape[2:])} or {(x.shape[0], *x.shape[2:])}"
             raise ValueError(f"known must be {expected}, got {known.dtype} of shape {tuple(known.shape)}")
         known = known.to(self.device).expand(x.shape[0], *x.shape[2:])
-        return sampling.draw(self, x, known, seed, temperature, method, first, progress)
+        return sampling.draw(self, x, known, self._classes(y, len(x)), seed, temperature, method, first, progress)
 
     def _checked(self, x: Tensor) -> Tensor:
         if x.dim() != 4 or x.shape[1] != self.image_shape[0]:
@@ -129,3 +176,19 @@ class Density(nn.Module):
         if x.numel() and not 0 <= int(x.min()) <= int(x.max()) < self.levels:
             raise ValueError(f"levels must be in 0..{self.levels - 1}, got {int(x.min())}..{int(x.max())}")
         return x.to(self.device)
+
+    def _classes(self, y: Tensor | int | None, n: int) -> Tensor | None:
+        """The classes of n images, (n,) on this density's device."""
+        if y is None:
+            return None
+        if self.n_classes is None:
+            raise ValueError("this density has no classes: it was built with n_classes=None")
+        classes = torch.as_tensor(y, device=self.device)
+        if classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool:
+            raise ValueError(f"y must be integer classes, got {classes.dtype}")
+        if classes.dim() > 1 or (classes.dim() == 1 and len(classes) != n):
+            raise ValueError(f"y must be one class or {n}, got shape {tuple(classes.shape)}")
+        if classes.numel() and not 0 <= int(classes.min()) <= int(classes.max()) < self.n_classes:
+            got = f"{int(classes.min())}..{int(classes.max())}"
+            raise ValueError(f"y must be in 0..{self.n_classes - 1}, got {got}")
+        return classes.long().expand(n)

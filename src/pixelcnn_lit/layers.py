@@ -1,9 +1,13 @@
 """Causal building blocks: what a network is made of when no pixel may see itself or a later one.
 
 Every layer is called as ``layer(x, at)``. With ``at=None`` it computes a whole image, ``x`` being (N, C, H, W).
-With a :class:`Cursor` it computes what an ancestral sampler needs next, and keeps what it will need again. A network
-that hands ``at`` to its causal layers can therefore be evaluated and sampled from one description: everything
-between those layers (activations, gates, sums) is pointwise and does not care how many pixels it is given.
+With a :class:`~pixelcnn_lit.cursor.Cursor` it computes what an ancestral sampler needs next, and keeps what it will
+need again. A network that hands ``at`` to its causal layers can therefore be evaluated and sampled from one
+description: everything between those layers (activations, gates, sums) is pointwise and does not care how many pixels
+it is given.
+
+Layers with ``n_classes`` add a bias of each image's class, ``y`` (N,), as van den Oord et al. (2016, arXiv 1606.05328,
+equation 4) do; a cursor holds the classes itself.
 """
 
 from __future__ import annotations
@@ -15,23 +19,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixelcnn_lit.cursor import Cursor, Remembering, Window
+
 MaskType = Literal["A", "B"]
 
 
-class CausalConv2d(nn.Module):
-    """A k x k convolution over the pixels above and to the left, the masked convolution of PixelCNN.
+class CausalConv2d(Remembering):
+    """A convolution over the pixels above and to the left, the masked convolution of PixelCNN.
 
     ``out[o, r, c] = bias[o] + sum over i, (dr, dc) < (0, 0) in raster order of weight[o, i, dr, dc] x[i, r+dr, c+dc]``,
-    and type B adds the centre tap (0, 0). In raster order these taps are the first of the k x k kernel, so ``weight``
-    stores just them, flat: (out, in, taps), with taps = (k//2) k + k//2, plus one with the centre. Nothing is stored
-    or updated for a masked tap, and only the upper k//2 + 1 rows of the kernel are ever multiplied.
+    and type B adds the centre tap (0, 0). In raster order these taps are the first of the kernel's, so ``weight``
+    stores just them, flat: (out, in, taps). Nothing is stored or multiplied for a masked tap, but those to the right
+    of the centre in its own row.
 
-    With ``image_channels`` C > 1 the features are dealt into C groups of equal size, ordered as R, G, B are. At the
-    centre, a feature of group g sees the groups before g (type A) or up to g (type B): so type A has a centre tap too.
+    ``kernel_size`` k means the masked k x k convolution: k//2 rows above, k//2 columns to either side. A pair (rows,
+    columns) is cropped to what it sees: rows up to the current one, columns//2 to the left. So (1, k) looks to the left
+    only, and (2, 2) at the pixel, the one before it and the two above these. With ``dilation`` d, taps are d apart.
+
+    With ``groups`` G > 1 the features are dealt into G groups of equal size, ordered as R, G, B are. At the centre, a
+    feature of group g sees the groups before g (type A) or up to g (type B): so type A has a centre tap too.
+
+    Type A layers read the image; with ``marks_padding`` they see a further channel, 1 inside the image and 0 around it.
 
     van den Oord et al., "Pixel Recurrent Neural Networks" (2016), arXiv 1601.06759, section 3.4.
 
-    Shapes: (N, in, H, W) -> (N, out, H, W); with a cursor at one pixel (N, in) -> (N, out).
+    Shapes: (N, in, H, W) -> (N, out, H, W), or half of H and W, rounded up, with ``stride`` 2; with a cursor at one
+    pixel (N, in) -> (N, out).
     """
 
     centre_mask: Tensor | None
@@ -40,38 +53,50 @@ class CausalConv2d(nn.Module):
         self,
         in_features: int,
         out_features: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         mask_type: MaskType,
-        image_channels: int = 1,
+        groups: int = 1,
+        *,
+        dilation: int = 1,
+        stride: int = 1,
+        n_classes: int | None = None,
+        marks_padding: bool = False,
     ) -> None:
         """Raise ValueError for an even or non-positive ``kernel_size``."""
         super().__init__()
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")
-        self.in_features, self.out_features, self.kernel_size = in_features, out_features, kernel_size
+        if isinstance(kernel_size, int):
+            if kernel_size < 1 or kernel_size % 2 == 0:
+                raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")
+            kernel_size = (kernel_size // 2 + 1, kernel_size)
+        rows, columns = kernel_size
+        self.in_features, self.out_features = in_features + marks_padding, out_features
         self.mask_type: MaskType = mask_type
-        self.reach = kernel_size // 2
-        self.sees_centre = mask_type == "B" or image_channels > 1
-        taps = self.reach * kernel_size + self.reach + self.sees_centre
-        self.weight = nn.Parameter(torch.empty(out_features, in_features, taps))
+        self.looks_at_image = mask_type == "A"
+        self.above, self.left, self.right = rows - 1, columns // 2, columns - 1 - columns // 2
+        self.rows_above = self.above * dilation
+        self.dilation, self.stride, self.marks_padding = dilation, stride, marks_padding
+        self.sees_centre = mask_type == "B" or groups > 1
+        taps = self.above * columns + self.left + self.sees_centre
+        self.weight = nn.Parameter(torch.empty(out_features, self.in_features, taps))
         self.bias = nn.Parameter(torch.empty(out_features))
+        self.class_bias = None if n_classes is None else nn.Parameter(torch.zeros(n_classes, out_features))
         mask = None
-        if image_channels > 1:
-            group_in = torch.arange(in_features) * image_channels // in_features
-            group_out = torch.arange(out_features) * image_channels // out_features
+        if groups > 1:
+            group_in = torch.arange(self.in_features) * groups // self.in_features
+            group_out = torch.arange(out_features) * groups // out_features
             before = group_in[None] < group_out[:, None]
             mask = (before if mask_type == "A" else before | (group_in[None] == group_out[:, None])).float()
         self.register_buffer("centre_mask", mask, persistent=False)
-        self.reset_parameters()
+        _uniform(self.weight, self.bias, fan_in=self.weight[0].numel())
 
-    def reset_parameters(self) -> None:
-        """Uniform in +-1/sqrt(fan-in), as torch.nn.Conv2d, with the fan-in that causality leaves."""
-        bound = 1 / math.sqrt(max(1, self.weight[0].numel()))
-        nn.init.uniform_(self.weight, -bound, bound)
-        nn.init.uniform_(self.bias, -bound, bound)
+    @property
+    def pointwise(self) -> bool:
+        """Whether it is a 1x1 convolution, which looks at nothing but the pixel itself."""
+        return not self.above and not self.left
 
     def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.out_features}, kernel_size={self.kernel_size}, type {self.mask_type}"
+        size = f"kernel_size=({self.above + 1}, {self.left + self.right + 1})"
+        return f"{self.in_features}, {self.out_features}, {size}, type {self.mask_type}"
 
     def causal_weight(self) -> Tensor:
         """The stored taps (out, in, taps), those that a later channel would leak through set to zero."""
@@ -80,132 +105,264 @@ class CausalConv2d(nn.Module):
         return torch.cat([self.weight[..., :-1], (self.weight[..., -1] * self.centre_mask)[..., None]], dim=-1)
 
     def kernel(self) -> Tensor:
-        """The upper k//2 + 1 rows of the k x k kernel: (out, in, k//2 + 1, k)."""
-        rows = self.reach + 1
+        """The kernel, masked taps too: (out, in, rows, columns), the columns cropped to the left if it is one row."""
         weight = self.causal_weight()
-        if rows == 1:
-            return weight[..., None]
-        weight = F.pad(weight, (0, rows * self.kernel_size - weight.shape[-1]))
-        weight = weight.view(self.out_features, self.in_features, rows, self.kernel_size)
-        return weight.contiguous(memory_format=torch.channels_last)
+        rows, columns = self.above + 1, self.left + 1 + (self.right if self.above else 0)
+        weight = F.pad(weight, (0, rows * columns - weight.shape[-1]))
+        weight = weight.view(self.out_features, self.in_features, rows, columns)
+        return weight if self.pointwise else weight.contiguous(memory_format=torch.channels_last)
 
-    def forward(self, x: Tensor, at: Cursor | None = None) -> Tensor:
+    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
         if at is None:
-            return self.whole(x)
-        if at.priming:
-            if self.reach and self.mask_type == "B":
+            return self.whole(x, y)
+        if at.stage == "known":
+            if not self.pointwise and not self.looks_at_image:
                 at.memory(self).window.fill(x)
-            return self.whole(x)
-        return self.pixel(x, at)
+            return self.whole(x, at.labels)
+        memory: PixelMemory = at.memory(self)
+        if self.pointwise:
+            return torch.addmm(memory.bias, x, memory.weights[0])
+        if not self.looks_at_image:
+            memory.pixels[at.column].copy_(x)
+        return x if at.row % self.stride or at.column % self.stride else memory.read(at.column)
 
-    def whole(self, x: Tensor) -> Tensor:
+    def whole(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """A whole image: (N, in, H, W) -> (N, out, H, W)."""
-        if self.reach:
-            x = F.pad(x, (0, 0, self.reach, 0))
-        x = F.conv2d(x, self.kernel(), self.bias, padding=(0, self.reach))
+        if self.marks_padding:
+            x = F.pad(x, (0, 0, 0, 0, 0, 1), value=1)
+        left, right = self.left * self.dilation, (self.right if self.above else 0) * self.dilation
+        padding = left if left == right else 0
+        if self.above or left != right:
+            x = F.pad(x, (left - padding, right - padding, self.above * self.dilation, 0))
+        x = F.conv2d(x, self.kernel(), self.bias, self.stride, (0, padding), self.dilation)
+        x = _with_class(x, self.class_bias, y)
         # An image of one channel does not tell its memory format, and a network that mixes formats is twice as slow.
         return x.contiguous(memory_format=torch.channels_last)
 
-    def above(self, past: Tensor, kernel: Tensor) -> Tensor:
-        """The bias and the share of the rows above, for all columns: the last rows (N, in, k//2, W) -> (N, W, out)."""
-        share = F.conv2d(past, kernel, self.bias, padding=(0, self.reach))
-        return share.permute(0, 2, 3, 1)[:, 0]
-
-    def pixel(self, x: Tensor, at: Cursor) -> Tensor:
-        """One pixel, the rest from memory: (N, in) -> (N, out). Type A reads the image that the cursor holds."""
-        memory = at.memory(self)
-        if not self.reach:
-            return torch.addmm(self.bias, x, memory.weights[0])
-        column = at.column
-        if self.mask_type == "B":
-            memory.pixels[column].copy_(x)
-        return torch.addmm(memory.above[column], memory.taps[column], memory.weights[min(column, self.reach)])
+    def remember(self, at: Cursor) -> PixelMemory:
+        return PixelMemory(self, at)
 
 
-class Window:
-    """The last rows of a stream, channels last: ``past`` (N, height, W, C) and the current ``row`` (N, W, C).
-
-    They never move in memory, so that views of them, and a recording made over them, stay valid from row to row.
-    """
-
-    def __init__(self, like: Tensor, height: int, width: int, features: int) -> None:
-        self.past = like.new_zeros(like.shape[0], height, width, features)
-        self.row = like.new_zeros(like.shape[0], width, features)
-
-    def fill(self, x: Tensor) -> None:
-        """Take the last rows of a whole stream (N, C, H, W), the last of them as the current row."""
-        rows = x.permute(2, 0, 3, 1)
-        self.row.copy_(rows[-1])
-        for back in range(1, min(self.past.shape[1], len(rows) - 1) + 1):
-            self.past[:, -back].copy_(rows[-1 - back])
-
-    def scroll(self) -> None:
-        """Start a new row: every row moves up by one, the current row is to be written."""
-        height = self.past.shape[1]
-        for row in range(height - 1):
-            self.past[:, row].copy_(self.past[:, row + 1])
-        if height:
-            self.past[:, -1].copy_(self.row)
-
-
-class Memory:
-    """What one layer keeps while a cursor moves: its window, its share of the rows above, its weights as matrices."""
+class PixelMemory:
+    """What a causal convolution keeps: its window, its share of the rows above, its weights as matrices."""
 
     def __init__(self, layer: CausalConv2d, at: Cursor) -> None:
-        self.layer = layer
-        reach, features = layer.reach, layer.in_features
-        if layer.mask_type == "A":
-            self.window = at.image
-        else:
-            self.window = Window(at.image.row, reach, at.width, features)
-        left = layer.causal_weight()[..., reach * layer.kernel_size :].permute(2, 1, 0)
+        self._layer, self._at = layer, at
+        features, columns = layer.in_features, layer.left + layer.right + 1
+        left = layer.causal_weight()[..., layer.above * columns :].permute(2, 1, 0)
         left = left.reshape(-1, layer.out_features).contiguous()
-        self.weights = [left[(reach - skipped) * features :] for skipped in range(reach + 1)]
+        self.weights = [left[skipped * features :] for skipped in range(layer.left + 1)]
+        self.bias = layer.bias if layer.class_bias is None else layer.bias + layer.class_bias[_labels(at)]
+        if layer.pointwise:
+            return
+        self.window = at.image if layer.looks_at_image else Window(at.like, layer.rows_above, at.width, features)
         row = self.window.row
         self.pixels = row.unbind(1)
-        ends = [column + layer.sees_centre for column in range(at.width)]
-        self.taps = [row[:, max(0, column - reach) : end].flatten(1) for column, end in enumerate(ends)]
-        self._past = self.window.past[:, self.window.past.shape[1] - reach :].permute(0, 3, 1, 2)
-        self._kernel = layer.kernel()[:, :, :-1].contiguous(memory_format=torch.channels_last)
-        self._above = row.new_empty(row.shape[0], at.width, layer.out_features)
-        self.above = self._above.unbind(1)
+        columns_out = range(0, at.width, layer.stride)
+        self._taps = [self._tap_columns(column) for column in columns_out]
+        if layer.dilation == 1:
+            self._inputs = [row[:, taps.start : taps.stop].flatten(1) for taps in self._taps]
+        else:
+            gathered = [row.new_empty(len(row), count * features) for count in range(layer.left + 2)]
+            self._inputs = [gathered[len(taps)] for taps in self._taps]
+        self.above: tuple[Tensor, ...] | None = None
+        if layer.above:
+            height = self.window.past.shape[1]
+            self._past = self.window.past[:, height - layer.rows_above :].permute(0, 3, 1, 2)
+            self._kernel = layer.kernel()[:, :, :-1].contiguous(memory_format=torch.channels_last)
+            self._above = row.new_empty(row.shape[0], len(columns_out), layer.out_features)
+            self.above = self._above.unbind(1)
+
+    def _tap_columns(self, column: int) -> range:
+        d = self._layer.dilation
+        return range(column - min(self._layer.left, column // d) * d, column + self._layer.sees_centre, d)
 
     def start_row(self) -> None:
         """Let the window scroll and compute what the new row takes from the rows above: one convolution."""
-        if self.layer.reach:
-            if self.layer.mask_type == "B":
-                self.window.scroll()
-            self._above.copy_(self.layer.above(self._past, self._kernel))
+        layer = self._layer
+        if layer.pointwise:
+            return
+        if not layer.looks_at_image:
+            self.window.scroll()
+        if layer.above and self._at.row % layer.stride == 0:
+            d = layer.dilation
+            past = F.pad(self._past, (layer.left * d, layer.right * d))
+            share = F.conv2d(past, self._kernel, None, layer.stride, 0, d).permute(0, 2, 3, 1)[:, 0]
+            torch.add(share, self.bias.unsqueeze(-2), out=self._above)
+
+    def read(self, column: int) -> Tensor:
+        """The result at a column, from the pixels that the window holds up to there: (N, out)."""
+        layer = self._layer
+        column //= layer.stride
+        taps, x = self._taps[column], self._inputs[column]
+        if layer.dilation > 1:
+            torch.cat([self.pixels[tap] for tap in taps], dim=1, out=x)
+        weight = self.weights[layer.left + layer.sees_centre - len(taps)]
+        return torch.addmm(self.bias if self.above is None else self.above[column], x, weight)
 
 
-class Cursor:
-    """Where an ancestral sampler stands, and what the layers remember of the pixels behind it.
+class VerticalConv2d(Remembering):
+    """A convolution over whole rows: those above and, unless it ``looks_at_image``, the current one.
 
-    ``image`` is the window on the network's input, filled by the sampler; ``column`` the pixel to compute in the
-    current row. While ``priming``, layers compute whole images (the known rows at the top) and keep
-    the rows that they will need.
+    It is for features that depend on the rows above alone, the vertical stack of Gated PixelCNN, so that looking at all
+    columns of their current row leaks nothing. The layer that makes them from the image sees just the rows above.
+    ``kernel_size`` is (rows, columns), columns odd: cropped, so that no weight is masked.
+
+    van den Oord et al., "Conditional Image Generation with PixelCNN Decoders" (2016), arXiv 1606.05328, section 2.2.
+
+    Shapes: (N, in, H, W) -> (N, out, H, W), or half of H and W, rounded up, with ``stride`` 2; with a cursor at the
+    start of a row (N, in, 1, W) -> (N, out, 1, W).
     """
 
-    def __init__(self, network: nn.Module, like: Tensor, width: int, image_channels: int) -> None:
-        """A cursor before the first row of len(like) images, with a memory for each causal layer of ``network``.
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: tuple[int, int],
+        *,
+        looks_at_image: bool = False,
+        dilation: int = 1,
+        stride: int = 1,
+        n_classes: int | None = None,
+        marks_padding: bool = False,
+    ) -> None:
+        super().__init__()
+        rows, columns = kernel_size
+        self.in_features, self.looks_at_image = in_features + marks_padding, looks_at_image
+        self.rows_above = (rows if looks_at_image else rows - 1) * dilation
+        self.side = columns // 2 * dilation
+        self.dilation, self.stride, self.marks_padding = dilation, stride, marks_padding
+        self.weight = nn.Parameter(torch.empty(out_features, self.in_features, rows, columns))
+        self.bias = nn.Parameter(torch.empty(out_features))
+        self.class_bias = None if n_classes is None else nn.Parameter(torch.zeros(n_classes, out_features))
+        _uniform(self.weight, self.bias, fan_in=self.weight[0].numel())
 
-        Memory is of ``like``'s type and device: O(N x rows that a kernel reaches x width x features) for a layer.
-        """
-        self.width = width
-        self.column = 0
-        self.priming = False
-        layers = [layer for layer in network.modules() if isinstance(layer, CausalConv2d)]
-        reach = max(layer.reach for layer in layers if layer.mask_type == "A")
-        self.image = Window(like, reach, width, image_channels)
-        self._memories = {layer: Memory(layer, self) for layer in layers}
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.weight.shape[0]}, kernel_size={tuple(self.weight.shape[2:])}"
 
-    def memory(self, layer: CausalConv2d) -> Memory:
-        """The memory of ``layer``."""
-        return self._memories[layer]
+    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
+        if at is None or at.stage == "known":
+            if at is not None and not self.looks_at_image:
+                at.memory(self).window.fill(x)
+            if self.marks_padding:
+                x = F.pad(x, (0, 0, 0, 0, 0, 1), value=1)
+            # The last row of the image is above no other.
+            x = F.pad(x, (0, 0, self.rows_above, -1 if self.looks_at_image else 0))
+            return self._convolve(x, y if at is None else at.labels)
+        memory: RowMemory = at.memory(self)
+        if not self.looks_at_image:
+            memory.window.scroll()
+            memory.window.row.copy_(x[:, :, 0].transpose(1, 2))
+        return memory.read() if at.row % self.stride == 0 else x
+
+    def _convolve(self, x: Tensor, y: Tensor | None) -> Tensor:
+        x = F.conv2d(x, self.weight, self.bias, self.stride, (0, self.side), self.dilation)
+        return _with_class(x, self.class_bias, y).contiguous(memory_format=torch.channels_last)
+
+    def remember(self, at: Cursor) -> RowMemory:
+        return RowMemory(self, at)
+
+
+class RowMemory:
+    """What a convolution of whole rows keeps: the last of them."""
+
+    def __init__(self, layer: VerticalConv2d, at: Cursor) -> None:
+        self._layer, self._labels = layer, at.labels
+        self.window = (
+            at.image if layer.looks_at_image else Window(at.like, layer.rows_above, at.width, layer.in_features)
+        )
 
     def start_row(self) -> None:
-        """Move to the first column of the next row."""
-        self.column = 0
-        self.image.scroll()
-        for memory in self._memories.values():
-            memory.start_row()
+        """Nothing: the rows come from the layer's own calls."""
+
+    def read(self) -> Tensor:
+        """The result for the current row: (N, out, 1, W)."""
+        past, row = self.window.past[:, self.window.past.shape[1] - self._layer.rows_above :], self.window.row[:, None]
+        rows = past if self._layer.looks_at_image else torch.cat([past, row], dim=1)
+        return self._layer._convolve(rows.permute(0, 3, 1, 2), self._labels)
+
+
+class RowsAbove(Remembering):
+    """A part of a network that looks at the rows above alone, so that all columns of a row are known at its start.
+
+    Subclasses define ``rows``. Shapes: an image (N, C, H, W) -> lists, one for each resolution from the finest, of
+    features (N, F, H, W); with a cursor at a pixel the same lists of that pixel's features (N, F).
+    """
+
+    def rows(self, x: Tensor, at: Cursor | None, y: Tensor | None) -> list[list[Tensor]]:
+        """Compute the features: of a whole image, or with a cursor at the start of a row of this row, (N, F, 1, W).
+
+        Of a coarser resolution, the row that the current one lies in.
+        """
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> list[list[Tensor]]:
+        if at is None:
+            return self.rows(x, None, y)
+        memory: KeptRows = at.memory(self)
+        if at.stage == "known":
+            features = self.rows(x, at, None)
+            memory.keep(features)
+            return features
+        return memory.read(at.column)
+
+    def remember(self, at: Cursor) -> KeptRows:
+        return KeptRows(self, at)
+
+
+class KeptRows:
+    """The features of the current row, of all resolutions."""
+
+    def __init__(self, layer: RowsAbove, at: Cursor) -> None:
+        self._layer, self._at = layer, at
+        self._rows: list[list[Tensor]] = []
+        self._pixels: list[list[tuple[Tensor, ...]]] = []
+
+    def start_row(self) -> None:
+        """Compute this row."""
+        self._at.enter("row")
+        self.keep(self._layer.rows(self._at.like, self._at, None))
+        self._at.enter("pixel")
+
+    def keep(self, features: list[list[Tensor]]) -> None:
+        """Take the last row of each of the features (N, F, H, W)."""
+        if not self._rows:
+            self._rows = [[x.new_empty(x.shape[3], x.shape[0], x.shape[1]) for x in level] for level in features]
+            self._pixels = [[row.unbind(0) for row in level] for level in self._rows]
+        for level, rows in zip(features, self._rows, strict=True):
+            for x, row in zip(level, rows, strict=True):
+                row.copy_(x[:, :, -1].permute(2, 0, 1))
+
+    def read(self, column: int) -> list[list[Tensor]]:
+        """The features of a pixel, (N, F)."""
+        return [[row[column >> depth] for row in level] for depth, level in enumerate(self._pixels)]
+
+
+def gate(x: Tensor, groups: int = 1) -> Tensor:
+    """``tanh(a) * sigmoid(b)``, a and b being the halves of each group's features: (N, 2F, ...) -> (N, F, ...).
+
+    van den Oord et al. (2016), arXiv 1606.05328, equation 2.
+    """
+    halves = x.unflatten(1, (groups, 2, -1))
+    return (torch.tanh(halves[:, :, 0]) * torch.sigmoid(halves[:, :, 1])).flatten(1, 2)
+
+
+def _uniform(weight: Tensor, bias: Tensor, fan_in: int) -> None:
+    """Uniform in +-1/sqrt(fan-in), as torch.nn.Conv2d, with the fan-in that causality leaves."""
+    bound = 1 / math.sqrt(max(1, fan_in))
+    nn.init.uniform_(weight, -bound, bound)
+    nn.init.uniform_(bias, -bound, bound)
+
+
+def _with_class(x: Tensor, class_bias: Tensor | None, y: Tensor | None) -> Tensor:
+    if class_bias is None:
+        return x
+    if y is None:
+        raise ValueError("a class-conditional network needs the classes y of the images")
+    return x + class_bias[y.long()][:, :, None, None]
+
+
+def _labels(at: Cursor) -> Tensor:
+    if at.labels is None:
+        raise ValueError("a class-conditional network needs the classes y of the images")
+    return at.labels.long()

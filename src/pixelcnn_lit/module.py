@@ -33,7 +33,7 @@ class LitDensity(pl.LightningModule):
         self.val_metric, self.test_metric = BitsPerDim(), BitsPerDim()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self.density(batch[0]).mean()
+        loss = self.density(*batch).mean()
         self.log("train/bits_per_dim", loss.detach() / math.log(2), prog_bar=True, batch_size=len(batch[0]))
         return loss
 
@@ -44,7 +44,7 @@ class LitDensity(pl.LightningModule):
         self._evaluate("test", self.test_metric, batch)
 
     def _evaluate(self, split: str, metric: BitsPerDim, batch: Batch) -> None:
-        metric.update(self.density(batch[0]))
+        metric.update(self.density(*batch))
         self.log(f"{split}/bits_per_dim", metric, prog_bar=True, batch_size=len(batch[0]))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
-from pixelcnn_lit.config import ModelConfig
+from torch import nn
+
+from pixelcnn_lit.config import (
+    CategoricalConfig,
+    LikelihoodConfig,
+    ModelConfig,
+    PixelCNNConfig,
+    TrainConfig,
+)
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.likelihood import Categorical
-from pixelcnn_lit.models import PixelCNN
+from pixelcnn_lit.likelihood import Categorical, Likelihood, LogisticMixture
+from pixelcnn_lit.models import GatedPixelCNN, PixelCNN
 
 
-def build_density(config: ModelConfig) -> Density:
+def build_density(config: TrainConfig) -> Density:
     """An untrained density, its weights drawn from torch's global generator."""
-    likelihood = Categorical(config.levels)
-    network = PixelCNN(
-        image_channels=config.image_shape[0],
-        n_params=likelihood.n_params,
-        n_res=config.n_res,
-        hidden=config.hidden,
-        kernel_size=config.kernel_size,
-        first_kernel_size=config.first_kernel_size,
+    model = config.model
+    likelihood = _likelihood(config.likelihood, model.levels)
+    return Density(_network(model, likelihood), likelihood, model.image_shape, model.n_classes)
+
+
+def _likelihood(config: LikelihoodConfig, levels: int) -> Likelihood:
+    return Categorical(levels) if isinstance(config, CategoricalConfig) else LogisticMixture(levels, config.n_mix)
+
+
+def _network(model: ModelConfig, likelihood: Likelihood) -> nn.Module:
+    channels = model.image_shape[0]
+    n_params = likelihood.n_params(channels)
+    groups = 1 if likelihood.couples_channels else channels
+    if isinstance(model, PixelCNNConfig):
+        return PixelCNN(
+            channels,
+            n_params,
+            groups,
+            n_res=model.n_res,
+            hidden=model.hidden,
+            kernel_size=model.kernel_size,
+            first_kernel_size=model.first_kernel_size,
+            n_classes=model.n_classes,
+        )
+    return GatedPixelCNN(
+        channels,
+        n_params,
+        groups,
+        n_res=model.n_res,
+        hidden=model.hidden,
+        kernel_size=model.kernel_size,
+        first_kernel_size=model.first_kernel_size,
+        dilations=model.dilations,
+        n_classes=model.n_classes,
     )
-    return Density(network, likelihood, config.image_shape)

@@ -22,9 +22,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pixelcnn_lit.layers import Cursor
+from pixelcnn_lit.cursor import Cursor
 from pixelcnn_lit.tape import CudaGraph, Tape
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def draw(
     density: Density,
     x: Tensor,
     known: Tensor | None,
+    y: Tensor | None,
     seed: int | None,
     temperature: float,
     method: Method,
@@ -50,7 +51,8 @@ def draw(
 ) -> Tensor:
     """Fill the pixels of x (N, C, H, W) that are not ``known`` (N, H, W), in raster order, in place; return x.
 
-    A network whose ``forward`` takes no cursor has no cached path and is sampled naively.
+    ``y`` (N,) are the classes of the images; a class-conditional density draws those that it is not given. A network
+    whose ``forward`` takes no cursor has no cached path and is sampled naively.
     """
     if method not in ("cached", "naive"):
         raise ValueError(f"method must be 'cached' or 'naive', got {method!r}")
@@ -68,8 +70,10 @@ def draw(
     was_training = density.training
     density.eval()
     try:
+        if density.n_classes is not None and y is None:
+            y = draw_classes(density, x, known, seed, first)
         cached = method == "cached" and "at" in inspect.signature(density.network.forward).parameters
-        rows = RowDrawer(density, x, known, seed, temperature, first, start, cached)
+        rows = RowDrawer(density, x, known, y, seed, temperature, first, start, cached)
         for row in range(start, stop):
             rows.draw(row)
             if progress is not None:
@@ -79,11 +83,27 @@ def draw(
     return x
 
 
+def draw_classes(density: Density, x: Tensor, known: Tensor | None, seed: int, first: int) -> Tensor:
+    """A class for each image of x, drawn from ``p(y | the known pixels before the first unknown one)``: (N,)."""
+    assert density.n_classes is not None
+    log_posterior = torch.zeros(len(x), density.n_classes, device=x.device)
+    if known is not None:
+        # 1 up to the first unknown pixel of an image, 0 from there on.
+        leading = known.flatten(1).cummin(1).values.view_as(known)[:, None]
+        rows = int(leading.any(3).any(1).sum(1).max())
+        for y in range(density.n_classes if rows else 0):
+            nats = density(x[:, :, :rows], torch.full((len(x),), y, device=x.device))
+            log_posterior[:, y] = -(nats * leading[:, :, :rows]).flatten(1).sum(1)
+    for image, generator in zip(log_posterior, generators(~seed, first, len(x), x.device), strict=True):
+        image -= torch.empty_like(image).exponential_(generator=generator).log_()
+    return log_posterior.argmax(1)
+
+
 class RowDrawer:
     """Draws one row after the other into x.
 
-    Everything that a row needs lies in memory that stays where it is, so the operations of the first row can be
-    recorded and played again for the others.
+    Everything that a row needs lies in memory that stays where it is, so the operations of a row can be recorded and
+    played again for the others: for every ``period``-th, where a network has several resolutions.
     """
 
     def __init__(
@@ -91,6 +111,7 @@ class RowDrawer:
         density: Density,
         x: Tensor,
         known: Tensor | None,
+        y: Tensor | None,
         seed: int,
         temperature: float,
         first: int,
@@ -98,9 +119,11 @@ class RowDrawer:
         cached: bool,
     ) -> None:
         n, channels, height, width = x.shape
+        self._likelihood = density.likelihood
         self._x, self._known, self._temperature, self._channels = x, known, temperature, channels
         self._row = x.new_empty(n, channels, width)
-        self._cells = [cell for pixel in self._row.unbind(2) for cell in pixel.unbind(1)]
+        self._pixels = self._row.unbind(2)
+        self._cells = [cell for pixel in self._pixels for cell in pixel.unbind(1)]
         self._known_row = None if known is None else known.new_empty(n, width)
         self._fixed = None if self._known_row is None else self._known_row.unbind(1)
         self._noise = GumbelNoise(seed, first, x, density.levels, skip_rows=start)
@@ -109,13 +132,13 @@ class RowDrawer:
         self._best = self._noise.row.new_empty(len(self._cells), n, 2)
         self._best_at = self._best.unbind(0)
         self._choice = torch.empty(n, 2, dtype=torch.long, device=x.device)
-        self._judge = Judge(density, x, temperature)
+        self._judge = Judge(density, x, y, temperature, len(self._cells))
         reader = CachedReader if cached else NaiveReader
-        self._reader = reader(density, x, self._row, self._cells, start)
+        self._reader = reader(density, x, y, self._row, start)
+        self._period = self._reader.period
+        self._tapes: dict[int, Tape | CudaGraph] = {}
         self._tape: Tape | CudaGraph | None = None
-        if cached and height - start > 1:
-            self._tape = CudaGraph() if x.device.type == "cuda" else Tape()
-        self._recorded = False
+        self._records = cached and height - start > self._period
 
     def draw(self, row: int) -> None:
         """Draw ``row``, the one below the last: columns from the left and, within a column, R, G, B."""
@@ -124,30 +147,34 @@ class RowDrawer:
         self._row.copy_(self._x[:, :, row])
         if self._known is not None and self._known_row is not None:
             self._known_row.copy_(self._known[:, row])
-        self._pick_all()
+        self._pick_all(row % self._period)
         self._x[:, :, row].copy_(self._row)
         if self._judge.needed:
             self._settle(row)
 
-    def _pick_all(self) -> None:
-        if self._tape is None:
+    def _pick_all(self, phase: int) -> None:
+        if not self._records:
             self._pick_from()
-        elif self._recorded:
-            self._tape.play()
+        elif phase in self._tapes:
+            self._tapes[phase].play()
         else:
+            self._tape = self._tapes[phase] = CudaGraph() if self._x.device.type == "cuda" else Tape()
             self._tape.record(self._pick_from)
-            self._recorded = True
+            self._tape = None
 
     def _pick_from(self, begin: int = 0) -> None:
         for position in range(begin, len(self._cells)):
-            if self._tape is not None:
-                self._tape.start_section()
-            logits = self._reader.logits(position)
+            column, channel = divmod(position, self._channels)
+            if self._tape is not None and channel == 0:
+                self._tape.start_section(column % self._period)
+            params = self._reader.params(position)
+            logits = self._likelihood.logits(params, self._pixels[column], channel)
             torch.add(logits, self._noise_at[position], alpha=self._temperature, out=self._scores)
             torch.topk(self._scores, 2, out=(self._best_at[position], self._choice))
+            self._judge.note(position, params)
             cell, chosen = self._cells[position], self._choice[:, 0]
             if self._fixed is not None:
-                chosen = torch.where(self._fixed[position // self._channels], cell, chosen)
+                chosen = torch.where(self._fixed[column], cell, chosen)
             cell.copy_(chosen)
 
     def _settle(self, row: int) -> None:
@@ -160,47 +187,47 @@ class RowDrawer:
             if self._fixed is not None:
                 images = [image for image in images if not self._fixed[column][image]]
             noise, cell = self._noise_at[position], self._cells[position]
+            self._x[:, :, row].copy_(self._row)
             verdicts = [self._judge.level(image, row, column, channel, noise[image]) for image in images]
             if verdicts != cell[images].tolist():
                 cell[images] = torch.tensor(verdicts, dtype=cell.dtype, device=cell.device)
                 self._pick_from(settled)
-                self._x[:, :, row].copy_(self._row)
+        self._x[:, :, row].copy_(self._row)
 
 
 class NaiveReader:
-    """The reference: logits of one position by running the network over the whole image."""
+    """The reference: parameters of one position by running the network over the whole image."""
 
-    def __init__(self, density: Density, x: Tensor, row: Tensor, cells: list[Tensor], start: int) -> None:
-        self._density, self._x, self._row, self._number = density, x, row, start
+    period = 1
+
+    def __init__(self, density: Density, x: Tensor, y: Tensor | None, row: Tensor, start: int) -> None:
+        self._density, self._x, self._y, self._row, self._number = density, x, y, row, start
 
     def start_row(self, row: int) -> None:
         """Move to ``row``."""
         self._number = row
 
-    def logits(self, position: int) -> Tensor:
-        """The logits (N, levels) of a position of this row, given all that was drawn before it."""
-        column, channel = divmod(position, self._x.shape[1])
+    def params(self, position: int) -> Tensor:
+        """The likelihood's parameters for a position of this row, given all that was drawn before it: (N, P)."""
         self._x[:, :, self._number].copy_(self._row)
-        params = self._density.network(self._density.normalise(self._x))
-        return self._density.likelihood.logits(params)[:, channel, :, self._number, column]
+        return self._density.params(self._x, self._y)[:, :, self._number, position // self._x.shape[1]]
 
 
 class CachedReader:
     """The fast path: a cursor walks over the image, and every causal layer remembers what it will need."""
 
-    def __init__(self, density: Density, x: Tensor, row: Tensor, cells: list[Tensor], start: int) -> None:
+    def __init__(self, density: Density, x: Tensor, y: Tensor | None, row: Tensor, start: int) -> None:
         """Ready to read row ``start``: the known rows above it cost one ordinary pass over them."""
-        self._density, self._cells, self._channels = density, cells, x.shape[1]
+        self._density, self._channels = density, x.shape[1]
+        self._cells = [cell for pixel in row.unbind(2) for cell in pixel.unbind(1)]
         like = next(density.parameters()).new_empty(len(x))
-        self._at = Cursor(density.network, like, x.shape[3], self._channels)
+        self._at = Cursor(density.network, like, x.shape[3], self._channels, y)
+        self.period = self._at.period
         self._pixels = self._at.image.row.unbind(1)
-        self._inputs = [value for pixel in self._pixels for value in pixel.unbind(1)]
+        self._inputs = [value for pixel in self._pixels for value in pixel.unbind(1)[: self._channels]]
+        self._params = like
         if start:
-            above = density.normalise(x[:, :, :start])
-            self._at.image.fill(above)
-            self._at.priming = True
-            density.network(above, self._at)
-            self._at.priming = False
+            self._at.pass_over(density.network, density.normalise(x[:, :, :start]))
         self._fresh = True
 
     def start_row(self, row: int) -> None:
@@ -210,14 +237,16 @@ class CachedReader:
         self._fresh = False
         self._at.start_row()
 
-    def logits(self, position: int) -> Tensor:
-        """The logits (N, levels) of a position of this row, given all that was drawn before it."""
+    def params(self, position: int) -> Tensor:
+        """The likelihood's parameters for a position of this row, given all that was drawn before it: (N, P)."""
         if position:
             self._see(position - 1)
         column, channel = divmod(position, self._channels)
-        self._at.column = column
-        params = self._density.network(self._pixels[column], self._at)
-        return self._density.likelihood.logits(params)[:, channel]
+        # A network that doesn't tell channels apart has the same to say to all channels of a pixel.
+        if channel == 0 or not self._density.likelihood.couples_channels:
+            self._at.move_to(column)
+            self._params = self._density.network(self._pixels[column], self._at)
+        return self._params
 
     def _see(self, position: int) -> None:
         torch.div(self._cells[position], self._density.levels - 1, out=self._inputs[position])
@@ -226,15 +255,13 @@ class CachedReader:
 class GumbelNoise:
     """Standard Gumbel noise for each image, position and level, in raster order.
 
-    Image i has its own generator, on the device of the images and seeded by (seed, first + i): its noise doesn't
-    depend on how many images are drawn beside it. Only one row is held at a time.
+    Image i has its own generator: its noise doesn't depend on how many images are drawn beside it. Only one row is
+    held at a time.
     """
 
     def __init__(self, seed: int, first: int, x: Tensor, levels: int, skip_rows: int) -> None:
         n, channels, _, width = x.shape
-        # Consecutive seeds keep the images of one run apart; the odd factor keeps runs of neighbouring seeds apart.
-        base = seed * 0x9E3779B97F4A7C15 + first
-        self._generators = [torch.Generator(x.device).manual_seed((base + i) % 2**63) for i in range(n)]
+        self._generators = generators(seed, first, n, x.device)
         self.row = torch.empty(n, width * channels, levels, device=x.device)
         for _ in range(skip_rows):
             self._fill()
@@ -250,18 +277,33 @@ class GumbelNoise:
             image.uniform_(generator=generator)
 
 
+def generators(seed: int, first: int, n: int, device: torch.device) -> list[torch.Generator]:
+    """One for each image, seeded by (seed, first + i)."""
+    # Consecutive seeds keep the images of one run apart; the odd factor keeps runs of neighbouring seeds apart.
+    base = seed * 0x9E3779B97F4A7C15 + first
+    return [torch.Generator(device).manual_seed((base + i) % 2**63) for i in range(n)]
+
+
 class Judge:
     """Settles what float32 cannot tell: one image, one position, by the network in float64."""
 
-    def __init__(self, density: Density, x: Tensor, temperature: float) -> None:
-        self._density, self._x, self._temperature = density, x, temperature
-        self._network: nn.Module | None = None
+    def __init__(self, density: Density, x: Tensor, y: Tensor | None, temperature: float, positions: int) -> None:
+        self._density, self._x, self._y, self._temperature = density, x, y, temperature
+        self._double: Density | None = None
         self.needed = next(density.parameters()).dtype == torch.float32
+        self._gain = torch.zeros(positions, len(x), device=x.device)
+        self._gain_at = self._gain.unbind(0)
+
+    def note(self, position: int, params: Tensor) -> None:
+        """Remember by how much the logits of a position, of parameters (N, P), magnify errors."""
+        gain = self._density.likelihood.gain(params, self._x.shape[1])
+        if gain is not None:
+            self._gain_at[position].copy_(gain)
 
     def first_tie(self, best: Tensor, begin: int) -> tuple[int, list[int]] | None:
         """The first position from ``begin`` on where the two best scores (P, N, 2) are too close, and its images."""
         larger, smaller = best[begin:].unbind(2)
-        ties = larger - smaller < TIE * (1 + larger.abs())
+        ties = larger - smaller < TIE * (1 + larger.abs() + self._gain[begin:])
         if not ties.any():
             return None
         position = int(ties.any(1).nonzero()[0])
@@ -269,8 +311,9 @@ class Judge:
 
     def level(self, image: int, row: int, column: int, channel: int, noise: Tensor) -> int:
         """The level that maximises logits + temperature * noise (levels,) in float64."""
-        if self._network is None:
-            self._network = copy.deepcopy(self._density.network).double()
-        above = self._x[image : image + 1, :, : row + 1].double() / (self._density.levels - 1)
-        logits = self._density.likelihood.logits(self._network(above))[0, channel, :, row, column]
+        if self._double is None:
+            self._double = copy.deepcopy(self._density).double()
+        above = self._x[image : image + 1, :, : row + 1]
+        params = self._double.params(above, None if self._y is None else self._y[image : image + 1])
+        logits = self._double.likelihood.logits(params[:, :, row, column], above[:, :, row, column], channel)[0]
         return int((logits + self._temperature * noise.double()).argmax())

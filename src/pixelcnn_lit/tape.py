@@ -23,12 +23,13 @@ OUT_VARIANTS: dict[str, Callable[..., Any]] = {"relu": partial(torch.clamp_min, 
 class Tape:
     """A list of operations with their arguments. Recording runs them; ``play`` runs them again.
 
-    Results go where they went the first time. A recording may be cut into sections that do alike, one after the
-    other: then they share the memory of their intermediate results, which stays in the processor's cache.
+    Results go where they went the first time. A recording may be cut into sections, one after the other. Those of
+    the same ``kind`` do alike and share the memory of their intermediate results, which stays in the processor's cache.
     """
 
     def __init__(self) -> None:
         self._steps: list[Callable[[], Any]] = []
+        self._of_kind: dict[int, list[_Result]] = {}
         self._results: list[_Result] = []
         self._next = 0
 
@@ -37,8 +38,9 @@ class Tape:
         for step in self._steps:
             step()
 
-    def start_section(self) -> None:
-        """From here on, use the memory of intermediate results from the start again."""
+    def start_section(self, kind: int = 0) -> None:
+        """From here on, use the memory of intermediate results of this kind of section from the start again."""
+        self._results = self._of_kind.setdefault(kind, [])
         self._next = 0
 
     def record(self, work: Callable[[], None]) -> None:
@@ -97,7 +99,7 @@ class CudaGraph:
         with torch.cuda.graph(self._graph):
             work()
 
-    def start_section(self) -> None:
+    def start_section(self, kind: int = 0) -> None:
         """A graph has memory of its own."""
 
     def play(self) -> None:

@@ -57,7 +57,7 @@ def train(composed: DictConfig) -> float | None:
     throughput = Throughput()
     trainer = make_trainer(config, run_dir, data, throughput)
     data.setup()
-    module = LitDensity(build_density(config.model), config)
+    module = LitDensity(build_density(config), config)
     if trainer.is_global_zero:
         console.print(results.headline(config, module.density, data, run_dir), highlight=False, soft_wrap=True)
     try:

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders import dependence
 from pixelcnn_lit.models import PixelCNN
 
 
@@ -32,15 +33,6 @@ def offsets(kernel: int) -> list[tuple[int, int]]:
     return [(dr, dc) for dr in range(-reach, reach + 1) for dc in range(-reach, reach + 1)]
 
 
-def dependence(network: PixelCNN, height: int, width: int) -> torch.Tensor:
-    """|d output / d input| summed over features: (C, H, W, C, H, W), [output, input], in float64."""
-    channels = network.embed.in_features
-    x = torch.rand(1, channels, height, width, dtype=torch.double, requires_grad=True)
-    out = network.double()(x).view(channels, -1, height, width).abs().sum(1)
-    grads = [torch.autograd.grad(value, x, retain_graph=True)[0][0].abs() for value in out.flatten()]
-    return torch.stack(grads).view(channels, height, width, channels, height, width)
-
-
 @given(
     n_res=st.integers(0, 3),
     hidden=st.integers(1, 4),
@@ -54,7 +46,7 @@ def test_an_output_depends_on_exactly_the_earlier_pixels_in_reach(
     n_res, hidden, kernel, first_kernel, height, width, seed
 ):
     torch.manual_seed(seed)
-    network = PixelCNN(1, 2, n_res, hidden, kernel, first_kernel)
+    network = PixelCNN(1, 2, 1, n_res, hidden, kernel, first_kernel)
     allowed = receptive_field(kernel, first_kernel, n_res, height, width)
     seen = dependence(network, height, width)[0, :, :, 0] > 0
     assert not (seen & ~allowed).any()
@@ -69,13 +61,13 @@ def test_an_output_depends_on_exactly_the_earlier_pixels_in_reach(
 def test_a_channel_depends_on_earlier_pixels_and_earlier_channels_only(n_res, size, seed):
     torch.manual_seed(seed)
     height, width = size
-    network = PixelCNN(3, 2, n_res, 6)
-    seen = dependence(network, height, width).permute(1, 2, 0, 4, 5, 3).reshape(height * width * 3, -1) > 0
+    network = PixelCNN(3, 6, 3, n_res, 6)
+    seen = dependence(network, height, width, 3).permute(1, 2, 0, 4, 5, 3).reshape(height * width * 3, -1) > 0
     assert not seen.triu().any()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.abs_()
-    pixel = dependence(network, height, width)[:, 0, 0, :, 0, 0] > 0
+    pixel = dependence(network, height, width, 3)[:, 0, 0, :, 0, 0] > 0
     assert torch.equal(pixel, torch.ones(3, 3, dtype=torch.bool).tril(-1))
 
 

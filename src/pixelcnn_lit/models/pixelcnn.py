@@ -5,29 +5,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pixelcnn_lit.layers import CausalConv2d, Cursor
+from pixelcnn_lit.cursor import Cursor
+from pixelcnn_lit.layers import CausalConv2d
 
 
 class ResidualBlock(nn.Module):
     """ReLU, 1x1 from 2h to h, ReLU, k x k type B, ReLU, 1x1 back to 2h, plus the input (figure 5, left)."""
 
-    def __init__(self, hidden: int, kernel_size: int, image_channels: int) -> None:
+    def __init__(self, hidden: int, kernel_size: int, groups: int, n_classes: int | None) -> None:
         super().__init__()
-        self.reduce = CausalConv2d(2 * hidden, hidden, 1, "B", image_channels)
-        self.conv = CausalConv2d(hidden, hidden, kernel_size, "B", image_channels)
-        self.expand = CausalConv2d(hidden, 2 * hidden, 1, "B", image_channels)
+        self.reduce = CausalConv2d(2 * hidden, hidden, 1, "B", groups)
+        self.conv = CausalConv2d(hidden, hidden, kernel_size, "B", groups, n_classes=n_classes)
+        self.expand = CausalConv2d(hidden, 2 * hidden, 1, "B", groups)
 
-    def forward(self, x: Tensor, at: Cursor | None = None) -> Tensor:
+    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
         h = self.reduce(torch.relu(x), at)
-        h = self.conv(h.relu_(), at)
+        h = self.conv(h.relu_(), at, y)
         return x + self.expand(h.relu_(), at)
 
 
 class PixelCNN(nn.Module):
     """A 7x7 type A convolution, ``n_res`` residual blocks, and a head of two 1x1 convolutions.
 
-    Input: an image in [0, 1], (N, C, H, W). Output: ``n_params`` parameters of the likelihood for each channel of
-    each pixel, (N, C n_params, H, W), where those of a channel depend on the earlier pixels and channels alone.
+    Input: an image in [0, 1], (N, C, H, W), and with ``n_classes`` the classes y (N,). Output: ``n_params`` parameters
+    of the likelihood for each pixel, (N, n_params, H, W), dealt into ``groups`` in the order of the channels: those of
+    a group depend on the earlier pixels, and on the pixel's channels of the groups before.
     The network is fully convolutional: H and W come from the input.
     """
 
@@ -35,20 +37,22 @@ class PixelCNN(nn.Module):
         self,
         image_channels: int,
         n_params: int,
+        groups: int = 1,
         n_res: int = 15,
         hidden: int = 64,
         kernel_size: int = 3,
         first_kernel_size: int = 7,
+        n_classes: int | None = None,
     ) -> None:
         super().__init__()
-        self.embed = CausalConv2d(image_channels, 2 * hidden, first_kernel_size, "A", image_channels)
-        self.blocks = nn.ModuleList(ResidualBlock(hidden, kernel_size, image_channels) for _ in range(n_res))
-        self.mix = CausalConv2d(2 * hidden, 2 * hidden, 1, "B", image_channels)
-        self.out = CausalConv2d(2 * hidden, n_params * image_channels, 1, "B", image_channels)
+        self.embed = CausalConv2d(image_channels, 2 * hidden, first_kernel_size, "A", groups)
+        self.blocks = nn.ModuleList(ResidualBlock(hidden, kernel_size, groups, n_classes) for _ in range(n_res))
+        self.mix = CausalConv2d(2 * hidden, 2 * hidden, 1, "B", groups)
+        self.out = CausalConv2d(2 * hidden, n_params, 1, "B", groups)
 
-    def forward(self, x: Tensor, at: Cursor | None = None) -> Tensor:
+    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
         x = self.embed(x, at)
         for block in self.blocks:
-            x = block(x, at)
+            x = block(x, at, y)
         x = self.mix(torch.relu(x), at)
         return self.out(x.relu_(), at)

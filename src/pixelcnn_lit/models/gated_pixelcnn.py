@@ -1,0 +1,106 @@
+"""Gated PixelCNN.
+
+van den Oord et al., "Conditional Image Generation with PixelCNN Decoders" (2016), arXiv 1606.05328, figure 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixelcnn_lit.cursor import Cursor
+from pixelcnn_lit.layers import CausalConv2d, RowsAbove, VerticalConv2d, gate
+
+
+class VerticalBlock(nn.Module):
+    """The left half of figure 2: k//2 + 1 rows of k columns, a gate, and the link to the horizontal stack."""
+
+    def __init__(self, hidden: int, kernel_size: int, dilation: int, n_classes: int | None) -> None:
+        super().__init__()
+        rows = kernel_size // 2 + 1
+        self.conv = VerticalConv2d(hidden, 2 * hidden, (rows, kernel_size), dilation=dilation, n_classes=n_classes)
+        self.link = nn.Conv2d(2 * hidden, 2 * hidden, 1)
+
+    def forward(self, v: Tensor, at: Cursor | None, y: Tensor | None) -> tuple[Tensor, Tensor]:
+        features = self.conv(v, at, y)
+        return gate(features), self.link(features)
+
+
+class VerticalStack(RowsAbove):
+    """All that the horizontal stack takes from the rows above: the link of each block."""
+
+    def __init__(
+        self,
+        image_channels: int,
+        hidden: int,
+        kernel_size: int,
+        first_kernel_size: int,
+        dilations: Sequence[int],
+        n_classes: int | None,
+    ) -> None:
+        super().__init__()
+        first = (first_kernel_size // 2, first_kernel_size)
+        self.embed = VerticalConv2d(image_channels, hidden, first, looks_at_image=True)
+        self.blocks = nn.ModuleList(VerticalBlock(hidden, kernel_size, d, n_classes) for d in dilations)
+
+    def rows(self, x: Tensor, at: Cursor | None, y: Tensor | None) -> list[list[Tensor]]:
+        v = self.embed(x, at)
+        links = []
+        for block in self.blocks:
+            v, link = block(v, at, y)
+            links.append(link)
+        return [links]
+
+
+class HorizontalBlock(nn.Module):
+    """The right half of figure 2: 1 x k to the left, the link added, a gate, a 1x1 convolution, plus the input."""
+
+    def __init__(self, hidden: int, kernel_size: int, dilation: int, groups: int, n_classes: int | None) -> None:
+        super().__init__()
+        self.groups = groups
+        self.conv = CausalConv2d(
+            hidden, 2 * hidden, (1, kernel_size), "B", groups, dilation=dilation, n_classes=n_classes
+        )
+        self.out = CausalConv2d(hidden, hidden, 1, "B", groups)
+
+    def forward(self, h: Tensor, link: Tensor, at: Cursor | None, y: Tensor | None) -> Tensor:
+        return h + self.out(gate(self.conv(h, at, y) + link, self.groups), at)
+
+
+class GatedPixelCNN(nn.Module):
+    """A vertical stack that sees all pixels above, a horizontal one that sees those to the left, and no blind spot.
+
+    Block i has dilation ``dilations[i % len(dilations)]``. Input and output are those of
+    :class:`~pixelcnn_lit.models.pixelcnn.PixelCNN`; the head is an ELU and a 1x1 convolution.
+    """
+
+    def __init__(
+        self,
+        image_channels: int,
+        n_params: int,
+        groups: int = 1,
+        n_res: int = 7,
+        hidden: int = 64,
+        kernel_size: int = 3,
+        first_kernel_size: int = 3,
+        dilations: Sequence[int] = (1,),
+        n_classes: int | None = None,
+    ) -> None:
+        """Raise ValueError where ``hidden`` can't be dealt into ``groups``."""
+        super().__init__()
+        if hidden % groups:
+            raise ValueError(f"hidden must be a multiple of the {groups} channels, got {hidden}")
+        each = [dilations[i % len(dilations)] for i in range(n_res)]
+        self.vertical = VerticalStack(image_channels, hidden, kernel_size, first_kernel_size, each, n_classes)
+        self.embed = CausalConv2d(image_channels, hidden, (1, first_kernel_size), "A", groups)
+        self.blocks = nn.ModuleList(HorizontalBlock(hidden, kernel_size, d, groups, n_classes) for d in each)
+        self.out = CausalConv2d(hidden, n_params, 1, "B", groups)
+
+    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
+        (links,) = self.vertical(x, at, y)
+        h = self.embed(x, at)
+        for block, link in zip(self.blocks, links, strict=True):
+            h = block(h, link, at, y)
+        return self.out(F.elu(h), at)
