@@ -327,6 +327,18 @@ class SampleConfig(Section):
     data: OtherData
 
 
+class ReceptiveFieldConfig(Section):
+    """What ``receptive_field`` may be told."""
+
+    models: Place | list[Place]
+    ckpt: Place | list[Place] | None
+    size: Annotated[tuple[Side, Side], Field(strict=False)]
+    draws: Annotated[int, Field(ge=1, le=64)]
+    seed: Seed
+    dpi: Annotated[int, Field(ge=20, le=1200)]
+    out: Place
+
+
 S = TypeVar("S", bound=Section)
 
 
@@ -434,12 +446,17 @@ def compose(overrides: Sequence[str]) -> TrainConfig:
     Raises UserError for an unknown key or a value that is not allowed.
     """
     import hydra
+    from hydra.core.global_hydra import GlobalHydra
 
+    # Inside a Hydra application, ours or somebody's, its own state steps aside.
+    outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
             composed = hydra.compose("train", overrides=list(overrides))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(one_line(error)) from error
+    finally:
+        GlobalHydra.instance().hydra = outer
     return check(composed, TrainConfig)
 
 
@@ -449,6 +466,8 @@ def one_line(error: BaseException) -> str:
         return f"{error.override}: cannot be read as an override; expected key=value (quote special characters)"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
+    if text.startswith("Ambiguous value for argument"):
+        return f"{text.split(chr(39))[1]}: one value is expected; a list is key=[a,b], a sweep needs -m"
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         parent = cause.parent_node

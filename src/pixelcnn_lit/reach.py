@@ -1,0 +1,46 @@
+"""What a pixel's conditional sees: the receptive field of a network, by gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pixelcnn_lit.density import Density
+
+
+def receptive_field(density: Density, size: tuple[int, int], draws: int = 8, seed: int = 0) -> Tensor:
+    """How much the parameters of the centre pixel depend on each pixel: (H, W), 0 exactly where they do not.
+
+    ``sum over draws and channels c of |d (v . params[:, r, c']) / d x[c, ., .]|`` at r = H // 2, c' = W // 2, with an
+    image x uniform in [0, 1] and a direction v standard normal, both anew in each draw: neither a ReLU that happens to
+    be off nor parameters whose influences cancel hide a pixel from all of them, and one backward pass serves all
+    parameters. What lies after the centre in raster order gives 0 for every causal network.
+
+    van den Oord et al. (2016), arXiv 1606.05328, figure 1; Luo et al. (2016), arXiv 1701.04128, for the magnitudes.
+    """
+    weight = next(density.parameters())
+    generator = torch.Generator().manual_seed(seed)
+    height, width = size
+    x = torch.rand(draws, density.image_shape[0], height, width, generator=generator)
+    x = x.to(weight.device, weight.dtype).requires_grad_()
+    with torch.enable_grad():
+        params = density.network(x)[:, :, height // 2, width // 2]
+        directions = torch.randn(params.shape, generator=generator).to(params)
+        (gradient,) = torch.autograd.grad((params * directions).sum(), x)
+    return gradient.abs().sum((0, 1)).cpu()
+
+
+def blind_spot(seen: Tensor) -> Tensor:
+    """The earlier pixels within reach of the centre that it does not see: (H, W) bool from a receptive field (H, W).
+
+    Within reach is what lies no further up, and no further to either side, than the furthest pixel that is seen.
+    """
+    height, width = seen.shape
+    rows, columns = torch.arange(height)[:, None] - height // 2, torch.arange(width)[None] - width // 2
+    earlier = (rows < 0) | ((rows == 0) & (columns < 0))
+    visible = (seen > 0) & earlier
+    if not visible.any():
+        return torch.zeros_like(visible)
+    up = rows.expand_as(seen)[visible].min()
+    aside = columns.abs().expand_as(seen)[visible].max()
+    return earlier & (rows >= up) & (columns.abs() <= aside) & ~visible
