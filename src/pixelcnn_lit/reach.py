@@ -11,10 +11,11 @@ from pixelcnn_lit.density import Density
 def receptive_field(density: Density, size: tuple[int, int], draws: int = 8, seed: int = 0) -> Tensor:
     """How much the parameters of the centre pixel depend on each pixel: (H, W), 0 exactly where they do not.
 
-    ``sum over draws and channels c of |d (v . params[:, r, c']) / d x[c, ., .]|`` at r = H // 2, c' = W // 2, with an
-    image x uniform in [0, 1] and a direction v standard normal, both anew in each draw: neither a ReLU that happens to
-    be off nor parameters whose influences cancel hide a pixel from all of them, and one backward pass serves all
-    parameters. What lies after the centre in raster order gives 0 for every causal network.
+    ``sum over draws and channels c of |d (v . params[:, H // 2, W // 2]) / d x[c, ., .]|``
+
+    with an image x uniform in [0, 1], a class if there are any, and a direction v standard normal, anew in each draw:
+    neither a ReLU that happens to be off nor parameters whose influences cancel hide a pixel from all of them, and one
+    backward pass serves all parameters. What lies after the centre gives 0 for every causal network.
 
     van den Oord et al. (2016), arXiv 1606.05328, figure 1; Luo et al. (2016), arXiv 1701.04128, for the magnitudes.
     """
@@ -23,8 +24,11 @@ def receptive_field(density: Density, size: tuple[int, int], draws: int = 8, see
     height, width = size
     x = torch.rand(draws, density.image_shape[0], height, width, generator=generator)
     x = x.to(weight.device, weight.dtype).requires_grad_()
+    classes = {}
+    if density.n_classes is not None:
+        classes["y"] = torch.randint(density.n_classes, (draws,), generator=generator).to(weight.device)
     with torch.enable_grad():
-        params = density.network(x)[:, :, height // 2, width // 2]
+        params = density.network(x, **classes)[:, :, height // 2, width // 2]
         directions = torch.randn(params.shape, generator=generator).to(params)
         (gradient,) = torch.autograd.grad((params * directions).sum(), x)
     return gradient.abs().sum((0, 1)).cpu()

@@ -69,7 +69,7 @@ def untrained(config: ReceptiveFieldConfig) -> dict[str, Tensor]:
         total = torch.zeros(config.size)
         for draw in range(config.draws):
             torch.manual_seed(config.seed + draw)
-            total += receptive_field(build_density(chosen.model), config.size, config.draws, config.seed + draw)
+            total += receptive_field(build_density(chosen), config.size, config.draws, config.seed + draw)
         fields[wish] = total
     return fields
 
