@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.files import write_whole
+from pixelcnn_lit.files import shown, write_whole
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -36,3 +36,9 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         pass
     with pytest.raises(UserError, match="cannot be written"), write_whole(tmp_path) as file:
         file.write(b"a folder has this name")
+
+
+def test_paths_are_shown_as_short_as_they_can_be(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert shown(tmp_path / "outputs" / "run") == "outputs/run"
+    assert shown(tmp_path.parent / "elsewhere") == str(tmp_path.parent / "elsewhere")

@@ -19,9 +19,3 @@ def test_the_revision_is_that_of_the_checkout_that_holds_the_code(tmp_path, monk
     assert results.git_revision().endswith("-dirty")
     monkeypatch.setattr(results, "__file__", str(tmp_path / "results.py"))
     assert results.git_revision() is None
-
-
-def test_paths_are_shown_as_short_as_they_can_be(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert results.shown(tmp_path / "outputs" / "run") == "outputs/run"
-    assert results.shown(tmp_path.parent / "elsewhere") == str(tmp_path.parent / "elsewhere")

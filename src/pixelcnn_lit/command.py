@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import hydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pixelcnn_lit.config import conf_dir, one_line
@@ -35,9 +35,19 @@ def run(config_name: str, task: Callable[[DictConfig], float | None]) -> None:
         with _environment(TRACEBACK, "1" if wants_traceback else None), _one_line_errors(wants_traceback):
             return task(config)
 
+    OmegaConf.register_new_resolver("folder", folder_name, replace=True)
     # With this set, Hydra hands errors on to us instead of printing its own several lines.
     with _environment(TRACEBACK, "1"), _one_line_errors(wants_traceback):
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+
+
+def folder_name(name: str | None, experiment: str | None, model: str, now: str) -> str:
+    """Where under outputs/ a run goes: its name, or a dated folder. Raise ValueError where that would be several."""
+    if name:
+        return name
+    if any(int(os.environ.get(key, 1)) > 1 for key in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")):
+        raise ValueError("name: must be set where several processes start one run: each would make a dated folder")
+    return f"{experiment or model}/{now}"
 
 
 @contextmanager
@@ -49,7 +59,7 @@ def _one_line_errors(wants_traceback: bool) -> Iterator[None]:
     except Exception as error:
         if wants_traceback:
             raise
-        _end(f"error: {_message(error)}", 1)
+        _end(f"error: {message(error)}", 1)
 
 
 @contextmanager
@@ -65,7 +75,8 @@ def _environment(name: str, value: str | None) -> Iterator[None]:
             os.environ[name] = before
 
 
-def _message(error: Exception) -> str:
+def message(error: Exception) -> str:
+    """An error in one line."""
     if isinstance(error, UserError):
         return " ".join(str(error).split())
     if isinstance(error, HydraException | OmegaConfBaseException):

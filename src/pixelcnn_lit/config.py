@@ -251,7 +251,8 @@ class LoggerConfig(Section):
 class TrainConfig(Section):
     """The whole configuration of a training run."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None
+    overwrite: bool
     seed: Seed
     ckpt: str | None
     data: AnyData

@@ -54,6 +54,12 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def shown(path: Path) -> str:
+    """A path as short as it can be from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

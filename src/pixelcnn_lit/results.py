@@ -17,7 +17,7 @@ from pixelcnn_lit import pictures
 from pixelcnn_lit.config import TrainConfig
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.files import write_whole
+from pixelcnn_lit.files import shown, write_whole
 from pixelcnn_lit.occlusion import half_known
 
 SAMPLES = 64
@@ -49,15 +49,10 @@ def headline(config: TrainConfig, density: Density, data: ImageDataModule, run_d
     """What is about to be trained, on what, and where it will be."""
     counts = "/".join(f"{len(data.split(part)):,}" for part in ("train", "val", "test"))
     return (
-        f"[bold]{config.name}[/bold]: {config.model.name}, {parameter_count(density):,} parameters, on "
+        f"[bold]{config.name or config.model.name}[/bold]: {config.model.name}, "
+        f"{parameter_count(density):,} parameters, on "
         f"{config.data.name} ({data.source}, {counts} images) at {config.data.levels} levels\n{shown(run_dir)}"
     )
-
-
-def shown(path: Path) -> str:
-    """A path as short as it can be from here."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def git_revision() -> str | None:
@@ -87,7 +82,7 @@ def metrics(
     epochs: int,
     seconds: float,
     images_per_second: float | None,
-    best: str,
+    best: str | None,
 ) -> dict[str, Any]:
     """The content of metrics.json. Bits are per dimension, nats per image, seconds those of the training steps."""
     dimensions = math.prod(config.data.image_shape)
@@ -103,7 +98,7 @@ def metrics(
         "epochs": epochs,
         "train_seconds": round(seconds, 3),
         "images_per_second": None if images_per_second is None else round(images_per_second, 2),
-        "best_ckpt": best or None,
+        "best_ckpt": best,  # from the run's folder, which may move
         "seed": config.seed,
         "git": git_revision(),
     }

@@ -5,6 +5,7 @@ The configs are conf/train.yaml and the groups beside it; the imports wait until
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
@@ -28,31 +29,51 @@ def main() -> None:
 
 
 def train(composed: DictConfig) -> float | None:
-    """Run one training. Returns the best validation bits/dim, which a sweeper may minimise."""
+    """Run one training, or what is missing of it in its folder. Returns the best validation bits/dim."""
     from pathlib import Path
 
     from hydra.core.hydra_config import HydraConfig
 
+    from pixelcnn_lit import runs
     from pixelcnn_lit.config import TrainConfig, check
+    from pixelcnn_lit.files import shown
 
     config = check(composed, TrainConfig)
-    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    hydra = HydraConfig.get()
+    run_dir = Path(hydra.runtime.output_dir)
+    with runs.claimed(run_dir, config) as done:
+        if done is not None:
+            if runs.rank() == 0:
+                print(f"{shown(run_dir)} is finished: {runs.summary(done)}. To start over: overwrite=true")
+            return done.get("val/bits_per_dim")
+        if runs.rank() == 0:
+            runs.record(run_dir, composed, hydra)
+        try:
+            return _train(config, run_dir)
+        except Exception as error:
+            if runs.rank() == 0:
+                runs.stop(run_dir, "failed", command.message(error))
+            raise
 
+
+def _train(config: TrainConfig, run_dir: Path) -> float | None:
     import pytorch_lightning as pl
     from lightning_fabric.utilities.exceptions import MisconfigurationException
     from rich import get_console
 
-    from pixelcnn_lit import checkpoint, results
+    from pixelcnn_lit import checkpoint, results, runs
     from pixelcnn_lit.callbacks import Throughput
     from pixelcnn_lit.data.datamodule import ImageDataModule
     from pixelcnn_lit.errors import UserError
+    from pixelcnn_lit.files import shown
     from pixelcnn_lit.module import LitDensity
     from pixelcnn_lit.registry import build_density
 
     results.quiet_lightning()
     console = get_console()
     pl.seed_everything(config.seed, verbose=False)
-    ckpt = None if config.ckpt is None else checkpoint.resumable(config.ckpt, config)
+    start = (None if runs.starts_over(config) else checkpoint.newest_good(run_dir / runs.CHECKPOINTS)) or config.ckpt
+    ckpt = None if start is None else checkpoint.resumable(start, config)
     data = ImageDataModule(config.data, config.seed)
     throughput = Throughput()
     trainer = make_trainer(config, run_dir, data, throughput)
@@ -66,7 +87,7 @@ def train(composed: DictConfig) -> float | None:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     except SystemExit:  # what Lightning makes of Ctrl-C
         last = run_dir / "checkpoints" / "last.ckpt"
-        how = f"go on with ckpt={results.shown(last)}" if last.exists() else "before the first checkpoint"
+        how = f"go on with ckpt={shown(last)}" if last.exists() else "before the first checkpoint"
         raise KeyboardInterrupt(how) from None
     return _conclude(config, trainer, module, data, throughput, run_dir)
 
@@ -169,7 +190,7 @@ def _conclude(
         epochs=trainer.current_epoch,
         seconds=throughput.seconds,
         images_per_second=throughput.images_per_second,
-        best=best,
+        best=os.path.relpath(best, run_dir) if best else None,
     )
     results.write(run_dir, config, metrics, module.density, data, trainer.logger)
     get_console().print(results.table(metrics, run_dir))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from PIL import Image
 from process import TINY, command, fails, succeeds
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pixelcnn_lit import load
+from pixelcnn_lit import load, runs
 
 
 def test_a_run_leaves_what_the_design_says(trained):
@@ -37,11 +38,26 @@ def test_metrics_json_holds_the_promised_numbers(trained):
     assert metrics["source"] == "torchvision"
     assert metrics["levels"] == 2
     assert metrics["test/nats_per_image"] == pytest.approx(metrics["test/bits_per_dim"] * 784 * math.log(2))
-    assert metrics["params"] == sum(p.numel() for p in load(metrics["best_ckpt"]).parameters())
+    assert metrics["params"] == sum(p.numel() for p in load(run / metrics["best_ckpt"]).parameters())
     for key in ("val/bits_per_dim", "data", "train_seconds", "images_per_second", "git"):
         assert key in metrics
     assert f"{metrics['test/bits_per_dim']:.4f}" in output
     assert "epoch   2/2" in output
+
+
+def test_a_run_of_the_same_name_is_recognised_and_not_repeated(trained, mnist_dir):
+    run, _ = trained
+    cwd, common = run.parents[1], [*TINY, f"data.dir={mnist_dir}", "name=tiny"]
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.suffix != ".log"}
+    metrics = json.loads((run / "metrics.json").read_text())
+    output = succeeds(command("train", *common, cwd=cwd))
+    assert f"outputs/tiny is finished: test {metrics['test/bits_per_dim']:.4f} bits/dim" in output
+    fails(command("train", *common, "model.hidden=5", "seed=1", cwd=cwd), "seed=0, not 1; model.hidden=4, not 5")
+    with runs.held(run):
+        fails(command("train", *common, cwd=cwd), "outputs/tiny: another process is writing there", str(os.getpid()))
+    after = {path: path.stat().st_mtime_ns for path in before}
+    assert after.pop(run / ".lock") > before.pop(run / ".lock")
+    assert after == before
 
 
 def test_tensorboard_holds_curves_pictures_and_hyperparameters(trained):
@@ -76,7 +92,7 @@ def test_a_training_that_ends_inside_its_first_epoch_has_a_best_checkpoint_too(t
     succeeds(command("train", *common, "trainer.max_steps=1", cwd=tmp_path))
     metrics = json.loads((tmp_path / "short" / "metrics.json").read_text())
     assert metrics["val/bits_per_dim"] > 0
-    assert load(metrics["best_ckpt"]).levels == 2
+    assert load(tmp_path / "short" / metrics["best_ckpt"]).levels == 2
 
 
 def test_a_checkpoint_of_another_model_is_not_resumed(trained, tmp_path, mnist_dir):
