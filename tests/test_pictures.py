@@ -16,6 +16,17 @@ def test_a_grid_shows_each_image_in_its_place():
     assert tuple(sheet[3, 3]) == tuple(sheet[0, 0]) == pictures.PAPER
 
 
+def test_three_channels_are_red_green_and_blue():
+    x = torch.zeros(1, 3, 1, 4, dtype=torch.uint8)
+    for channel in range(3):
+        x[0, channel, 0, channel] = 3
+    x[0, :, 0, 3] = torch.tensor([1, 2, 3])
+    expected = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [85, 170, 255]]
+    np.testing.assert_array_equal(pictures.as_rgb(x, levels=4)[0, 0], expected)
+    sheet = pictures.sample_grid(x, levels=4, scale=1)
+    np.testing.assert_array_equal(sheet[1, 1:5], expected)
+
+
 def test_pixels_are_enlarged():
     images = np.full((1, 2, 3, 3), 255, dtype=np.uint8)
     assert pictures.grid(images, columns=8, scale=4).shape == (16, 20, 3)

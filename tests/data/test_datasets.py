@@ -42,3 +42,11 @@ def test_other_images_or_labels_than_the_config_says_are_an_error(colour, name, 
     config = compose(["data=npz", f"data.path={colour / name}.npz", "data.image_shape=[3,2,3]", override])
     with pytest.raises(UserError, match=message):
         load(config.data)
+
+
+def test_a_file_may_hold_a_part_of_the_classes_but_a_data_set_has_just_its_own(colour, mnist_dir):
+    files = ["data=npz", f"data.path={colour / 'colour.npz'}", "data.image_shape=[3,2,3]", "data.n_classes=10"]
+    assert load(compose(files).data).n_classes == 5
+    digits = [f"data.dir={mnist_dir}", "data.source=torchvision", "data.n_classes=11"]
+    with pytest.raises(UserError, match=r"data.n_classes=11: mnist: it has 10 classes"):
+        load(compose(digits).data)

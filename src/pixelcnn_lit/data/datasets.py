@@ -30,7 +30,9 @@ def load(config: DataConfig) -> Splits:
         raise UserError(f"data.image_shape={list(config.image_shape)}: {what}: the images are {list(found)}")
     if config.n_classes and not splits.n_classes:
         raise UserError(f"data.n_classes={config.n_classes}: {what}: it has no labels; only 0 fits")
-    if config.n_classes and config.n_classes < splits.n_classes:
+    if config.n_classes > splits.n_classes and not isinstance(config, NpzData):  # a file may have a part of the classes
+        raise UserError(f"data.n_classes={config.n_classes}: {what}: it has {splits.n_classes} classes")
+    if 0 < config.n_classes < splits.n_classes:
         last = splits.n_classes - 1
         raise UserError(
             f"data.n_classes={config.n_classes}: {what}: its labels go up to {last}, so that {last + 1} is the least"
