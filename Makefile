@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test lint format tensorboard bench clean
+.PHONY: help setup train test soak lint format tensorboard bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -27,6 +27,9 @@ train: setup ## train the quick-start model on real digits: at most four minutes
 
 test: setup ## run all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: setup ## run the long tests: many kills, many damaged files, long use
+	$(BIN)/python -m pytest -m soak $(ARGS)
 
 lint: setup ## check style and types
 	$(BIN)/ruff check .

@@ -33,6 +33,9 @@ class Throughput(pl.Callback):
         """Over the whole training, None before the first step."""
         return self.images / self.seconds if self.seconds else None
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._mark = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch_seconds, self._epoch_images = 0.0, 0
         self._mark = time.perf_counter()

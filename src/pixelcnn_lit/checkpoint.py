@@ -139,6 +139,7 @@ def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
 
 MEANT: dict[str, Any] = {
     "overwrite": False,
+    "checkpoint.every_minutes": None,
     "data.n_classes": 10,
     "data.binarize": None,
     "model.n_classes": None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pixelcnn_lit.config import conf_dir, one_line
-from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.errors import Interrupted, UserError
 
 TRACEBACK = "HYDRA_FULL_ERROR"
 
@@ -24,7 +25,7 @@ def run(config_name: str, task: Callable[[DictConfig], float | None]) -> None:
     """Run ``task`` on the config that conf/ and the command line make.
 
     An error ends the process with status 1 and one line on standard error; with HYDRA_FULL_ERROR=1 in the environment
-    it shows its traceback. Ctrl-C ends it with status 130.
+    it shows its traceback. Ctrl-C ends it with status 130, SIGTERM with 143.
     """
     wants_traceback = os.environ.get(TRACEBACK) == "1"
     # Hydra's parser takes overrides in one piece only: -m may stand anywhere.
@@ -55,7 +56,9 @@ def _one_line_errors(wants_traceback: bool) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        _end(": ".join(["interrupted", *map(str, interrupt.args)]), 130)
+        number = interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT
+        what = "terminated" if number == signal.SIGTERM else "interrupted"
+        _end(": ".join([what, *map(str, interrupt.args)]), 128 + number)
     except Exception as error:
         if wants_traceback:
             raise

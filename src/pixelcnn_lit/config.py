@@ -248,6 +248,12 @@ class LoggerConfig(Section):
     name: Literal["tensorboard", "none"]
 
 
+class CheckpointConfig(Section):
+    """How often last.ckpt is written inside an epoch; null: only at its end and when a signal ends the run."""
+
+    every_minutes: Annotated[float, Field(gt=0)] | None
+
+
 class TrainConfig(Section):
     """The whole configuration of a training run."""
 
@@ -255,6 +261,7 @@ class TrainConfig(Section):
     overwrite: bool
     seed: Seed
     ckpt: str | None
+    checkpoint: CheckpointConfig
     data: AnyData
     model: ModelConfig
     likelihood: LikelihoodConfig

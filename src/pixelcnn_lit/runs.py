@@ -27,6 +27,7 @@ LEFT = (METRICS, STOPPED, CHECKPOINTS, "validation.csv", "tensorboard", "samples
 
 FREE = frozenset(
     {
+        "checkpoint.every_minutes",
         "name",
         "overwrite",
         "data.dir",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pixelcnn_lit.config import TrainConfig
     from pixelcnn_lit.data.datamodule import ImageDataModule
     from pixelcnn_lit.module import LitDensity
+    from pixelcnn_lit.resume import Position, StopSignals
 
 
 def main() -> None:
@@ -58,13 +59,12 @@ def train(composed: DictConfig) -> float | None:
 
 def _train(config: TrainConfig, run_dir: Path) -> float | None:
     import pytorch_lightning as pl
-    from lightning_fabric.utilities.exceptions import MisconfigurationException
     from rich import get_console
 
-    from pixelcnn_lit import checkpoint, results, runs
+    from pixelcnn_lit import checkpoint, results, resume, runs
     from pixelcnn_lit.callbacks import Throughput
     from pixelcnn_lit.data.datamodule import ImageDataModule
-    from pixelcnn_lit.errors import UserError
+    from pixelcnn_lit.errors import Interrupted
     from pixelcnn_lit.files import shown
     from pixelcnn_lit.module import LitDensity
     from pixelcnn_lit.registry import build_density
@@ -76,24 +76,33 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     ckpt = None if start is None else checkpoint.resumable(start, config)
     data = ImageDataModule(config.data, config.seed)
     throughput = Throughput()
-    trainer = make_trainer(config, run_dir, data, throughput)
+    position, signals = resume.Position(), resume.StopSignals()
+    trainer = make_trainer(config, run_dir, data, throughput, position, signals, ckpt)
     data.setup()
     module = LitDensity(build_density(config), config)
     if trainer.is_global_zero:
         console.print(results.headline(config, module.density, data, run_dir), highlight=False, soft_wrap=True)
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=ckpt, weights_only=True)
-    except MisconfigurationException as error:
-        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
-    except SystemExit:  # what Lightning makes of Ctrl-C
-        last = run_dir / "checkpoints" / "last.ckpt"
-        how = f"go on with ckpt={shown(last)}" if last.exists() else "before the first checkpoint"
-        raise KeyboardInterrupt(how) from None
-    return _conclude(config, trainer, module, data, throughput, run_dir)
+    last = run_dir / "checkpoints" / checkpoint.LAST
+    with signals.caught():
+        try:
+            _fit(trainer, module, data, ckpt, position)
+            return _conclude(config, trainer, module, data, throughput, run_dir)
+        except (resume.Stop, SystemExit, KeyboardInterrupt):  # SystemExit is what Lightning makes of the third
+            reached = last if last.exists() else ckpt
+            how = "before the first checkpoint" if reached is None else f"go on with ckpt={shown(reached)}"
+            raise Interrupted(how, signals.received) from None
 
 
-def make_trainer(config: TrainConfig, run_dir: Path, data: ImageDataModule, throughput: Throughput) -> pl.Trainer:
-    """Lightning's Trainer for a config. Raise UserError for arguments that it refuses."""
+def make_trainer(
+    config: TrainConfig,
+    run_dir: Path,
+    data: ImageDataModule,
+    throughput: Throughput,
+    position: Position,
+    signals: StopSignals,
+    ckpt: Path | None,
+) -> pl.Trainer:
+    """Lightning's Trainer for a config, to go on from ``ckpt``. Raise UserError for arguments that it refuses."""
     import pytorch_lightning as pl
     import torch
     from pytorch_lightning.callbacks import (
@@ -101,7 +110,6 @@ def make_trainer(config: TrainConfig, run_dir: Path, data: ImageDataModule, thro
         EarlyStopping,
         EMAWeightAveraging,
         LearningRateMonitor,
-        ModelCheckpoint,
         RichProgressBar,
     )
     from pytorch_lightning.loggers import TensorBoardLogger
@@ -109,7 +117,7 @@ def make_trainer(config: TrainConfig, run_dir: Path, data: ImageDataModule, thro
 
     from pixelcnn_lit.callbacks import EpochLines, Pictures
     from pixelcnn_lit.errors import UserError
-    from pixelcnn_lit.resume import WholeCheckpoints
+    from pixelcnn_lit.resume import BestCheckpoint, LastCheckpoint, WholeCheckpoints
 
     console = get_console()
     options: dict[str, Any] = config.trainer.model_dump()
@@ -117,7 +125,7 @@ def make_trainer(config: TrainConfig, run_dir: Path, data: ImageDataModule, thro
         options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
     if options["enable_progress_bar"] is None:
         options["enable_progress_bar"] = console.is_terminal
-    callbacks: list[Callback] = [throughput, EpochLines(console, throughput)]
+    callbacks: list[Callback] = [position, throughput, EpochLines(console, throughput)]
     if options["enable_progress_bar"]:
         callbacks.append(RichProgressBar())
     chosen = config.callbacks
@@ -135,19 +143,33 @@ def make_trainer(config: TrainConfig, run_dir: Path, data: ImageDataModule, thro
         patience, min_delta = chosen.early_stopping.patience, chosen.early_stopping.min_delta
         callbacks.append(EarlyStopping("val/bits_per_dim", min_delta, patience, mode="min"))
     if options["enable_checkpointing"] is not False and not options["fast_dev_run"] and not options["barebones"]:
-        callbacks.append(
-            ModelCheckpoint(
-                run_dir / "checkpoints",
-                filename="best",
-                monitor="val/bits_per_dim" if validates else None,
-                save_last=True,
-                enable_version_counter=False,
-            )
-        )
+        folder = run_dir / "checkpoints"
+        callbacks.append(BestCheckpoint(folder, "val/bits_per_dim" if validates else None, ckpt))
+        callbacks.append(LastCheckpoint(folder, config.checkpoint.every_minutes, signals))
     try:
         return pl.Trainer(**options, callbacks=callbacks, logger=logger, plugins=[WholeCheckpoints()])
     except Exception as error:  # Lightning refuses arguments with many kinds of errors
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def _fit(trainer: pl.Trainer, module: LitDensity, data: ImageDataModule, ckpt: Path | None, position: Position) -> None:
+    """Train, and say of what Lightning refuses whether it was the Trainer's arguments or the checkpoint."""
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    from pixelcnn_lit.errors import UserError
+    from pixelcnn_lit.resume import Stop
+
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=ckpt, weights_only=True)
+    except (UserError, Stop):
+        raise
+    except MisconfigurationException as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    except Exception as error:
+        if ckpt is None or position.started:
+            raise
+        reason = " ".join([f"{type(error).__name__}:", *str(error).split()])
+        raise UserError(f"ckpt={ckpt}: its state of a training does not fit this run ({reason})") from error
 
 
 def _conclude(

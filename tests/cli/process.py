@@ -10,12 +10,17 @@ from pathlib import Path
 Result = subprocess.CompletedProcess[str]
 
 
-def command(name: str, *arguments: str, cwd: Path, **environment: str) -> Result:
+def environment(**variables: str) -> dict[str, str]:
+    """That of this process, with wide tables."""
+    return {**os.environ, "COLUMNS": "160", **variables}
+
+
+def command(name: str, *arguments: str, cwd: Path, **variables: str) -> Result:
     """Run ``python -m pixelcnn_lit.NAME ARGUMENTS`` in ``cwd``."""
     return subprocess.run(
         [sys.executable, "-m", f"pixelcnn_lit.{name}", *arguments],
         cwd=cwd,
-        env={**os.environ, "COLUMNS": "160", **environment},
+        env=environment(**variables),
         capture_output=True,
         text=True,
         timeout=240,

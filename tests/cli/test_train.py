@@ -5,7 +5,6 @@ import math
 import os
 
 import pytest
-import torch
 from PIL import Image
 from process import TINY, command, fails, succeeds
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -73,18 +72,6 @@ def test_tensorboard_holds_curves_pictures_and_hyperparameters(trained):
     assert any(tag.startswith("lr-") for tag in scalars)
     assert {"samples", "completions"} <= images
     assert "_hparams_/session_start_info" in plugins
-
-
-def test_resuming_goes_on_to_the_same_end_as_an_undisturbed_run(tmp_path, mnist_dir):
-    common = [*TINY, f"data.dir={mnist_dir}", "callbacks.ema.decay=0.9", "optimizer=adam_exponential", "logger=none"]
-    whole, half, rest = (f"hydra.run.dir={name}" for name in ("whole", "half", "rest"))
-    succeeds(command("train", *common, whole, cwd=tmp_path))
-    succeeds(command("train", *common, half, "trainer.max_epochs=1", cwd=tmp_path))
-    succeeds(command("train", *common, rest, "ckpt=half/checkpoints/last.ckpt", cwd=tmp_path))
-    a, b = (load(tmp_path / name / "checkpoints" / "last.ckpt").state_dict() for name in ("whole", "rest"))
-    assert all(torch.equal(a[key], b[key]) for key in a)
-    metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "rest")]
-    assert metrics[0]["test/bits_per_dim"] == metrics[1]["test/bits_per_dim"]
 
 
 def test_a_training_that_ends_inside_its_first_epoch_has_a_best_checkpoint_too(tmp_path, mnist_dir):

@@ -45,6 +45,11 @@ class BatchIndices(Sampler[Tensor]):
         self.length, self.batch_size, self.seed = length, batch_size, seed
         self.rank, self.world = rank, world
         self.epoch = 0
+        self._start = (0, 0)
+
+    def start_at(self, epoch: int, batch: int) -> None:
+        """Leave out the first ``batch`` batches of an epoch: a run that goes on has done them."""
+        self._start = epoch, batch
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
@@ -58,7 +63,8 @@ class BatchIndices(Sampler[Tensor]):
         return torch.from_numpy(order)
 
     def __iter__(self) -> Iterator[Tensor]:
-        for whole in self.order().split(self.batch_size * self.world):
+        first = self._start[1] if self.epoch == self._start[0] else 0
+        for whole in self.order().split(self.batch_size * self.world)[first:]:
             if self._taken(len(whole)):
                 yield whole[self.rank :: self.world]
 
@@ -135,9 +141,11 @@ class ImageDataModule(pl.LightningDataModule):
         world = self.trainer.world_size if self.trainer else 1
         seed = self.seed if shuffle else None
         indices = BatchIndices(len(images), self.config.batch_size, seed, rank, world)
+        drawn: Dataset[Batch] = images
         if shuffle and self._redrawn is not None:
-            return DataLoader(RedrawnImages(self._redrawn, self.seed, indices), sampler=indices, batch_size=None)
-        return DataLoader(images, sampler=indices, batch_size=None)
+            drawn = RedrawnImages(self._redrawn, self.seed, indices)
+        # Its own generator: iterating over a loader draws a number that nobody needs, else from torch's global one.
+        return DataLoader(drawn, sampler=indices, batch_size=None, generator=torch.Generator())
 
     def train_dataloader(self) -> DataLoader[Batch]:
         return self.loader("train", shuffle=True)

@@ -1,0 +1,99 @@
+"""Runs that are killed, terminated or interrupted as processes, and go on to the end of an undisturbed one."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from process import TINY, command, environment, succeeds
+
+from pixelcnn_lit import checkpoint
+
+EPOCHS = 10
+RUN = [
+    *TINY,
+    "data.batch_size=4",
+    "logger=none",
+    "callbacks.ema.decay=0.9",
+    f"trainer.max_epochs={EPOCHS}",
+    "checkpoint.every_minutes=0.0001",
+    "trainer=cpu",
+]
+
+
+def end(run: Path, *arguments: str, number: int, after_epochs: int, rng: random.Random) -> tuple[int, str, float]:
+    """Start a run in a folder; send a signal soon after so many epochs. Its status, errors and seconds to leave."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "pixelcnn_lit.train", *arguments, f"hydra.run.dir={run.name}"],
+        cwd=run.parent,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    seen = 0
+    for line in process.stdout:
+        seen += line.startswith("epoch")
+        if seen == after_epochs:
+            break
+    time.sleep(rng.random() * 0.3)
+    process.send_signal(number)
+    start = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors, time.monotonic() - start
+
+
+def ends(run: Path) -> tuple[dict[str, torch.Tensor], list[float]]:
+    weights = checkpoint.load(run / "checkpoints" / "last.ckpt").state_dict()
+    metrics = json.loads((run / "metrics.json").read_text())
+    return weights, [metrics[key] for key in ("test/bits_per_dim", "val/bits_per_dim", "epochs")]
+
+
+def survives(folder: Path, mnist_dir: Path, numbers: list[int], rng: random.Random) -> None:
+    """A run that gets these signals ends as one that gets none."""
+    arguments = [*RUN, f"data.dir={mnist_dir}"]
+    whole, run = folder / "whole", folder / "run"
+    succeeds(command("train", *arguments, f"hydra.run.dir={whole}", cwd=folder))
+    ckpt: list[str] = []
+    for number in numbers:
+        done = 0
+        if ckpt:
+            done = checkpoint.read(run / "checkpoints" / "last.ckpt")[1]["epoch"]
+        after = rng.randint(1, max(1, min(2, EPOCHS - 2 - done)))
+        status, errors, seconds = end(run, *arguments, *ckpt, number=number, after_epochs=after, rng=rng)
+        if number == signal.SIGKILL:
+            assert status == -number
+        else:
+            word = "terminated" if number == signal.SIGTERM else "interrupted"
+            assert status == 128 + number, errors
+            assert errors == f"{word}: go on with ckpt=run/checkpoints/last.ckpt\n"
+            assert seconds < 20  # a fraction of one on a quiet machine
+        assert checkpoint.newest_good(run / "checkpoints") == run / "checkpoints" / "last.ckpt"
+        assert not (run / "metrics.json").exists()
+        ckpt = ["ckpt=run/checkpoints/last.ckpt"]
+    succeeds(command("train", *arguments, *ckpt, "hydra.run.dir=run", cwd=folder))
+    (weights, numbers_), (expected, expected_numbers) = ends(run), ends(whole)
+    assert all(torch.equal(weights[key], expected[key]) for key in expected)
+    assert numbers_ == expected_numbers
+    assert (run / "samples.png").read_bytes() == (whole / "samples.png").read_bytes()
+
+
+def test_a_run_that_is_killed_terminated_and_interrupted_ends_as_an_undisturbed_one(tmp_path, mnist_dir):
+    signals = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL]
+    survives(tmp_path, mnist_dir, signals, random.Random(0))
+
+
+@pytest.mark.soak
+def test_twenty_kills_at_random_moments(tmp_path, mnist_dir):
+    for seed in range(5):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        survives(folder, mnist_dir, [signal.SIGKILL] * 4, random.Random(seed))
