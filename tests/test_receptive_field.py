@@ -42,7 +42,7 @@ def test_a_panel_for_each_network_and_checkpoint(run, tmp_path):
     assert lines == [
         f"{TINY}: sees 39 pixels, misses 1 in reach",
         f"{TINY} model.n_res=2: sees 57 pixels, misses 3 in reach",
-        "best.ckpt: sees 58 pixels, misses 3 in reach",  # the centre too: G sees R, and B both
+        "best.ckpt: sees 57 pixels, misses 3 in reach",
         "new/rf.png",
     ]
     with Image.open(tmp_path / "new" / "rf.png") as picture:

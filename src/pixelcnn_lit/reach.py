@@ -34,17 +34,29 @@ def receptive_field(density: Density, size: tuple[int, int], draws: int = 8, see
     return gradient.abs().sum((0, 1)).cpu()
 
 
+def earlier(seen: Tensor) -> Tensor:
+    """The pixels before the centre in raster order: (H, W) bool from a receptive field (H, W)."""
+    height, width = seen.shape
+    number = torch.arange(height * width).view(height, width)
+    return number < (height // 2) * width + width // 2
+
+
 def blind_spot(seen: Tensor) -> Tensor:
     """The earlier pixels within reach of the centre that it does not see: (H, W) bool from a receptive field (H, W).
 
     Within reach is what lies no further up, and no further to either side, than the furthest pixel that is seen.
     """
-    height, width = seen.shape
-    rows, columns = torch.arange(height)[:, None] - height // 2, torch.arange(width)[None] - width // 2
-    earlier = (rows < 0) | ((rows == 0) & (columns < 0))
-    visible = (seen > 0) & earlier
+    visible = (seen > 0) & earlier(seen)
     if not visible.any():
-        return torch.zeros_like(visible)
-    up = rows.expand_as(seen)[visible].min()
-    aside = columns.abs().expand_as(seen)[visible].max()
-    return earlier & (rows >= up) & (columns.abs() <= aside) & ~visible
+        return visible
+    height, width = seen.shape
+    up = (height // 2 - torch.arange(height))[:, None].expand_as(seen)
+    aside = (torch.arange(width) - width // 2).abs().expand_as(seen)
+    in_reach = (up <= up[visible].max()) & (aside <= aside[visible].max())
+    return earlier(seen) & in_reach & ~visible
+
+
+def summary(seen: Tensor) -> str:
+    """How many earlier pixels are seen and missed, in words, from a receptive field (H, W)."""
+    visible = int(((seen > 0) & earlier(seen)).sum())
+    return f"sees {visible:,} pixels, misses {int(blind_spot(seen).sum()):,} in reach"

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pixelcnn_lit.reach import blind_spot
+from pixelcnn_lit.reach import blind_spot, earlier, summary
 
 SEEN = colormaps["viridis_r"]
 BLIND, LATER, BEYOND, CENTRE = "#e8553a", "#d5d8dc", "#ffffff", "#111111"
@@ -33,11 +33,10 @@ def draw(panels: Mapping[str, Tensor]) -> Figure:
     shown = min(height, height // 2 + 1 + BELOW)
     figure = Figure(figsize=(panel * columns + 1.2, (panel * shown / width + 0.9) * rows + 0.7), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
-    strengths = {title: relative(seen) for title, seen in panels.items()}
-    faintest = min(float(strength[strength > 0].min(initial=0.1)) for strength in strengths.values())
+    faintest = min(float(relative(seen)[relative(seen) > 0].min(initial=0.1)) for seen in panels.values())
     norm = LogNorm(10.0 ** math.floor(math.log10(max(faintest, FAINTEST))), 1, clip=True)
-    for axes, (title, strength) in zip(grid.flat, strengths.items(), strict=False):
-        _panel(axes, title, strength, blind_spot(panels[title]).numpy(), norm)
+    for axes, (title, seen) in zip(grid.flat, panels.items(), strict=False):
+        _panel(axes, title, seen, norm)
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_axis_off()
     bar = figure.colorbar(ScalarMappable(norm, SEEN), ax=grid, pad=0.02, shrink=0.9)
@@ -55,15 +54,15 @@ def relative(seen: Tensor) -> NDArray[np.float64]:
     return strength / (strength.max() or 1)
 
 
-def _panel(axes: Axes, title: str, strength: NDArray[np.float64], blind: NDArray[np.bool_], norm: LogNorm) -> None:
-    height, width = strength.shape
+def _panel(axes: Axes, title: str, seen: Tensor, norm: LogNorm) -> None:
+    height, width = seen.shape
     row, column = height // 2, width // 2
-    number = np.arange(height * width).reshape(height, width)
-    colours = np.empty((height, width, 3))
-    colours[:] = to_rgb(BEYOND)
-    colours[number > row * width + column] = to_rgb(LATER)
-    colours[blind] = to_rgb(BLIND)
+    strength = relative(seen)
     visible = strength > 0
+    colours = np.empty((height, width, 3))
+    colours[:] = to_rgb(LATER)
+    colours[earlier(seen).numpy()] = to_rgb(BEYOND)
+    colours[blind_spot(seen).numpy()] = to_rgb(BLIND)
     colours[visible] = SEEN(norm(strength[visible]))[:, :3]
     colours[row, column] = to_rgb(CENTRE)
     edges = (-column - 0.5, width - column - 0.5, height - row - 0.5, -row - 0.5)
@@ -72,8 +71,7 @@ def _panel(axes: Axes, title: str, strength: NDArray[np.float64], blind: NDArray
         inner = SEEN(norm(strength[row, column]))
         axes.add_patch(Rectangle((-0.3, -0.3), 0.6, 0.6, facecolor=inner))
     axes.set_ylim(min(height - row, BELOW + 1) - 0.5, -row - 0.5)
-    earlier = visible & (number < row * width + column)
-    axes.set_title(f"{title}\nsees {earlier.sum():,} pixels, misses {blind.sum():,} in reach", fontsize=10)
+    axes.set_title(f"{title}\n{summary(seen)}", fontsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("columns from the centre")

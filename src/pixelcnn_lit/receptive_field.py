@@ -39,18 +39,13 @@ def receptive_field(composed: DictConfig) -> None:
         raise UserError("models=[]: name at least one network, or a ckpt")
 
     from pixelcnn_lit import reach_figure
-    from pixelcnn_lit.reach import blind_spot
+    from pixelcnn_lit.reach import summary
 
     with write_whole(config.out) as file:
         reach_figure.draw(panels).savefig(file, format="png", dpi=config.dpi)
     console = get_console()
     for title, seen in panels.items():
-        count = int((seen > 0).sum())
-        console.print(
-            f"{title}: sees {count:,} pixels, misses {int(blind_spot(seen).sum()):,} in reach",
-            highlight=False,
-            soft_wrap=True,
-        )
+        console.print(f"{title}: {summary(seen)}", highlight=False, markup=False, soft_wrap=True)
     console.print(config.out, highlight=False, soft_wrap=True)
 
 
