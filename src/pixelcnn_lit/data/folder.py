@@ -115,6 +115,8 @@ def _decode_all(images: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
     from rich import get_console
     from rich.progress import track
 
+    console = get_console()
+
     def decode_into(number: int) -> None:
         images[number] = decode(entries[number].path, *images.shape[1:3])
 
@@ -123,7 +125,8 @@ def _decode_all(images: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         done = pool.map(decode_into, range(len(entries)))
         try:
-            for _ in track(done, "decoding images", len(entries), console=get_console(), transient=True):
+            hidden = not console.is_terminal
+            for _ in track(done, "decoding images", len(entries), console=console, transient=True, disable=hidden):
                 pass
         except BaseException:
             pool.shutdown(cancel_futures=True)
