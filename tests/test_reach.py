@@ -63,7 +63,13 @@ def test_a_network_that_sees_all_or_nothing_has_no_blind_spot():
     assert blind_spot(seen).nonzero().tolist() == [[1, 4]]
 
 
-def test_the_weights_are_left_as_they_were():
-    density = tiny_density()
+def test_classes_are_drawn_for_a_conditional_network():
+    seen = [receptive_field(tiny_density(hidden=8, n_classes=n), (9, 9)) > 0 for n in (None, 3)]
+    assert torch.equal(*seen)
+
+
+def test_the_density_is_left_as_it_was():
+    density = tiny_density().train()
     receptive_field(density, (5, 5))
+    assert density.training
     assert all(parameter.grad is None for parameter in density.parameters())

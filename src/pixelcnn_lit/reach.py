@@ -27,10 +27,13 @@ def receptive_field(density: Density, size: tuple[int, int], draws: int = 8, see
     classes = {}
     if density.n_classes is not None:
         classes["y"] = torch.randint(density.n_classes, (draws,), generator=generator).to(weight.device)
+    was_training = density.training
+    density.eval()  # no dropout
     with torch.enable_grad():
         params = density.network(x, **classes)[:, :, height // 2, width // 2]
         directions = torch.randn(params.shape, generator=generator).to(params)
         (gradient,) = torch.autograd.grad((params * directions).sum(), x)
+    density.train(was_training)
     return gradient.abs().sum((0, 1)).cpu()
 
 

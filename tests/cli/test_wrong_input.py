@@ -11,7 +11,7 @@ from builders import write_mnist
 # How each wrong value is worded is checked in tests/test_config.py; here is one of each way into a command.
 CONFIG_ERRORS = [
     ("data.levels=1", "data.levels=1: must be an integer from 2 to 256"),
-    ("model=transformer", "Could not find 'model/transformer'; available: pixelcnn"),
+    ("model=transformer", "Could not find 'model/transformer'; available: "),
     ("model.depth=3", "model.depth: no such key"),
     ("model.n_res=1,2", "model.n_res=1,2: one value is expected; a list is key=[a,b], a sweep needs -m"),
     ("data.levels=[", "data.levels=[: cannot be read as an override"),
