@@ -19,6 +19,8 @@ from pixelcnn_lit.config import conf_dir, one_line
 from pixelcnn_lit.errors import Interrupted, UserError
 
 TRACEBACK = "HYDRA_FULL_ERROR"
+PARENT = "PIXELCNN_LIT_PARENT"
+"""Set for a job of a sweep: the process without which it has to end."""
 
 
 def run(config_name: str, task: Callable[[DictConfig], float | None]) -> None:
@@ -27,6 +29,7 @@ def run(config_name: str, task: Callable[[DictConfig], float | None]) -> None:
     An error ends the process with status 1 and one line on standard error; with HYDRA_FULL_ERROR=1 in the environment
     it shows its traceback. Ctrl-C ends it with status 130, SIGTERM with 143.
     """
+    _end_with_parent()
     wants_traceback = os.environ.get(TRACEBACK) == "1"
     # Hydra's parser takes overrides in one piece only: -m may stand anywhere.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
@@ -95,3 +98,16 @@ def _end(message: str, status: int) -> NoReturn:
     sys.stdout.flush()
     print(message, file=sys.stderr)
     sys.exit(status)
+
+
+def _end_with_parent() -> None:
+    """Let the kernel send SIGTERM when the process that started it ends, however it does. Linux alone."""
+    parent = os.environ.pop(PARENT, None)
+    if parent is None or not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+    if os.getppid() != int(parent):
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,11 +187,17 @@ def record(folder: Path, composed: DictConfig, hydra: Any) -> None:
     (folder / STOPPED).unlink(missing_ok=True)
     for name, content in (
         ("hydra.yaml", OmegaConf.create({"hydra": hydra})),
-        ("overrides.yaml", hydra.overrides.task),
-        ("config.yaml", composed),
+        (OVERRIDES.name, hydra.overrides.task),
+        (RECORD.name, composed),
     ):
         with write_whole(folder / ".hydra" / name) as file:
             file.write(OmegaConf.to_yaml(content).encode())
+
+
+def note_overrides(folder: Path, overrides: Sequence[str]) -> None:
+    """Write down what a run that has not begun will be told."""
+    with write_whole(folder / OVERRIDES) as file:
+        file.write(OmegaConf.to_yaml(OmegaConf.create(list(overrides))).encode())
 
 
 def recorded(folder: Path) -> TrainConfig | None:

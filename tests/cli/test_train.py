@@ -88,13 +88,6 @@ def test_a_checkpoint_of_another_model_is_not_resumed(trained, tmp_path, mnist_d
     fails(result, "model.hidden=5", "was trained with 4")
 
 
-def test_a_sweep_leaves_one_folder_and_one_result_a_job(tmp_path, mnist_dir):
-    sweep = ["name=widths", "-m", "logger=none"]
-    succeeds(command("train", *sweep, *TINY, "model.hidden=3,5", f"data.dir={mnist_dir}", cwd=tmp_path))
-    results = [json.loads((tmp_path / "outputs" / "widths" / job / "metrics.json").read_text()) for job in "01"]
-    assert results[0]["params"] < results[1]["params"]
-
-
 def test_two_processes_train_and_evaluate_together(tmp_path, mnist_dir):
     """Two processes with half the batch take the steps of one, and evaluate every image once."""
     common = [*TINY, f"data.dir={mnist_dir}", "trainer.max_epochs=1", "logger=none"]

@@ -25,10 +25,6 @@ def test_wrong_configs(tmp_path, override, message):
     fails(command("train", override, cwd=tmp_path), message)
 
 
-def test_a_wrong_value_in_a_sweep(tmp_path):
-    fails(command("train", "-m", "data.levels=1,2", "name=bad", cwd=tmp_path), "data.levels=1")
-
-
 def test_an_output_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "outputs").write_text("a file is in the way")
     fails(command("train", cwd=tmp_path), "outputs")

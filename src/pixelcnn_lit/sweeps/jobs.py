@@ -1,0 +1,79 @@
+"""A job: some overrides, the folder that is named after them, and the command that runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.override_parser.types import Override
+
+from pixelcnn_lit.errors import UserError
+
+OURS = ("sweep", "launcher", "overwrite")
+"""Overrides that speak to a sweep and not to its jobs."""
+LONGEST = 150
+
+
+@dataclass(frozen=True)
+class Job:
+    """``overrides`` without those of the folder, ``swept`` those by which the jobs of a sweep differ."""
+
+    folder: Path
+    overrides: tuple[str, ...]
+    swept: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def arguments(self) -> list[str]:
+        """What follows ``python -m pixelcnn_lit.train``."""
+        folder = str(self.folder)
+        if not re.fullmatch(r"[\w./+:-]+", folder, re.ASCII):
+            folder = "'" + folder.replace("'", "\\'") + "'"
+        return [*self.overrides, f"hydra.run.dir={folder}"]
+
+    def command(self, configs: Sequence[str] = ()) -> list[str]:
+        """The command that runs the job alone; ``configs`` are folders of further configs."""
+        found = [argument for folder in configs for argument in ("--config-dir", folder)]
+        return [sys.executable, "-m", "pixelcnn_lit.train", *found, *self.arguments()]
+
+
+def folder_name(swept: Sequence[str]) -> str:
+    """A folder's name from the overrides that make a job different: ``model.n_res=5``, ``data.levels=2`` become
+    ``model.n_res-5+data.levels-2``, which neither a shell nor ``ckpt=outputs/...`` needs quotes for.
+
+    Where other characters had to go, or the end of a long name, a hash of the overrides keeps the names apart.
+    """
+    exact = "+".join(override.lstrip("+").replace("=", "-", 1) for override in swept) or "run"
+    name = re.sub(r"[^A-Za-z0-9_.+-]+", "_", exact)[:LONGEST]
+    return name if name == exact else f"{name}-{hashlib.sha256(exact.encode()).hexdigest()[:6]}"
+
+
+def grid(overrides: Sequence[Override], sweep_dir: Path) -> list[Job]:
+    """Every combination of the comma-separated values. Raise UserError for a sweep that has no end."""
+    choices: list[list[str]] = []
+    varies: list[bool] = []
+    for override in overrides:
+        key = override.get_key_element()
+        if override.key_or_group in OURS:
+            continue
+        if not override.is_sweep_override():
+            values = [override.input_line or f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            values = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise UserError(f"{override.input_line}: a grid needs values, not an interval; or search with sweep=optuna")
+        choices.append(values)
+        varies.append(override.is_sweep_override())
+    jobs: dict[str, Job] = {}
+    for combination in itertools.product(*choices):
+        swept = tuple(itertools.compress(combination, varies))
+        name = folder_name(swept)
+        jobs.setdefault(name, Job(sweep_dir / name, combination, swept))
+    return list(jobs.values())

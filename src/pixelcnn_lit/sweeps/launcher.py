@@ -1,0 +1,195 @@
+"""Running jobs: each is a process of its own, ``python -m pixelcnn_lit.train``, wherever it runs.
+
+So a job that is killed, runs out of memory or breaks a GPU's context takes nothing with it, gives back all its memory,
+may start further processes (ddp), and its command can be repeated alone, letter by letter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+from pydantic import Field
+
+from pixelcnn_lit import runs
+from pixelcnn_lit.command import PARENT
+from pixelcnn_lit.config import Section, check
+from pixelcnn_lit.sweeps.jobs import Job
+
+
+class JobError(Exception):
+    """Why a job has no result."""
+
+
+class JobLauncher(Launcher):
+    """A Hydra launcher whose jobs are commands. It returns when all have ended, however they did."""
+
+    parallel: int = 1
+    """How many jobs may run side by side."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.sweep_dir = Path(config.hydra.sweep.dir)
+        paths = hydra_context.config_loader.get_search_path().get_path()
+        self.configs = [path.path.removeprefix("file://") for path in paths if path.provider == "command-line"]
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        key = "hydra.sweep.subdir="
+        jobs = []
+        for number, overrides in enumerate(job_overrides, initial_job_idx):
+            folder = next((o.removeprefix(key) for o in overrides if o.startswith(key)), str(number))
+            jobs.append(Job(self.sweep_dir / folder, tuple(o for o in overrides if not o.startswith(key))))
+        self.run(jobs)
+        return [_returned(job) for job in jobs]
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Run all jobs; may be called by several threads at once."""
+        raise NotImplementedError
+
+
+def _returned(job: Job) -> JobReturn:
+    status = runs.status(job.folder)
+    value = JobError(status.reason or status.state) if status.metrics is None else status.metrics["val/bits_per_dim"]
+    done = JobStatus.FAILED if status.metrics is None else JobStatus.COMPLETED
+    return JobReturn(overrides=job.overrides, status=done, _return_value=value)
+
+
+class LocalConfig(Section):
+    """conf/hydra/launcher/local.yaml and joblib.yaml."""
+
+    n_jobs: Annotated[int, Field(ge=-1)]
+
+
+class LocalLauncher(JobLauncher):
+    """Jobs on this machine, ``n_jobs`` side by side; -1: one a GPU, or without a GPU one a core.
+
+    Side by side, each has its share of the cores, and one of the GPUs if there are any.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        n_jobs = check(options, LocalConfig, "hydra.launcher.").n_jobs
+        gpus = _gpus() if n_jobs != 1 else []
+        cores = len(os.sched_getaffinity(0))
+        self.parallel = n_jobs if n_jobs > 0 else len(gpus) or cores
+        self._slots: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+        for slot in range(self.parallel):
+            share: dict[str, str] = {}
+            if self.parallel > 1:
+                share["OMP_NUM_THREADS"] = str(max(1, cores // self.parallel))
+                if gpus:
+                    share["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
+            self._slots.put(share)
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopping = threading.Event()
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        with ThreadPoolExecutor(self.parallel) as pool:
+            futures = [pool.submit(self._in_a_slot, job) for job in jobs]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            except KeyboardInterrupt:
+                self.stop()
+                raise
+            for future in done:
+                future.result()
+
+    def stop(self) -> None:
+        """Ask what runs to save and end, and start nothing more."""
+        self._stopping.set()
+        for process in list(self._running):
+            with contextlib.suppress(OSError):
+                process.terminate()
+
+    def _in_a_slot(self, job: Job) -> None:
+        share = self._slots.get()
+        try:
+            if not self._stopping.is_set():
+                prefix = f"{job.name} | " if self.parallel > 1 else ""
+                run_process(job, job.command(self.configs), share, prefix, self._running)
+        finally:
+            self._slots.put(share)
+
+
+def _gpus() -> list[str]:
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [gpu for gpu in chosen.split(",") if gpu.strip()]
+    import torch
+
+    return [str(index) for index in range(torch.cuda.device_count())]
+
+
+def run_process(
+    job: Job,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    prefix: str = "",
+    running: set[subprocess.Popen[str]] | None = None,
+) -> int:
+    """Run a job as a child of this process, pass its output on, and see to it that its folder says how it ended."""
+    wait_for_the_folder(job.folder)
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, PARENT: str(os.getpid()), **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if prefix else None,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    if running is not None:
+        running.add(process)
+    last: list[str] = []
+    readers = [
+        threading.Thread(target=_pass_on, args=(stream, prefix, last), daemon=True)
+        for stream in (process.stdout, process.stderr)
+        if stream is not None
+    ]
+    for reader in readers:
+        reader.start()
+    code = process.wait()
+    for reader in readers:
+        reader.join(timeout=5)
+    if running is not None:
+        running.discard(process)
+    note_the_end(job.folder, code, last[-1] if last else "")
+    return code
+
+
+def wait_for_the_folder(folder: Path, seconds: float = 60) -> None:
+    """Give the processes of a killed sweep the time to save and end."""
+    end = time.monotonic() + seconds
+    while runs.locked(folder) and time.monotonic() < end:
+        time.sleep(0.2)
+
+
+def _pass_on(stream: IO[str], prefix: str, last: list[str]) -> None:
+    for line in stream:
+        last[:] = [line.strip()] if line.strip() else last
+        sys.stdout.write(prefix + line)
+        sys.stdout.flush()
+
+
+def note_the_end(folder: Path, code: int, last: str) -> None:
+    """Write down why a process ended that could not do so itself."""
+    interrupted = code in (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
+    if code == 0 or interrupted or runs.status(folder).state in ("finished", "failed", "pruned", "running"):
+        return
+    if code < 0:
+        reason = f"killed by {signal.Signals(-code).name}" + (", out of memory?" if code == -signal.SIGKILL else "")
+    else:
+        reason = last.removeprefix("error: ") or f"ended with status {code}"
+    runs.stop(folder, "failed", reason)

@@ -1,0 +1,164 @@
+"""Sweeps: which jobs there are, which of them are done, and a table of how all ended."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+from rich import get_console
+from rich.table import Table
+
+from pixelcnn_lit import runs
+from pixelcnn_lit.command import message
+from pixelcnn_lit.config import Section, TrainConfig, check
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.files import shown, write_whole
+from pixelcnn_lit.sweeps.jobs import Job, grid
+from pixelcnn_lit.sweeps.launcher import JobLauncher
+
+FOLDER = "hydra.sweep.subdir"
+
+
+class JobSweeper(Sweeper):
+    """What grids and searches share. Everything that a restart needs is in the folders of the sweep and its jobs."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.composed, self.loader = config, hydra_context.config_loader
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+        if not isinstance(launcher, JobLauncher):
+            chosen = config.hydra.runtime.choices["hydra/launcher"]
+            raise UserError(f"hydra/launcher={chosen}: must be one of local, joblib, slurm, ray")
+        self.jobs_launcher = launcher
+        self.dir = Path(config.hydra.sweep.dir)
+
+    def parse(self, params: dict[str, Any] | None, arguments: Sequence[str]) -> list[Any]:
+        """The overrides of ``hydra.sweeper.params`` and of the command line, which says more."""
+        parser = OverridesParser.create(config_loader=self.loader)
+        parsed = parser.parse_overrides([*(f"{key}={value}" for key, value in (params or {}).items()), *arguments])
+        return list({override.key_or_group: override for override in parsed}.values())
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold the sweep's folder; SIGTERM is then as Ctrl-C, so that the jobs can save."""
+        if (self.dir / runs.RECORD).exists():
+            raise UserError(f"{shown(self.dir)}: holds a single run; give the sweep another name")
+        with runs.held(self.dir):
+            with write_whole(self.dir / "multirun.yaml") as file:
+                file.write(OmegaConf.to_yaml(self.composed).encode())
+            if threading.current_thread() is not threading.main_thread():
+                yield
+                return
+            before = signal.signal(signal.SIGTERM, _interrupt)
+            try:
+                yield
+            finally:
+                signal.signal(signal.SIGTERM, before)
+
+    def admit(self, job: Job, *, overwrite: bool = False) -> runs.Status:
+        """How a job stands that is about to be run; one whose config is wrong has failed already.
+
+        Raises UserError if its folder holds the run of another config.
+        """
+        try:
+            composed = self.loader.load_sweep_config(self.composed, list(job.overrides))
+            with open_dict(composed):
+                del composed["hydra"]
+            config = check(composed, TrainConfig)
+        except Exception as error:
+            runs.note_overrides(job.folder, job.overrides)
+            runs.stop(job.folder, "failed", message(error))
+            return runs.status(job.folder)
+        if overwrite:
+            with runs.held(job.folder):
+                runs.clear(job.folder)
+        elif different := runs.differences(job.folder, config):
+            raise UserError(
+                f"{shown(job.folder)}: the run there has {'; '.join(different)}. "
+                "Choose another name, or start over: overwrite=true"
+            )
+        runs.note_overrides(job.folder, job.overrides)
+        status = runs.status(job.folder)
+        return runs.Status("not started") if status.state == "failed" else status
+
+    def launch(self, jobs: Sequence[Job]) -> None:
+        """Run jobs; where they are interrupted, say what is done."""
+        self.jobs_launcher.launch([[*job.overrides, f"{FOLDER}={job.name}"] for job in jobs], 0)
+
+    def conclude(self, jobs: Sequence[Job], before: frozenset[str] = frozenset()) -> list[runs.Status]:
+        """Show how all jobs ended. Raise UserError if any failed."""
+        statuses = [runs.status(job.folder) for job in jobs]
+        get_console().print(_table(self.dir, jobs, statuses, before))
+        failed = [(job, status) for job, status in zip(jobs, statuses, strict=True) if _bad(status)]
+        if failed:
+            job, status = failed[0]
+            raise UserError(f"{len(failed)} of {len(jobs)} jobs failed; {job.name}: {status.reason or status.state}")
+        return statuses
+
+
+def _bad(status: runs.Status) -> bool:
+    return status.state not in ("finished", "pruned")
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt("by SIGTERM")
+
+
+def _table(folder: Path, jobs: Sequence[Job], statuses: Sequence[runs.Status], before: frozenset[str]) -> Table:
+    table = Table(title=shown(folder), title_justify="left", title_style="bold")
+    table.add_column("job", overflow="fold")
+    table.add_column("state")
+    table.add_column("test bits/dim", justify="right")
+    table.add_column("", overflow="fold")
+    for job, status in zip(jobs, statuses, strict=True):
+        state = "skipped" if job.name in before else status.state
+        style = {"finished": "green", "failed": "red", "skipped": "dim"}.get(state, "yellow")
+        test = (status.metrics or {}).get("test/bits_per_dim")
+        why = "finished before" if job.name in before else status.reason
+        number = "" if test is None else f"{test:.4f}"
+        table.add_row(" ".join(job.swept) or job.name, f"[{style}]{state}[/{style}]", number, why.replace("[", "\\["))
+    return table
+
+
+class GridConfig(Section):
+    """conf/hydra/sweeper/grid.yaml."""
+
+    params: dict[str, Any] | None
+
+
+class GridSweeper(JobSweeper):
+    """Every combination of the comma-separated values: what is finished is skipped, what is unfinished goes on."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = check(OmegaConf.create(options), GridConfig, "hydra.sweeper.")
+
+    def sweep(self, arguments: list[str]) -> None:
+        jobs = grid(self.parse(self.options.params, arguments), self.dir)
+        with self.opened():
+            statuses = [self.admit(job, overwrite=bool(self.composed.overwrite)) for job in jobs]
+            todo = [
+                job for job, status in zip(jobs, statuses, strict=True) if status.state not in ("finished", "failed")
+            ]
+            before = frozenset(job.name for job, status in zip(jobs, statuses, strict=True) if status.metrics)
+            count = f"{len(jobs)} job{'s' * (len(jobs) > 1)}"
+            get_console().print(
+                f"{shown(self.dir)}: {count}, {len(before)} finished, {len(todo)} to run", highlight=False
+            )
+            try:
+                self.launch(todo)
+            except KeyboardInterrupt as interrupt:
+                done = sum(runs.status(job.folder).state == "finished" for job in jobs)
+                raise KeyboardInterrupt(
+                    *interrupt.args, f"{done} of {count} finished; the same command goes on with the rest"
+                ) from None
+            self.conclude(jobs, before)

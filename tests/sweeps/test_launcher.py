@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+from hydra.core.utils import JobStatus
+
+from pixelcnn_lit import runs
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.sweeps.jobs import Job
+from pixelcnn_lit.sweeps.launcher import LocalLauncher, run_process
+
+BY_ITSELF = "import json, os, pathlib, sys; folder = pathlib.Path(sys.argv[1]); folder.mkdir(exist_ok=True); "
+FINISH = BY_ITSELF + "(folder / 'metrics.json').write_text(json.dumps({'test/bits_per_dim': 1, 'val/bits_per_dim': 2}))"
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Jobs whose command is a line of Python: the overrides themselves, given the folder."""
+    monkeypatch.setattr(
+        Job, "command", lambda job, configs=(): [sys.executable, "-c", job.overrides[0], str(job.folder)]
+    )
+
+
+def launcher(folder, n_jobs):
+    made = LocalLauncher(n_jobs=n_jobs)
+    made.sweep_dir, made.configs = folder, []
+    return made
+
+
+def test_however_a_job_ends_the_others_run_and_its_folder_says_why(tmp_path, scripted, capfd):
+    scripts = {
+        "killed": BY_ITSELF + "os.kill(os.getpid(), 9)",
+        "crashed": BY_ITSELF + "os.kill(os.getpid(), 11)",
+        "refused": BY_ITSELF + "sys.exit('error: trainer.precision=5: is invalid')",
+        "stopped": BY_ITSELF + "sys.exit(143)",
+        "fine": FINISH,
+    }
+    returned = launcher(tmp_path, 2).launch([[code, f"hydra.sweep.subdir={name}"] for name, code in scripts.items()], 0)
+    assert runs.status(tmp_path / "killed").reason == "killed by SIGKILL, out of memory?"
+    assert runs.status(tmp_path / "crashed").reason == "killed by SIGSEGV"
+    assert runs.status(tmp_path / "refused").reason == "trainer.precision=5: is invalid"
+    assert runs.status(tmp_path / "stopped").state == "not started"
+    assert [job.status for job in returned] == [JobStatus.FAILED] * 4 + [JobStatus.COMPLETED]
+    assert returned[-1].return_value == 2
+    assert "refused | error: trainer.precision=5: is invalid" in capfd.readouterr().out
+
+
+def test_jobs_side_by_side_share_the_cores_and_the_gpus(tmp_path, scripted, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    code = BY_ITSELF + (
+        "import time; time.sleep(0.5); "
+        "(folder / 'env').write_text(os.environ['CUDA_VISIBLE_DEVICES'] + ' ' + os.environ['OMP_NUM_THREADS'])"
+    )
+    made = launcher(tmp_path, -1)
+    assert made.parallel == 2
+    start = time.monotonic()
+    made.launch([[code, f"hydra.sweep.subdir={name}"] for name in "ab"], 0)
+    assert time.monotonic() - start < 0.95
+    assert {(tmp_path / name / "env").read_text()[0] for name in "ab"} == {"4", "7"}
+
+
+def test_a_job_waits_for_the_last_process_of_a_killed_sweep(tmp_path, scripted):
+    with runs.held(tmp_path / "job"):
+        pass
+    assert run_process(Job(tmp_path / "job", (FINISH,)), Job(tmp_path / "job", (FINISH,)).command(), {}) == 0
+    assert runs.status(tmp_path / "job").state == "finished"
+
+
+def test_wrong_options_are_named():
+    with pytest.raises(UserError, match=r"hydra.launcher.n_jobs='two': must be an integer of at least -1"):
+        LocalLauncher(n_jobs="two")
