@@ -13,9 +13,7 @@ from torch import nn
 
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.likelihood import Categorical, Likelihood, LogisticMixture
-from pixelcnn_lit.models import GatedPixelCNN, PixelCNN
-
-NETWORKS = {"pixelcnn": PixelCNN, "gated_pixelcnn": GatedPixelCNN}
+from pixelcnn_lit.registry import NETWORKS
 
 
 def tiny_density(

@@ -32,6 +32,14 @@ kinds = st.one_of(
             "dilations": st.lists(st.integers(1, 3), min_size=1, max_size=3),
         }
     ),
+    st.fixed_dictionaries(
+        {
+            "network": st.just("pixelcnn_pp"),
+            "resolutions": st.integers(1, 3),
+            "n_res": st.integers(0, 1),
+            "n_mix": st.sampled_from([1, 3]),
+        }
+    ),
 )
 shared = st.fixed_dictionaries(
     {
@@ -45,7 +53,7 @@ shared = st.fixed_dictionaries(
     }
 )
 networks = st.builds(lambda a, b: a | b, shared, kinds)
-sizes = st.tuples(st.integers(1, 7), st.integers(1, 7))
+sizes = st.tuples(st.integers(1, 9), st.integers(1, 9))
 
 
 @given(networks, sizes, st.integers(1, 5), st.sampled_from([0.0, 0.5, 1.0, 3.0]), st.integers(0, 2**32 - 1))
@@ -154,8 +162,10 @@ def test_ties_are_settled_alike_by_both_methods(monkeypatch):
         density.network.out.weight.mul_(1e-9)
         density.network.out.bias.zero_()
     verdicts = []
-    level = sampling.Judge.level
-    monkeypatch.setattr(sampling.Judge, "level", lambda *args: verdicts.append(1) or level(*args))
+    levels = sampling.Judge.levels
+    monkeypatch.setattr(
+        sampling.Judge, "levels", lambda self, images, *rest: verdicts.extend(images) or levels(self, images, *rest)
+    )
     samples = [density.sample(2, seed=0, temperature=0, method=method) for method in ("cached", "naive")]
     assert torch.equal(*samples)
     assert len(verdicts) == 2 * 2 * 9
@@ -179,8 +189,13 @@ def test_float32_errors_stay_well_under_the_margin_of_a_tie(network):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"network": "gated_pixelcnn", "dilations": [1, 2]}, {"n_mix": 2, "n_classes": 3}],
-    ids=["pixelcnn", "gated_pixelcnn", "mixture"],
+    [
+        {},
+        {"network": "gated_pixelcnn", "dilations": [1, 2]},
+        {"n_mix": 2, "n_classes": 3},
+        {"network": "pixelcnn_pp", "n_mix": 2, "resolutions": 2},
+    ],
+    ids=["pixelcnn", "gated_pixelcnn", "mixture", "pixelcnn_pp"],
 )
 def test_a_row_does_the_same_operations_on_the_same_memory_as_the_first(monkeypatch, options):
     """What a CUDA graph asks for, with a recorder that calls again what drew the first row."""

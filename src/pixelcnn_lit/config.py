@@ -138,7 +138,15 @@ class GatedPixelCNNConfig(NetworkConfig):
     dilations: Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=1, max_length=256)]
 
 
-ModelConfig = Annotated[PixelCNNConfig | GatedPixelCNNConfig, Field(discriminator="name")]
+class PixelCNNppConfig(NetworkConfig):
+    """conf/model/pixelcnn_pp.yaml."""
+
+    name: Literal["pixelcnn_pp"]
+    resolutions: Annotated[int, Field(ge=1, le=8)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+ModelConfig = Annotated[PixelCNNConfig | GatedPixelCNNConfig | PixelCNNppConfig, Field(discriminator="name")]
 
 
 class CategoricalConfig(Section):
@@ -280,8 +288,18 @@ class TrainConfig(Section):
                 "set model.n_classes='${data.n_classes}', or null for a model without classes"
             )
         channels, hidden = self.model.image_shape[0], self.model.hidden
-        if self.model.name == "gated_pixelcnn" and self.likelihood.name == "categorical" and hidden % channels:
-            raise ValueError(f"model.hidden={hidden}: must be a multiple of the images' {channels} channels")
+        if channels > 1 and self.likelihood.name == "categorical":
+            if self.model.name == "gated_pixelcnn" and hidden % channels:
+                near = hidden - hidden % channels
+                raise ValueError(
+                    f"model.hidden={hidden}: must be a multiple of the images' {channels} channels, such as "
+                    f"{max(near, channels)} or {near + channels}"
+                )
+            if self.model.name == "pixelcnn_pp":
+                raise ValueError(
+                    "likelihood=categorical: model=pixelcnn_pp does not tell the channels of a pixel apart; "
+                    "images in colour need likelihood=logistic_mixture"
+                )
         return self
 
 

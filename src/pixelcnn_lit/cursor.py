@@ -122,7 +122,8 @@ class Cursor:
 
     def start_row(self) -> None:
         """Move to the start of the next row."""
-        self.image.scroll()
+        if self.row >= 0:  # above the image there is nothing, not even ones
+            self.image.scroll()
         self._start_row()
 
     def _start_row(self) -> None:

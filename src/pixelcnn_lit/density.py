@@ -70,6 +70,12 @@ class Density(nn.Module):
         params: Tensor = self.network(x) if self.n_classes is None else self.network(x, y=y)
         return params
 
+    def initialise(self, x: Tensor, y: Tensor | None = None) -> None:
+        """Let a network that asks for it, PixelCNN++, scale its layers on a batch of training images."""
+        initialise = getattr(self.network, "initialise", None)
+        if initialise is not None:
+            initialise(self.normalise(self._checked(x)), self._classes(y, len(x)) if self.n_classes else None)
+
     def normalise(self, x: Tensor) -> Tensor:
         """Levels to the network's input, ``level / (levels - 1)`` in [0, 1]."""
         return x.to(next(self.parameters()).dtype) / (self.levels - 1)

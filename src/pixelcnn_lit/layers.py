@@ -248,15 +248,16 @@ class VerticalConv2d(Remembering):
                 x = F.pad(x, (0, 0, 0, 0, 0, 1), value=1)
             # The last row of the image is above no other.
             x = F.pad(x, (0, 0, self.rows_above, -1 if self.looks_at_image else 0))
-            return self._convolve(x, y if at is None else at.labels)
+            return self.convolve(x, self.weight, y if at is None else at.labels)
         memory: RowMemory = at.memory(self)
         if not self.looks_at_image:
             memory.window.scroll()
             memory.window.row.copy_(x[:, :, 0].transpose(1, 2))
         return memory.read() if at.row % self.stride == 0 else x
 
-    def _convolve(self, x: Tensor, y: Tensor | None) -> Tensor:
-        x = F.conv2d(x, self.weight, self.bias, self.stride, (0, self.side), self.dilation)
+    def convolve(self, x: Tensor, weight: Tensor, y: Tensor | None) -> Tensor:
+        """The convolution of rows that are there already, above and below: no padding but to the sides."""
+        x = F.conv2d(x, weight, self.bias, self.stride, (0, self.side), self.dilation)
         return _with_class(x, self.class_bias, y).contiguous(memory_format=torch.channels_last)
 
     def remember(self, at: Cursor) -> RowMemory:
@@ -267,7 +268,7 @@ class RowMemory:
     """What a convolution of whole rows keeps: the last of them."""
 
     def __init__(self, layer: VerticalConv2d, at: Cursor) -> None:
-        self._layer, self._labels = layer, at.labels
+        self._layer, self._labels, self._weight = layer, at.labels, layer.weight
         self.window = (
             at.image if layer.looks_at_image else Window(at.like, layer.rows_above, at.width, layer.in_features)
         )
@@ -279,7 +280,7 @@ class RowMemory:
         """The result for the current row: (N, out, 1, W)."""
         past, row = self.window.past[:, self.window.past.shape[1] - self._layer.rows_above :], self.window.row[:, None]
         rows = past if self._layer.looks_at_image else torch.cat([past, row], dim=1)
-        return self._layer._convolve(rows.permute(0, 3, 1, 2), self._labels)
+        return self._layer.convolve(rows.permute(0, 3, 1, 2), self._weight, self._labels)
 
 
 class RowsAbove(Remembering):
@@ -292,7 +293,7 @@ class RowsAbove(Remembering):
     def rows(self, x: Tensor, at: Cursor | None, y: Tensor | None) -> list[list[Tensor]]:
         """Compute the features: of a whole image, or with a cursor at the start of a row of this row, (N, F, 1, W).
 
-        Of a coarser resolution, the row that the current one lies in.
+        Those of a coarser resolution are only asked for where a row of theirs starts.
         """
         raise NotImplementedError
 
@@ -325,11 +326,11 @@ class KeptRows:
         self._at.enter("pixel")
 
     def keep(self, features: list[list[Tensor]]) -> None:
-        """Take the last row of each of the features (N, F, H, W)."""
+        """Take the last row of each of the features (N, F, H, W). Without those of a coarser level, they stay."""
         if not self._rows:
             self._rows = [[x.new_empty(x.shape[3], x.shape[0], x.shape[1]) for x in level] for level in features]
             self._pixels = [[row.unbind(0) for row in level] for level in self._rows]
-        for level, rows in zip(features, self._rows, strict=True):
+        for level, rows in zip(features, self._rows, strict=False):
             for x, row in zip(level, rows, strict=True):
                 row.copy_(x[:, :, -1].permute(2, 0, 1))
 

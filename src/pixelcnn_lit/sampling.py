@@ -188,9 +188,9 @@ class RowDrawer:
                 images = [image for image in images if not self._fixed[column][image]]
             noise, cell = self._noise_at[position], self._cells[position]
             self._x[:, :, row].copy_(self._row)
-            verdicts = [self._judge.level(image, row, column, channel, noise[image]) for image in images]
-            if verdicts != cell[images].tolist():
-                cell[images] = torch.tensor(verdicts, dtype=cell.dtype, device=cell.device)
+            verdicts = self._judge.levels(images, row, column, channel, noise[images]) if images else cell[images]
+            if not torch.equal(verdicts, cell[images]):
+                cell[images] = verdicts
                 self._pick_from(settled)
         self._x[:, :, row].copy_(self._row)
 
@@ -285,7 +285,7 @@ def generators(seed: int, first: int, n: int, device: torch.device) -> list[torc
 
 
 class Judge:
-    """Settles what float32 cannot tell: one image, one position, by the network in float64."""
+    """Settles what float32 cannot tell: one position of some images, by the network in float64."""
 
     def __init__(self, density: Density, x: Tensor, y: Tensor | None, temperature: float, positions: int) -> None:
         self._density, self._x, self._y, self._temperature = density, x, y, temperature
@@ -309,11 +309,11 @@ class Judge:
         position = int(ties.any(1).nonzero()[0])
         return begin + position, ties[position].nonzero().flatten().tolist()
 
-    def level(self, image: int, row: int, column: int, channel: int, noise: Tensor) -> int:
-        """The level that maximises logits + temperature * noise (levels,) in float64."""
+    def levels(self, images: list[int], row: int, column: int, channel: int, noise: Tensor) -> Tensor:
+        """The levels that maximise logits + temperature * noise, (images, levels), in float64: (images,)."""
         if self._double is None:
             self._double = copy.deepcopy(self._density).double()
-        above = self._x[image : image + 1, :, : row + 1]
-        params = self._double.params(above, None if self._y is None else self._y[image : image + 1])
-        logits = self._double.likelihood.logits(params[:, :, row, column], above[:, :, row, column], channel)[0]
-        return int((logits + self._temperature * noise.double()).argmax())
+        above = self._x[images, :, : row + 1]
+        params = self._double.params(above, None if self._y is None else self._y[images])
+        logits = self._double.likelihood.logits(params[:, :, row, column], above[:, :, row, column], channel)
+        return (logits + self._temperature * noise.double()).argmax(1).to(self._x.dtype)

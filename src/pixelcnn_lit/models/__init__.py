@@ -2,5 +2,6 @@
 
 from pixelcnn_lit.models.gated_pixelcnn import GatedPixelCNN
 from pixelcnn_lit.models.pixelcnn import PixelCNN
+from pixelcnn_lit.models.pixelcnn_pp import PixelCNNpp
 
-__all__ = ["GatedPixelCNN", "PixelCNN"]
+__all__ = ["GatedPixelCNN", "PixelCNN", "PixelCNNpp"]
