@@ -111,12 +111,11 @@ class Pictures(pl.Callback):
         assert isinstance(pl_module, LitDensity)
         density = pl_module.density
         scale = max(1, pictures.default_scale(density.image_shape[2]) // 2)
-        samples = density.sample(self._n, self._seed)
         original = self._data.split("val").images[: self._n]
         known = half_known("bottom", *original.shape[2:])
         completed = density.complete(original, known, self._seed)
         for name, picture in (
-            ("samples", pictures.sample_grid(samples, density.levels, scale)),
+            ("samples", pictures.draw_samples(density, self._n, self._seed, scale)),
             ("completions", pictures.completion_grid(original, known, completed, density.levels, scale)),
         ):
             logger.experiment.add_image(name, torch.from_numpy(picture), trainer.global_step, dataformats="HWC")

@@ -339,6 +339,7 @@ class SampleConfig(Section):
     ckpt: Annotated[str, Field(min_length=1)]
     n: Annotated[int, Field(ge=1, le=1_000_000)]
     seed: Seed
+    label: Annotated[int, Field(ge=0)] | Literal["each"] | None
     out: Annotated[str, Field(min_length=1)]
     size: Annotated[tuple[Side, Side], Field(strict=False)] | None
     temperature: Annotated[float, Field(ge=0, le=100)]

@@ -41,13 +41,19 @@ def evaluate(composed: DictConfig) -> float:
     data = ImageDataModule(config.data.instead_of(trained.data, batch_size=config.batch_size), trained.seed)
     loader = data.loader(config.split)
     metric = BitsPerDim().to(device)
-    log_probs = []
+    log_probs, right = [], 0
     console = get_console()
     with torch.inference_mode():
-        for x, _ in track(loader, f"{config.split} images", len(loader), console=console, transient=True):
-            nats = density(x.to(device))
+        for batch in track(loader, f"{config.split} images", len(loader), console=console, transient=True):
+            x, y = batch[0].to(device), batch[1].to(device)
+            nats = density(x, y)
             metric.update(nats)
-            log_probs.append(-nats.flatten(1).sum(1).cpu())
+            log_prob = -nats.flatten(1).sum(1)
+            if density.n_classes is not None:
+                each = density.class_log_probs(x)
+                right += int((each.argmax(1) == y).sum())
+                log_prob = each.logsumexp(1) - math.log(density.n_classes)
+            log_probs.append(log_prob.cpu())
     bits = float(metric.compute())
     dimensions = math.prod(trained.data.image_shape)
     table = Table(show_header=False)
@@ -55,7 +61,12 @@ def evaluate(composed: DictConfig) -> float:
     table.add_column(overflow="fold")
     table.add_row("checkpoint", config.ckpt)
     table.add_row("data", f"{trained.data.name} ({data.source}), {trained.data.levels} levels")
-    table.add_row("images", f"{len(data.split(config.split)):,} ({config.split})")
+    images = len(data.split(config.split))
+    table.add_row("images", f"{images:,} ({config.split})")
+    if density.n_classes is not None:
+        table.add_row("bits/dim, given the class", f"{bits:.6f}")
+        table.add_row("accuracy of Bayes' rule", f"{right / images:.4%}")
+        bits = -float(torch.cat(log_probs).double().mean()) / (dimensions * math.log(2))
     table.add_row("bits/dim", f"{bits:.6f}")
     table.add_row("nats/image", f"{bits * dimensions * math.log(2):.4f}")
     if config.out is not None:

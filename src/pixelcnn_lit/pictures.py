@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from pixelcnn_lit.data.quantise import intensities
+from pixelcnn_lit.density import Density
 from pixelcnn_lit.files import write_whole
 
 Picture = NDArray[np.uint8]
@@ -44,10 +46,25 @@ def grid(images: NDArray[np.uint8], columns: int, scale: int) -> Picture:
     return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def sample_grid(x: Tensor, levels: int, scale: int) -> Picture:
-    """Samples (N, C, H, W), row by row, in a grid about as wide as high, eight wide up to 64 images."""
-    columns = 8 if len(x) <= 64 else int(np.ceil(np.sqrt(len(x))))
+def class_rows(n_classes: int | None, n: int) -> Tensor | None:
+    """The classes of about n images that make a row for each class; None without classes, or where there are over n."""
+    if n_classes is None or n_classes > n:
+        return None
+    return torch.arange(n_classes).repeat_interleave(n // n_classes)
+
+
+def sample_grid(x: Tensor, levels: int, scale: int, rows: int | None = None) -> Picture:
+    """Samples (N, C, H, W), row by row: in ``rows``, or about as wide as high, eight wide up to 64 images."""
+    columns = len(x) // rows if rows else 8 if len(x) <= 64 else int(np.ceil(np.sqrt(len(x))))
     return grid(as_rgb(x, levels), columns, scale)
+
+
+def draw_samples(density: Density, n: int, seed: int, scale: int) -> Picture:
+    """A grid of about n samples, with a row for each class of a class-conditional density."""
+    y = class_rows(density.n_classes, n)
+    if y is None:
+        return sample_grid(density.sample(n, seed), density.levels, scale)
+    return sample_grid(density.sample(len(y), seed, y), density.levels, scale, density.n_classes)
 
 
 def completion_grid(original: Tensor, known: Tensor, completed: Tensor, levels: int, scale: int) -> Picture:

@@ -115,8 +115,8 @@ def write(
     """Write the pictures, then the HParams, and metrics.json last: where that is, the run is finished."""
     density.eval()
     scale = pictures.default_scale(config.data.image_shape[2])
-    samples = density.sample(SAMPLES, config.seed)
-    pictures.save_png(run_dir / "samples.png", pictures.sample_grid(samples, density.levels, scale))
+    picture = pictures.draw_samples(density, SAMPLES, config.seed, scale)
+    pictures.save_png(run_dir / "samples.png", picture)
     original = data.split("test").images[:COMPLETIONS]
     known = half_known("bottom", *original.shape[2:])
     completed = density.complete(original, known, config.seed)

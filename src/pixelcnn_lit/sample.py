@@ -47,23 +47,53 @@ def sample(composed: DictConfig) -> None:
     density, trained = load_with_config(config.ckpt)
     density.to(pick_device(config.device), {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.precision])
     completing = config.occlude is not None or config.mask is not None
+    y = _classes(config, density, completing)
     if completing and config.size is not None:
         raise UserError(f"size={list(config.size)}: completions have the size of their images")
     if completing:
-        original, known, x = _complete(config, density, trained)
+        original, known, x = _complete(config, density, trained, y)
         scale = config.scale or pictures.default_scale(x.shape[3])
         picture = pictures.completion_grid(original, known, x, density.levels, scale)
     else:
-        x = _draw(config, density, None, None)
+        x = _draw(config, density, y, None, None)
         scale = config.scale or pictures.default_scale(x.shape[3])
-        picture = pictures.sample_grid(x, density.levels, scale)
+        rows = density.n_classes if config.label == "each" else None
+        picture = pictures.sample_grid(x, density.levels, scale, rows)
     with write_whole(out.with_suffix(".npy")) as file:
         np.save(file, x.numpy())
     pictures.save_png(out, picture)
     console.print(f"{out} and the levels, {out.with_suffix('.npy')}", highlight=False, soft_wrap=True)
 
 
-def _complete(config: SampleConfig, density: Density, trained: TrainConfig) -> tuple[Tensor, Tensor, Tensor]:
+def _classes(config: SampleConfig, density: Density, completing: bool) -> Tensor | None:
+    """The class of each image to draw; None where the model has none or picks them."""
+    import torch
+
+    from pixelcnn_lit import pictures
+    from pixelcnn_lit.errors import UserError
+
+    label, n_classes = config.label, density.n_classes
+    if label is None:
+        return None
+    if n_classes is None:
+        raise UserError(
+            f"label={label}: no classes in this model; train one with model.n_classes='${{data.n_classes}}'"
+        )
+    if label == "each":
+        if completing:
+            raise UserError("label=each: completions have the class that label gives, or the one that the model picks")
+        y = pictures.class_rows(n_classes, config.n)
+        if y is None:
+            raise UserError(f"n={config.n}: label=each needs at least one image for each of the {n_classes} classes")
+        return y
+    if label >= n_classes:
+        raise UserError(f"label={label}: must be from 0 to {n_classes - 1}, or each")
+    return torch.full((config.n,), label)
+
+
+def _complete(
+    config: SampleConfig, density: Density, trained: TrainConfig, y: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """The first n images of the split, which of their pixels are known (H, W), and the completions."""
     from rich import get_console
 
@@ -89,10 +119,12 @@ def _complete(config: SampleConfig, density: Density, trained: TrainConfig) -> t
             style="yellow",
             highlight=False,
         )
-    return original, known, _draw(config, density, original, known)
+    return original, known, _draw(config, density, y, original, known)
 
 
-def _draw(config: SampleConfig, density: Density, original: Tensor | None, known: Tensor | None) -> Tensor:
+def _draw(
+    config: SampleConfig, density: Density, y: Tensor | None, original: Tensor | None, known: Tensor | None
+) -> Tensor:
     """Draw or complete in batches, with a progress bar. Image i is the same whatever the batches are."""
     import time
 
@@ -108,20 +140,23 @@ def _draw(config: SampleConfig, density: Density, original: Tensor | None, known
         TimeRemainingColumn(),
     )
     batches = []
+    n = config.n if y is None else len(y)
     start = time.perf_counter()
     with Progress(*columns, console=get_console(), transient=True) as bar:
-        task = bar.add_task("drawing", total=config.n, state="")
-        for first in range(0, config.n, config.batch_size):
-            count = min(config.batch_size, config.n - first)
+        task = bar.add_task("drawing", total=n, state="")
+        for first in range(0, n, config.batch_size):
+            count = min(config.batch_size, n - first)
 
             def show(row: int, rows: int, first: int = first, count: int = count) -> None:
                 done = first + count * row / rows
-                bar.update(task, completed=done, state=f"{int(done)}/{config.n} images, row {row}/{rows}")
+                bar.update(task, completed=done, state=f"{int(done)}/{n} images, row {row}/{rows}")
 
+            classes = None if y is None else y[first : first + count]
             if original is None or known is None:
                 x = density.sample(
                     count,
                     config.seed,
+                    classes,
                     size=config.size,
                     temperature=config.temperature,
                     method=config.method,
@@ -133,6 +168,7 @@ def _draw(config: SampleConfig, density: Density, original: Tensor | None, known
                     original[first : first + count],
                     known,
                     config.seed,
+                    classes,
                     temperature=config.temperature,
                     method=config.method,
                     first=first,
@@ -140,7 +176,7 @@ def _draw(config: SampleConfig, density: Density, original: Tensor | None, known
                 )
             batches.append(x.cpu())
     what = "samples" if original is None else "completions"
-    get_console().print(f"{config.n:,} {what} in {time.perf_counter() - start:.2f} s", highlight=False)
+    get_console().print(f"{n:,} {what} in {time.perf_counter() - start:.2f} s", highlight=False)
     return torch.cat(batches)
 
 

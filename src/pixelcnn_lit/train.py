@@ -80,6 +80,7 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     trainer = make_trainer(config, run_dir, data, throughput, position, signals, ckpt)
     data.setup()
     module = LitDensity(build_density(config), config)
+    module.density.initialise(*next(iter(data.loader("train", shuffle=True))))
     if trainer.is_global_zero:
         console.print(results.headline(config, module.density, data, run_dir), highlight=False, soft_wrap=True)
     last = run_dir / "checkpoints" / checkpoint.LAST
