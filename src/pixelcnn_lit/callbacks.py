@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 
 from pixelcnn_lit import pictures
 from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
+from pixelcnn_lit.logger import TensorBoard
 from pixelcnn_lit.module import LitDensity
 from pixelcnn_lit.occlusion import half_known
 
@@ -93,6 +94,26 @@ class EpochLines(pl.Callback):
         )
 
 
+class ValidationCurve(pl.Callback):
+    """One line a validation in validation.csv: the epochs and steps behind it, and bits per dimension.
+
+    A run that goes on from before its last line repeats some of them, with the same numbers.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "validation.csv"
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        bits = trainer.callback_metrics.get("val/bits_per_dim")
+        if not trainer.is_global_zero or trainer.sanity_checking or trainer.state.fn != "fit" or bits is None:
+            return
+        steps = trainer.global_step
+        epochs = steps * trainer.accumulate_grad_batches / trainer.num_training_batches
+        new = not self._path.exists()
+        with self._path.open("a") as file:
+            file.write("epochs,steps,bits_per_dim\n" * new + f"{epochs:.4g},{steps},{float(bits):.6f}\n")
+
+
 class Pictures(pl.Callback):
     """Grids of samples and of completions of half-hidden validation images in TensorBoard.
 
@@ -104,7 +125,7 @@ class Pictures(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         logger = trainer.logger
-        if trainer.sanity_checking or not trainer.is_global_zero or not isinstance(logger, TensorBoardLogger):
+        if trainer.sanity_checking or not trainer.is_global_zero or not isinstance(logger, TensorBoard):
             return
         if self._every == 0 or (trainer.current_epoch + 1) % self._every:
             return

@@ -36,12 +36,12 @@ def run(config_name: str, task: Callable[[DictConfig], float | None]) -> None:
 
     @functools.wraps(task)
     def guarded(config: DictConfig) -> float | None:
-        with _environment(TRACEBACK, "1" if wants_traceback else None), _one_line_errors(wants_traceback):
+        with _environment(TRACEBACK, "1" if wants_traceback else None), one_line_errors(wants_traceback):
             return task(config)
 
     OmegaConf.register_new_resolver("folder", folder_name, replace=True)
     # With this set, Hydra hands errors on to us instead of printing its own several lines.
-    with _environment(TRACEBACK, "1"), _one_line_errors(wants_traceback):
+    with _environment(TRACEBACK, "1"), one_line_errors(wants_traceback):
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
 
 
@@ -55,7 +55,10 @@ def folder_name(name: str | None, experiment: str | None, model: str, now: str) 
 
 
 @contextmanager
-def _one_line_errors(wants_traceback: bool) -> Iterator[None]:
+def one_line_errors(wants_traceback: bool | None = None) -> Iterator[None]:
+    """End the process with one line where the block raises; with a traceback where the environment asks for it."""
+    if wants_traceback is None:
+        wants_traceback = os.environ.get(TRACEBACK) == "1"
     try:
         yield
     except KeyboardInterrupt as interrupt:

@@ -10,7 +10,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import TensorBoardLogger
 from rich.table import Table
 
 from pixelcnn_lit import pictures
@@ -18,6 +17,7 @@ from pixelcnn_lit.config import TrainConfig
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.files import shown, write_whole
+from pixelcnn_lit.logger import TensorBoard
 from pixelcnn_lit.occlusion import half_known
 
 SAMPLES = 64
@@ -122,12 +122,8 @@ def write(
     completed = density.complete(original, known, config.seed)
     picture = pictures.completion_grid(original, known, completed, density.levels, scale)
     pictures.save_png(run_dir / "completions.png", picture)
-    if isinstance(logger, TensorBoardLogger):
-        scores = {f"hparams/{key}": metrics[f"{key}/bits_per_dim"] for key in ("test", "val")}
-        logger.log_hyperparams(
-            hyperparameters(config, data), {key: value for key, value in scores.items() if value is not None}
-        )
-        logger.save()
+    if isinstance(logger, TensorBoard):
+        logger.end({f"hparams/{key}": metrics[f"{key}/bits_per_dim"] for key in ("test", "val")})
     with write_whole(run_dir / "metrics.json") as file:
         file.write(json.dumps(metrics, indent=2).encode() + b"\n")
 

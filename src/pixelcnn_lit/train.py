@@ -66,6 +66,7 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     from pixelcnn_lit.data.datamodule import ImageDataModule
     from pixelcnn_lit.errors import Interrupted
     from pixelcnn_lit.files import shown
+    from pixelcnn_lit.logger import TensorBoard
     from pixelcnn_lit.module import LitDensity
     from pixelcnn_lit.registry import build_density
 
@@ -83,6 +84,8 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     module.density.initialise(*next(iter(data.loader("train", shuffle=True))))
     if trainer.is_global_zero:
         console.print(results.headline(config, module.density, data, run_dir), highlight=False, soft_wrap=True)
+    if isinstance(trainer.logger, TensorBoard):
+        trainer.logger.begin(results.hyperparameters(config, data))
     last = run_dir / "checkpoints" / checkpoint.LAST
     with signals.caught():
         try:
@@ -113,11 +116,11 @@ def make_trainer(
         LearningRateMonitor,
         RichProgressBar,
     )
-    from pytorch_lightning.loggers import TensorBoardLogger
     from rich import get_console
 
-    from pixelcnn_lit.callbacks import EpochLines, Pictures
+    from pixelcnn_lit.callbacks import EpochLines, Pictures, ValidationCurve
     from pixelcnn_lit.errors import UserError
+    from pixelcnn_lit.logger import TensorBoard
     from pixelcnn_lit.resume import BestCheckpoint, LastCheckpoint, WholeCheckpoints
 
     console = get_console()
@@ -126,13 +129,13 @@ def make_trainer(
         options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
     if options["enable_progress_bar"] is None:
         options["enable_progress_bar"] = console.is_terminal
-    callbacks: list[Callback] = [position, throughput, EpochLines(console, throughput)]
+    callbacks: list[Callback] = [position, throughput, EpochLines(console, throughput), ValidationCurve(run_dir)]
     if options["enable_progress_bar"]:
         callbacks.append(RichProgressBar())
     chosen = config.callbacks
-    logger: TensorBoardLogger | bool = False
+    logger: TensorBoard | bool = False
     if config.logger.name == "tensorboard":
-        logger = TensorBoardLogger(run_dir, name="", version="tensorboard", default_hp_metric=False)
+        logger = TensorBoard(run_dir)
         every, n = chosen.pictures.every_n_epochs, chosen.pictures.n
         callbacks += [LearningRateMonitor("step"), Pictures(every, n, config.seed, data)]
     if chosen.ema.decay is not None:

@@ -62,6 +62,7 @@ def test_a_run_of_the_same_name_is_recognised_and_not_repeated(trained, mnist_di
 def test_tensorboard_holds_curves_pictures_and_hyperparameters(trained):
     run, _ = trained
     scalars, images, plugins = set(), set(), set()
+    assert len(list((run / "tensorboard").glob("*tfevents*"))) == 1
     for file in (run / "tensorboard").iterdir():
         if "tfevents" in file.name:
             events = EventAccumulator(str(file)).Reload()
@@ -71,7 +72,7 @@ def test_tensorboard_holds_curves_pictures_and_hyperparameters(trained):
     assert {"train/bits_per_dim", "val/bits_per_dim", "images_per_second", "hparams/test"} <= scalars
     assert any(tag.startswith("lr-") for tag in scalars)
     assert {"samples", "completions"} <= images
-    assert "_hparams_/session_start_info" in plugins
+    assert {"_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info"} <= plugins
 
 
 def test_a_training_that_ends_inside_its_first_epoch_has_a_best_checkpoint_too(tmp_path, mnist_dir):
