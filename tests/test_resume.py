@@ -154,7 +154,7 @@ def check(case, mnist_dir, folder, stories):
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_that_dies_and_goes_on_ends_as_if_nothing_had_been(case, mnist_dir, tmp_path):
     rng = random.Random(case)
-    check(case, mnist_dir, tmp_path, lambda total: [[(rng.randrange(9), terminate), (rng.randrange(9), kill)]] * 2)
+    check(case, mnist_dir, tmp_path, lambda total: [[(rng.randrange(9), terminate), (rng.randrange(4, 13), kill)]] * 2)
 
 
 @pytest.mark.soak

@@ -99,9 +99,15 @@ class Position(pl.Callback):
         self.started = False
         self._epoch, self._batch = 0, 0
         self._generators: list[dict[str, Tensor]] = []
+        self._max_steps = -1
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # While it takes up a state, Lightning believes of every run with max_steps that it stopped inside an epoch.
+        self._max_steps, trainer.fit_loop.epoch_loop.max_steps = trainer.max_steps, -1
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = True
+        trainer.fit_loop.epoch_loop.max_steps = self._max_steps
         sampler = getattr(trainer.train_dataloader, "sampler", None)
         assert isinstance(sampler, BatchIndices)
         sampler.start_at(self._epoch, self._batch)
@@ -146,6 +152,8 @@ class BestCheckpoint(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the best score and the file that reached it. No path that the state names is followed."""
+        if not state_dict["best_model_path"]:
+            return
         try:
             checkpoints.read(self._before)
         except UserError as error:
