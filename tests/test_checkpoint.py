@@ -126,6 +126,8 @@ def test_a_header_that_the_config_check_refuses_is_refused(tmp_path):
         ({KEY: {"format": 1}}, "has no config"),
         ({KEY: None}, "no checkpoint of pixelcnn-lit"),
         ({"state_dict": {}}, "weights do not fit"),
+        ({"state_dict": {"weight": torch.tensor([1.0, torch.nan])}}, "weights are not all finite"),
+        ({"state_dict": {"weight": torch.tensor([1.0, -torch.inf])}}, "weights are not all finite"),
         ({"state_dict": {7: torch.zeros(3)}}, "weights do not fit"),
         ({"state_dict": {PREFIX + "network.out.bias": "text"}}, "weights do not fit"),
     ],

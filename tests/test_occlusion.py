@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import torch
@@ -41,5 +44,29 @@ def test_a_mask_that_does_not_fit_or_is_no_image_is_named(tmp_path):
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(UserError, match=r"text\.png: cannot be read as an image"):
         read_mask(tmp_path / "text.png", 2, 3)
-    with pytest.raises(UserError, match=r"none\.png: cannot be read as an image"):
+    with pytest.raises(UserError, match=r"none\.png: no such file"):
         read_mask(tmp_path / "none.png", 2, 3)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "TGA"])
+def test_a_mask_is_of_a_kind_that_is_only_data(tmp_path, kind):
+    """To read an EPS file, Pillow would start Ghostscript on the program that it is."""
+    Image.new("RGB", (16, 16)).save(tmp_path / "mask.png", format=kind)
+    with pytest.raises(UserError, match=r"cannot be read as an image \(PNG, "):
+        read_mask(tmp_path / "mask.png", 16, 16)
+
+
+def test_a_mask_that_would_unfold_to_gigabytes_is_refused_by_its_header(tmp_path):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 2**16, 2**16, 8, 0, 0, 0, 0)
+    bomb = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(2**20)))
+        + chunk(b"IEND", b"")
+    )
+    (tmp_path / "bomb.png").write_bytes(bomb)
+    with pytest.raises(UserError, match=r"bomb\.png: (65536x65536 pixels|cannot be read)"):
+        read_mask(tmp_path / "bomb.png", 28, 28)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import subprocess
 
 from pixelcnn_lit import results
@@ -19,3 +20,13 @@ def test_the_revision_is_that_of_the_checkout_that_holds_the_code(tmp_path, monk
     assert results.git_revision().endswith("-dirty")
     monkeypatch.setattr(results, "__file__", str(tmp_path / "results.py"))
     assert results.git_revision() is None
+
+
+def test_metrics_that_json_cannot_hold_become_null():
+    assert results.valid({"a": math.nan, "b": -math.inf, "c": 1.5, "d": None, "e": "nan"}) == {
+        "a": None,
+        "b": None,
+        "c": 1.5,
+        "d": None,
+        "e": "nan",
+    }

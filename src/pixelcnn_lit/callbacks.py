@@ -11,8 +11,10 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
-from pixelcnn_lit import pictures
+from pixelcnn_lit import checkpoint, pictures
 from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.files import shown
 from pixelcnn_lit.logger import TensorBoard
 from pixelcnn_lit.module import LitDensity
 from pixelcnn_lit.occlusion import half_known
@@ -64,6 +66,45 @@ class Throughput(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds, self.images = state_dict["seconds"], state_dict["images"]
+
+
+class FiniteSteps(pl.Callback):
+    """Lets no step with NaN or infinite gradients change the weights; a NaN loss has such gradients.
+
+    ``policy`` "stop" ends the run and names the checkpoint to go back to; "skip" leaves the step out and counts it.
+    Under 16-mixed precision the scaler of the loss skips such steps by itself.
+    """
+
+    def __init__(self, policy: str, folder: Path) -> None:
+        self._policy, self._folder = policy, folder
+        self.skipped = 0
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        if getattr(trainer.precision_plugin, "scaler", None) is not None:
+            return
+        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+        if torch.nn.utils.get_total_norm(gradients).isfinite():
+            return
+        step = trainer.global_step + 1
+        if self._policy == "stop":
+            good = checkpoint.newest_good(self._folder)
+            back = "none was saved yet" if good is None else f"ckpt={shown(good)}"
+            raise UserError(
+                f"step {step}: the loss or its gradients are NaN or infinite; the last good checkpoint: {back}. "
+                "Lower optimizer.lr or trainer.gradient_clip_val, or leave out such steps: on_nan=skip"
+            )
+        optimizer.zero_grad(set_to_none=True)
+        self.skipped += 1
+        if trainer.logger is not None:
+            trainer.logger.log_metrics({"skipped_steps": float(self.skipped)}, step)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"skipped": self.skipped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.skipped = int(state_dict["skipped"])
 
 
 class EpochLines(pl.Callback):

@@ -131,6 +131,8 @@ def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
         )
     if number > 1 and not sound:
         raise UserError(f"ckpt={path}: damaged: its checksum is missing")
+    if not all(w.isfinite().all() for w in content["state_dict"].values() if isinstance(w, torch.Tensor)):
+        raise UserError(f"ckpt={path}: its weights are not all finite (NaN or infinity): the training went wrong")
     config = own.get("config")
     if not isinstance(config, Mapping):
         raise UserError(f"ckpt={path}: damaged: it has no config")
@@ -140,6 +142,7 @@ def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
 MEANT: dict[str, Any] = {
     "overwrite": False,
     "checkpoint.every_minutes": None,
+    "on_nan": "stop",
     "data.n_classes": 10,
     "data.binarize": None,
     "model.n_classes": None,

@@ -270,6 +270,7 @@ class TrainConfig(Section):
     seed: Seed
     ckpt: str | None
     checkpoint: CheckpointConfig
+    on_nan: Literal["stop", "skip"]
     data: AnyData
     model: ModelConfig
     likelihood: LikelihoodConfig

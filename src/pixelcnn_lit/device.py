@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from pixelcnn_lit.errors import UserError
@@ -14,3 +18,21 @@ def pick_device(wish: str) -> torch.device:
     if wish == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: no CUDA GPU here; device=cpu or auto would work")
     return torch.device(wish)
+
+
+@contextmanager
+def enough_memory(batch: str) -> Iterator[None]:
+    """Turn the errors of a GPU or a CPU without memory left into a UserError that names ``batch``, "key=value"."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        text = str(error)
+        on_gpu = isinstance(error, torch.OutOfMemoryError)
+        if not (on_gpu or isinstance(error, MemoryError) or "can't allocate memory" in text):
+            raise
+        asked = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", text)
+        more = f" (it asked for {asked[1]} more)" if asked else ""
+        raise UserError(
+            f"{batch}: the {'GPU' if on_gpu else 'computer'} has not enough memory{more}. Try a smaller batch; in "
+            "training, trainer.accumulate_grad_batches=N gives the steps of one N times as large"
+        ) from error

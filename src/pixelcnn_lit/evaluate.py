@@ -28,7 +28,7 @@ def evaluate(composed: DictConfig) -> float:
 
     from pixelcnn_lit.checkpoint import load_with_config
     from pixelcnn_lit.data.datamodule import ImageDataModule
-    from pixelcnn_lit.device import pick_device
+    from pixelcnn_lit.device import enough_memory, pick_device
     from pixelcnn_lit.errors import UserError
     from pixelcnn_lit.files import write_whole
     from pixelcnn_lit.metrics import BitsPerDim
@@ -43,7 +43,7 @@ def evaluate(composed: DictConfig) -> float:
     metric = BitsPerDim().to(device)
     log_probs, right = [], 0
     console = get_console()
-    with torch.inference_mode():
+    with torch.inference_mode(), enough_memory(f"batch_size={config.batch_size}"):
         for batch in track(loader, f"{config.split} images", len(loader), console=console, transient=True):
             x, y = batch[0].to(device), batch[1].to(device)
             nats = density(x, y)

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from pixelcnn_lit.errors import UserError
 
+FORMATS = ("PNG", "BMP", "GIF", "JPEG", "PPM", "TIFF", "WEBP")
+"""Kinds of images that are nothing but data: to read others, such as EPS, starts programs."""
+
 Side = Literal["bottom", "top", "left", "right"]
 
 
@@ -32,19 +35,26 @@ def half_known(occluded: Side, height: int, width: int) -> Tensor:
 def read_mask(path: str | Path, height: int, width: int) -> Tensor:
     """A mask image of exactly (H, W): bright pixels are known, dark ones (below 128) are to be drawn.
 
-    Raises UserError that names the file if it can't be read or has another size.
+    Raises UserError that names the file if it can't be read or has another size, which is known before it is decoded.
     """
     import numpy as np
     from PIL import Image
 
+    check_mask(path)
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.size != (width, height):
                 size = f"{image.size[0]}x{image.size[1]}"
                 raise UserError(f"mask={path}: {size} pixels; the images are {width}x{height}")
             return torch.from_numpy(np.asarray(image.convert("L")) >= 128)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"mask={path}: cannot be read as an image") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"mask={path}: cannot be read as an image ({', '.join(FORMATS)})") from error
+
+
+def check_mask(path: str | Path) -> None:
+    """Raise UserError unless there is a file."""
+    if not Path(path).is_file():
+        raise UserError(f"mask={path}: {'a folder' if Path(path).is_dir() else 'no such file'}")
 
 
 def unusable(known: Tensor) -> int:

@@ -125,7 +125,14 @@ def write(
     if isinstance(logger, TensorBoard):
         logger.end({f"hparams/{key}": metrics[f"{key}/bits_per_dim"] for key in ("test", "val")})
     with write_whole(run_dir / "metrics.json") as file:
-        file.write(json.dumps(metrics, indent=2).encode() + b"\n")
+        file.write(json.dumps(valid(metrics), indent=2, allow_nan=False).encode() + b"\n")
+
+
+def valid(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Metrics as JSON can hold them: null for what came out NaN or infinite."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in metrics.items()
+    }
 
 
 def hyperparameters(config: TrainConfig, data: ImageDataModule) -> dict[str, Any]:

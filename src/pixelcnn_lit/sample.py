@@ -34,31 +34,35 @@ def sample(composed: DictConfig) -> None:
 
     from pixelcnn_lit import pictures
     from pixelcnn_lit.checkpoint import load_with_config
-    from pixelcnn_lit.device import pick_device
+    from pixelcnn_lit.device import enough_memory, pick_device
     from pixelcnn_lit.errors import UserError
     from pixelcnn_lit.files import write_whole
+    from pixelcnn_lit.occlusion import check_mask
 
     out = Path(config.out)
     if out.suffix.lower() != ".png":
         raise UserError(f"out={config.out}: must end in .png")
     if config.occlude is not None and config.mask is not None:
         raise UserError(f"mask={config.mask}: give either mask or occlude={config.occlude}, not both")
+    completing = config.occlude is not None or config.mask is not None
+    if completing and config.size is not None:
+        raise UserError(f"size={list(config.size)}: completions have the size of their images")
+    if config.mask is not None:
+        check_mask(config.mask)
     console = get_console()
     density, trained = load_with_config(config.ckpt)
     density.to(pick_device(config.device), {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.precision])
-    completing = config.occlude is not None or config.mask is not None
     y = _classes(config, density, completing)
-    if completing and config.size is not None:
-        raise UserError(f"size={list(config.size)}: completions have the size of their images")
-    if completing:
-        original, known, x = _complete(config, density, trained, y)
-        scale = config.scale or pictures.default_scale(x.shape[3])
-        picture = pictures.completion_grid(original, known, x, density.levels, scale)
-    else:
-        x = _draw(config, density, y, None, None)
-        scale = config.scale or pictures.default_scale(x.shape[3])
-        rows = density.n_classes if config.label == "each" else None
-        picture = pictures.sample_grid(x, density.levels, scale, rows)
+    with enough_memory(f"batch_size={config.batch_size}, n={config.n}"):
+        if completing:
+            original, known, x = _complete(config, density, trained, y)
+            scale = config.scale or pictures.default_scale(x.shape[3])
+            picture = pictures.completion_grid(original, known, x, density.levels, scale)
+        else:
+            x = _draw(config, density, y, None, None)
+            scale = config.scale or pictures.default_scale(x.shape[3])
+            rows = density.n_classes if config.label == "each" else None
+            picture = pictures.sample_grid(x, density.levels, scale, rows)
     with write_whole(out.with_suffix(".npy")) as file:
         np.save(file, x.numpy())
     pictures.save_png(out, picture)

@@ -64,6 +64,7 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     from pixelcnn_lit import checkpoint, results, resume, runs
     from pixelcnn_lit.callbacks import Throughput
     from pixelcnn_lit.data.datamodule import ImageDataModule
+    from pixelcnn_lit.device import enough_memory
     from pixelcnn_lit.errors import Interrupted
     from pixelcnn_lit.files import shown
     from pixelcnn_lit.logger import TensorBoard
@@ -89,8 +90,9 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     last = run_dir / "checkpoints" / checkpoint.LAST
     with signals.caught():
         try:
-            _fit(trainer, module, data, ckpt, position)
-            return _conclude(config, trainer, module, data, throughput, run_dir)
+            with enough_memory(f"data.batch_size={config.data.batch_size}"):
+                _fit(trainer, module, data, ckpt, position)
+                return _conclude(config, trainer, module, data, throughput, run_dir)
         except (resume.Stop, SystemExit, KeyboardInterrupt):  # SystemExit is what Lightning makes of the third
             reached = last if last.exists() else ckpt
             how = "before the first checkpoint" if reached is None else f"go on with ckpt={shown(reached)}"
@@ -118,7 +120,7 @@ def make_trainer(
     )
     from rich import get_console
 
-    from pixelcnn_lit.callbacks import EpochLines, Pictures, ValidationCurve
+    from pixelcnn_lit.callbacks import EpochLines, FiniteSteps, Pictures, ValidationCurve
     from pixelcnn_lit.errors import UserError
     from pixelcnn_lit.logger import TensorBoard
     from pixelcnn_lit.resume import BestCheckpoint, LastCheckpoint, WholeCheckpoints
@@ -129,7 +131,9 @@ def make_trainer(
         options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
     if options["enable_progress_bar"] is None:
         options["enable_progress_bar"] = console.is_terminal
-    callbacks: list[Callback] = [position, throughput, EpochLines(console, throughput), ValidationCurve(run_dir)]
+    folder = run_dir / "checkpoints"
+    finite, curve = FiniteSteps(config.on_nan, folder), ValidationCurve(run_dir)
+    callbacks: list[Callback] = [position, finite, throughput, EpochLines(console, throughput), curve]
     if options["enable_progress_bar"]:
         callbacks.append(RichProgressBar())
     chosen = config.callbacks
@@ -145,9 +149,11 @@ def make_trainer(
         if not validates:
             raise UserError("callbacks.early_stopping.patience: needs validation, which trainer turns off")
         patience, min_delta = chosen.early_stopping.patience, chosen.early_stopping.min_delta
-        callbacks.append(EarlyStopping("val/bits_per_dim", min_delta, patience, mode="min"))
+        # After validations, not epochs: an epoch that ends without one would count the one before again.
+        callbacks.append(
+            EarlyStopping("val/bits_per_dim", min_delta, patience, mode="min", check_on_train_epoch_end=False)
+        )
     if options["enable_checkpointing"] is not False and not options["fast_dev_run"] and not options["barebones"]:
-        folder = run_dir / "checkpoints"
         callbacks.append(BestCheckpoint(folder, "val/bits_per_dim" if validates else None, ckpt))
         callbacks.append(LastCheckpoint(folder, config.checkpoint.every_minutes, signals))
     try:

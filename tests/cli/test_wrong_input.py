@@ -82,7 +82,8 @@ def test_wrong_checkpoints(checkpoints, name, message):
         ("out=samples.jpg", "out=samples.jpg: must end in .png"),
         ("out=good.ckpt/samples.png", "good.ckpt/samples.npy: cannot be written"),
         ("occlude=top n=21", "n=21: the test split has 20 images"),
-        ("mask=none.png n=2", "mask=none.png: cannot be read as an image"),
+        ("mask=none.png n=2", "mask=none.png: no such file"),
+        ("batch_size=65536 n=65536 size=[4096,4096]", "batch_size=65536, n=65536: the computer has not enough memory"),
         ("device=cuda", "device=cuda: no CUDA GPU here"),
     ],
 )
