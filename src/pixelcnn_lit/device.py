@@ -21,7 +21,7 @@ def pick_device(wish: str) -> torch.device:
 
 
 @contextmanager
-def enough_memory(batch: str) -> Iterator[None]:
+def enough_memory(batch: str, advice: str = "Try a smaller batch") -> Iterator[None]:
     """Turn the errors of a GPU or a CPU without memory left into a UserError that names ``batch``, "key=value"."""
     try:
         yield
@@ -32,7 +32,5 @@ def enough_memory(batch: str) -> Iterator[None]:
             raise
         asked = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", text)
         more = f" (it asked for {asked[1]} more)" if asked else ""
-        raise UserError(
-            f"{batch}: the {'GPU' if on_gpu else 'computer'} has not enough memory{more}. Try a smaller batch; in "
-            "training, trainer.accumulate_grad_batches=N gives the steps of one N times as large"
-        ) from error
+        where = "GPU" if on_gpu else "computer"
+        raise UserError(f"{batch}: the {where} has not enough memory{more}. {advice}") from error

@@ -90,7 +90,8 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     last = run_dir / "checkpoints" / checkpoint.LAST
     with signals.caught():
         try:
-            with enough_memory(f"data.batch_size={config.data.batch_size}"):
+            advice = "Try a smaller one with trainer.accumulate_grad_batches=N, N times as large in effect"
+            with enough_memory(f"data.batch_size={config.data.batch_size}", advice):
                 _fit(trainer, module, data, ckpt, position)
                 return _conclude(config, trainer, module, data, throughput, run_dir)
         except (resume.Stop, SystemExit, KeyboardInterrupt):  # SystemExit is what Lightning makes of the third
