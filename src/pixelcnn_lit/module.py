@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.optim.lr_scheduler import LambdaLR
 
 from pixelcnn_lit import checkpoint
@@ -33,9 +33,16 @@ class LitDensity(pl.LightningModule):
         self.val_metric, self.test_metric = BitsPerDim(), BitsPerDim()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self.density(*batch).mean()
-        self.log("train/bits_per_dim", loss.detach() / math.log(2), prog_bar=True, batch_size=len(batch[0]))
-        return loss
+        nats = self.density(*batch)
+        world = 1
+        sums = torch.stack([nats.detach().double().sum(), nats.new_tensor(nats.numel(), dtype=torch.double)])
+        if distributed.is_available() and distributed.is_initialized():
+            world = distributed.get_world_size()
+            distributed.all_reduce(sums)
+        self.log("train/bits_per_dim", sums[0] / sums[1] / math.log(2), prog_bar=True, batch_size=len(batch[0]))
+        # The processes' gradients are averaged; so weighted, they are those of the mean over the whole batch,
+        # whatever their shares of it are.
+        return nats.sum() * (world / sums[1]).to(nats.dtype)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate("val", self.val_metric, batch)

@@ -3,12 +3,16 @@ from __future__ import annotations
 import json
 import math
 import os
+import socket
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
 from process import TINY, command, fails, succeeds
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from builders import write_mnist
 from pixelcnn_lit import load, runs
 
 
@@ -89,14 +93,41 @@ def test_a_checkpoint_of_another_model_is_not_resumed(trained, tmp_path, mnist_d
     fails(result, "model.hidden=5", "was trained with 4")
 
 
-def test_two_processes_train_and_evaluate_together(tmp_path, mnist_dir):
-    """Two processes with half the batch take the steps of one, and evaluate every image once."""
-    common = [*TINY, f"data.dir={mnist_dir}", "trainer.max_epochs=1", "logger=none"]
-    ddp = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=8"]
-    succeeds(command("train", *common, "hydra.run.dir=one", cwd=tmp_path))
-    succeeds(command("train", *common, *ddp, "hydra.run.dir=two", cwd=tmp_path))
-    one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
-    assert two["test/bits_per_dim"] == pytest.approx(one["test/bits_per_dim"], abs=1e-5)
+def test_two_processes_under_a_sweep_and_two_nodes_do_as_one(tmp_path):
+    """Two processes with half the batch take the steps of one, also where their shares differ, and leave as much."""
+    write_mnist(tmp_path, train=49, test=21)
+    common = [*TINY, "data.dir=.", "trainer.max_epochs=1", "logger=none", "optimizer.warmup_steps=0"]
+    half = ["trainer=ddp", "trainer.accelerator=cpu", "data.batch_size=8"]
+    succeeds(command("train", *common, "trainer=cpu", "hydra.run.dir=outputs/one", cwd=tmp_path))
+    succeeds(command("train", "-m", *common, *half, "trainer.devices=2", "seed=0", "name=two", cwd=tmp_path))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    nodes = ["--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", f"--master-port={port}"]
+    train = ["-m", "pixelcnn_lit.train", *common, *half, "trainer.devices=1", "trainer.num_nodes=2", "name=nodes"]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", *nodes, f"--node-rank={rank}", *train],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    output = [process.communicate(timeout=240)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0], output
+    one, two, three = (tmp_path / "outputs" / name for name in ("one", "two/run", "nodes"))
+    expected, *others = (json.loads((run / "metrics.json").read_text()) for run in (one, two, three))
+    left, *also_left = (sorted(path.relative_to(run) for path in run.rglob("*")) for run in (one, two, three))
+    for metrics, files in zip(others, also_left, strict=True):
+        for key in ("test/bits_per_dim", "val/bits_per_dim"):
+            assert metrics[key] == pytest.approx(expected[key], abs=1e-5)
+        assert files == left
+    weights = [load(run / "checkpoints" / "last.ckpt").state_dict() for run in (one, two, three)]
+    for name, weight in weights[0].items():
+        for other in weights[1:]:
+            assert (other[name] - weight).abs().max() < 1e-4
 
 
 def test_help_teaches_at_once(tmp_path):

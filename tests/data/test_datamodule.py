@@ -56,7 +56,7 @@ def test_processes_take_the_same_steps_and_batches_in_training(length):
     alone = list(BatchIndices(length, 4, seed=0))
     shared = [list(BatchIndices(length, 2, 0, rank, 2)) for rank in range(2)]
     assert len(shared[0]) == len(shared[1]) == len(BatchIndices(length, 2, 0, 0, 2))
-    for whole, first, second in zip(alone, *shared, strict=False):
+    for whole, first, second in zip(alone, *shared, strict=True):
         assert sorted(whole.tolist()) == sorted(torch.cat([first, second]).tolist())
 
 

@@ -38,7 +38,8 @@ class BatchIndices(Sampler[Tensor]):
     """The indices of each batch of an epoch, for one of ``world`` processes.
 
     With a seed the order of epoch e is a function of (seed, e) alone; without, it is the order of the images. The
-    processes share each global batch of world x batch_size images, and every image is evaluated once.
+    processes share each global batch of world x batch_size images, all of them take every step, and every image is
+    taken once: of the last batch, a process may get no image at all.
     """
 
     def __init__(self, length: int, batch_size: int, seed: int | None = None, rank: int = 0, world: int = 1) -> None:
@@ -65,16 +66,10 @@ class BatchIndices(Sampler[Tensor]):
     def __iter__(self) -> Iterator[Tensor]:
         first = self._start[1] if self.epoch == self._start[0] else 0
         for whole in self.order().split(self.batch_size * self.world)[first:]:
-            if self._taken(len(whole)):
-                yield whole[self.rank :: self.world]
+            yield whole[self.rank :: self.world]
 
     def __len__(self) -> int:
-        full, rest = divmod(self.length, self.batch_size * self.world)
-        return full + self._taken(rest)
-
-    def _taken(self, images: int) -> bool:
-        """Whether this process has a part in a batch: in training all processes take every step together."""
-        return images >= self.world if self.seed is not None else images > self.rank
+        return -(-self.length // (self.batch_size * self.world))
 
 
 class RedrawnImages(Dataset[Batch]):
