@@ -115,9 +115,27 @@ def test_completions_follow_the_exact_conditional():
     assert stats.chisquare(counts, len(x) * (expected / expected.sum()).numpy()).pvalue > 1e-3
 
 
+@pytest.mark.parametrize("n_known", [0, 2])
+def test_without_a_class_images_follow_the_mixture_over_the_classes(n_known):
+    """Completions too: the class is drawn from what the known pixels say of it."""
+    density = tiny_density(2, n_res=1, size=(2, 2), network="gated_pixelcnn", n_classes=3)
+    known = (torch.arange(4) < n_known).view(2, 2)
+    x = torch.tensor([[1, 0], [0, 0]], dtype=torch.uint8).expand(20_000, 1, 2, 2)
+    images = all_images(2, (1, 2, 2))
+    images = images[(images[:, 0][:, known] == x[0, 0][known]).all(1)]
+    with torch.no_grad():
+        expected = density.log_prob(images).double().softmax(0)
+    drawn = density.complete(x, known, seed=3)
+    weights = torch.tensor([8, 4, 2, 1])
+    order = (images.flatten(1).long() * weights).sum(1)
+    counts = torch.bincount((drawn.flatten(1).long() * weights).sum(1), minlength=16)[order].numpy()
+    assert stats.chisquare(counts, len(x) * expected.numpy()).pvalue > 1e-3
+
+
 @pytest.mark.parametrize("method", ["cached", "naive"])
-def test_an_image_depends_on_its_seed_and_number_alone(method):
-    density = tiny_density(4, size=(4, 5))
+@pytest.mark.parametrize("n_classes", [None, 3])
+def test_an_image_depends_on_its_seed_and_number_alone(method, n_classes):
+    density = tiny_density(4, size=(4, 5), n_classes=n_classes)
     whole = density.sample(7, seed=5, method=method)
     parts = [density.sample(n, seed=5, first=first, method=method) for first, n in ((0, 1), (1, 4), (5, 2))]
     assert torch.equal(whole, torch.cat(parts))

@@ -1,0 +1,59 @@
+"""A class-conditional model behind the commands."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from process import command, fails, succeeds
+
+from pixelcnn_lit import build, checkpoint, load
+from pixelcnn_lit.config import compose
+from pixelcnn_lit.data.datamodule import ImageDataModule
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory, mnist_dir):
+    """A checkpoint of an untrained model whose classes differ."""
+    overrides = ["model=gated_pixelcnn", "model.n_res=1", "model.hidden=4", "model.n_classes=10", "data.levels=2"]
+    overrides += [f"data.dir={mnist_dir}", "data.source=torchvision"]
+    torch.manual_seed(0)
+    density = build(overrides)
+    with torch.no_grad():
+        for name, parameter in density.named_parameters():
+            if name.endswith("class_bias"):
+                parameter.normal_(std=3)
+    path = tmp_path_factory.mktemp("conditional") / "model.ckpt"
+    weights = {checkpoint.PREFIX + name: weight for name, weight in density.state_dict().items()}
+    checkpoint.write(path, {checkpoint.KEY: checkpoint.header(compose(overrides)), "state_dict": weights})
+    return path
+
+
+def test_a_row_of_samples_for_each_class(conditional, tmp_path):
+    output = succeeds(command("sample", f"ckpt={conditional}", "label=each", "n=25", "seed=3", cwd=tmp_path))
+    assert "20 samples" in output
+    expected = load(conditional).sample(20, 3, torch.arange(10).repeat_interleave(2))
+    np.testing.assert_array_equal(np.load(tmp_path / "samples.npy"), expected.numpy())
+    with Image.open(tmp_path / "samples.png") as image:
+        assert image.height > 4 * image.width
+
+
+def test_evaluation_classifies_and_sums_over_the_classes(conditional, tmp_path, mnist_dir):
+    output = succeeds(command("evaluate", f"ckpt={conditional}", "out=log_probs.npy", cwd=tmp_path))
+    config = compose([f"data.dir={mnist_dir}", "data.source=torchvision", "data.levels=2"])
+    test, density = ImageDataModule(config.data, seed=0).split("test"), load(conditional)
+    images, labels = (torch.as_tensor(part) for part in (test.images, test.labels))
+    with torch.no_grad():
+        each = density.class_log_probs(images)
+        np.testing.assert_allclose(np.load(tmp_path / "log_probs.npy"), density.log_prob(images).numpy(), rtol=1e-5)
+    right = (each.argmax(1) == labels).double().mean().item()
+    assert f"{right:.4%}" in output
+    given = -each.gather(1, labels.long()[:, None]).double().mean().item() / (784 * math.log(2))
+    assert f"{given:.6f}"[:-1] in output
+
+
+def test_a_class_that_the_model_does_not_have_is_refused(conditional, tmp_path):
+    fails(command("sample", f"ckpt={conditional}", "label=10", cwd=tmp_path), "label=10: must be from 0 to 9, or each")
