@@ -1,10 +1,14 @@
 """The names by which Hydra, which looks for plugins in this namespace alone, finds the sweepers and launchers."""
 
-from pixelcnn_lit.sweeps import launcher, sweeper
+from pixelcnn_lit.sweeps import launcher, search, sweeper
 
 
 class GridSweeper(sweeper.GridSweeper):
     """hydra/sweeper=grid"""
+
+
+class OptunaSweeper(search.OptunaSweeper):
+    """hydra/sweeper=optuna"""
 
 
 class LocalLauncher(launcher.LocalLauncher):

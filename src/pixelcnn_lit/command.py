@@ -88,6 +88,8 @@ def message(error: Exception) -> str:
     """An error in one line."""
     if isinstance(error, UserError):
         return " ".join(str(error).split())
+    if isinstance(error, HydraException) and isinstance(error.__cause__, UserError):  # of a sweeper or launcher
+        return message(error.__cause__)
     if isinstance(error, HydraException | OmegaConfBaseException):
         return one_line(error)
     if isinstance(error, OSError):

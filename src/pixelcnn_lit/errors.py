@@ -13,5 +13,9 @@ class Interrupted(KeyboardInterrupt):
         self.number = number or signal.SIGINT
 
 
+class Pruned(Exception):  # noqa: N818
+    """A search has ended a run that has no hope: what it had reached."""
+
+
 class UserError(Exception):
     """A wrong value, key or file: one line that says what is wrong, which key or file, and what would be right."""

@@ -47,12 +47,14 @@ def over_key(key: str, others: Sequence[str], found: Sequence[Run]) -> str | Non
     groups: dict[str, list[Run]] = {}
     for run in scored:
         groups.setdefault(", ".join(f"{other.split('.')[-1]} {run.value(other)}" for other in others), []).append(run)
+    if len(groups) > MOST:  # of a search: no two runs differ in one key alone
+        groups = {run.folder.name: [run] for run in scored}
     with rc_context(STYLE):
         figure, axes = _axes()
         for number, (label, members) in enumerate(groups.items()):
             members = sorted(members, key=lambda run: places[run.value(key)])
             x = [places[run.value(key)] for run in members]
-            colour = COLOURS[number % len(COLOURS)]
+            colour = COLOURS[number % len(COLOURS) if len(groups) <= MOST else 0]
             bits = [run.test or 0.0 for run in members]
             axes.plot(x, bits, "o-", color=colour, label=label, markersize=6, linewidth=1.6)
         if not numeric:

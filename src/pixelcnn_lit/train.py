@@ -37,6 +37,7 @@ def train(composed: DictConfig) -> float | None:
 
     from pixelcnn_lit import runs
     from pixelcnn_lit.config import TrainConfig, check
+    from pixelcnn_lit.errors import Pruned
     from pixelcnn_lit.files import shown
 
     config = check(composed, TrainConfig)
@@ -51,6 +52,11 @@ def train(composed: DictConfig) -> float | None:
             runs.record(run_dir, composed, hydra)
         try:
             return _train(config, run_dir)
+        except Pruned as pruned:
+            if runs.rank() == 0:
+                runs.stop(run_dir, "pruned", str(pruned))
+                print(f"pruned: {pruned}")
+            return None
         except Exception as error:
             if runs.rank() == 0:
                 runs.stop(run_dir, "failed", command.message(error))
@@ -125,6 +131,7 @@ def make_trainer(
     from pixelcnn_lit.errors import UserError
     from pixelcnn_lit.logger import TensorBoard
     from pixelcnn_lit.resume import BestCheckpoint, LastCheckpoint, WholeCheckpoints
+    from pixelcnn_lit.sweeps.trial import NOTE, Prune
 
     console = get_console()
     options: dict[str, Any] = config.trainer.model_dump()
@@ -135,6 +142,8 @@ def make_trainer(
     folder = run_dir / "checkpoints"
     finite, curve = FiniteSteps(config.on_nan, folder), ValidationCurve(run_dir)
     callbacks: list[Callback] = [position, finite, throughput, EpochLines(console, throughput), curve]
+    if (run_dir / NOTE).exists():
+        callbacks.append(Prune(run_dir))
     if options["enable_progress_bar"]:
         callbacks.append(RichProgressBar())
     chosen = config.callbacks

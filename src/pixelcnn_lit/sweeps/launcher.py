@@ -59,6 +59,9 @@ class JobLauncher(Launcher):
         """Run all jobs; may be called by several threads at once."""
         raise NotImplementedError
 
+    def stop(self) -> None:
+        """Have what runs on this machine save and end, and start nothing more."""
+
 
 def _returned(job: Job) -> JobReturn:
     status = runs.status(job.folder)
@@ -107,7 +110,6 @@ class LocalLauncher(JobLauncher):
                 future.result()
 
     def stop(self) -> None:
-        """Ask what runs to save and end, and start nothing more."""
         self._stopping.set()
         for process in list(self._running):
             with contextlib.suppress(OSError):

@@ -71,7 +71,9 @@ class JobSweeper(Sweeper):
         Raises UserError if its folder holds the run of another config.
         """
         try:
-            composed = self.loader.load_sweep_config(self.composed, list(job.overrides))
+            # The command line's hydra.sweeper.* and hydra.launcher.* are about the groups that it chose.
+            groups = [o for o in self.composed.hydra.overrides.task if o.partition("=")[0] in ("sweep", "launcher")]
+            composed = self.loader.load_sweep_config(self.composed, [*groups, *job.overrides])
             with open_dict(composed):
                 del composed["hydra"]
             config = check(composed, TrainConfig)

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import InstantiationException
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from pixelcnn_lit import runs
+from pixelcnn_lit.command import message
+from pixelcnn_lit.errors import Pruned, UserError
+from pixelcnn_lit.sweeps.search import distribution, tell
+from pixelcnn_lit.sweeps.trial import Prune, note, open_study
+
+SEARCH = ("name=search", "sweep=optuna", "optimizer.lr=tag(log, interval(1e-4, 1e-1))", "model.n_res=1,2")
+
+
+def trials(folder):
+    return open_study(folder)[0].trials
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "outputs" / "search"
+
+
+def test_started_twice_again_it_reaches_exactly_n_trials(sweep, folder):
+    seven = (*SEARCH, "hydra.sweeper.n_trials=7")
+    for interrupted in ("002+", "004+"):
+        with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
+            sweep(*seven, interrupts=[interrupted])
+    assert [trial.state.name for trial in trials(folder)] == ["COMPLETE"] * 4 + ["RUNNING"]
+    begun = trials(folder)[4].params
+    assert [name[:4] for name in sweep(*seven)] == ["004+", "005+", "006+"]
+    done = trials(folder)
+    assert [trial.state for trial in done] == [TrialState.COMPLETE] * 7
+    assert done[4].params == begun
+    assert [path.name[:3] for path in sorted(folder.glob("0*"))] == [f"{number:03d}" for number in range(7)]
+    assert done[0].value == pytest.approx(done[0].params["optimizer.lr"] + float(done[0].params["model.n_res"]))
+    assert sweep(*seven) == []
+    assert len(sweep(*SEARCH, "hydra.sweeper.n_trials=9")) == 2
+
+
+def test_failed_trials_are_told_as_failed_and_count(sweep, folder):
+    three = (*SEARCH, "hydra.sweeper.n_trials=3")
+    with pytest.raises(UserError, match=r"1 of 3 jobs failed; 001\+.*: out of memory"):
+        sweep(*three, fails=["001+"])
+    complete, failed, _ = trials(folder)
+    assert (complete.state, failed.state) == (TrialState.COMPLETE, TrialState.FAIL)
+    assert failed.user_attrs["reason"] == "out of memory"
+    with pytest.raises(UserError, match=r"1 of 4 jobs failed; .*: data.levels=0: must be an integer"):
+        sweep("name=other", "sweep=optuna", "data.levels=0,4", "hydra.sweeper.n_trials=4", "hydra.sweeper.seed=1")
+    assert sorted(trial.state.name for trial in trials(folder.parent / "other")) == ["COMPLETE"] * 3 + ["FAIL"]
+
+
+def test_trials_run_side_by_side(sweep, folder):
+    sweep(*SEARCH, "hydra.sweeper.n_trials=6", "launcher=joblib", "hydra.launcher.n_jobs=3")
+    assert sorted(trial.number for trial in trials(folder)) == list(range(6))
+    assert {trial.state for trial in trials(folder)} == {TrialState.COMPLETE}
+
+
+def test_another_search_under_the_same_name_is_refused(sweep, folder):
+    two = (*SEARCH, "hydra.sweeper.n_trials=2")
+    sweep(*two)
+    with pytest.raises(UserError, match=r"outputs/search: the search there has nothing, not seed=5"):
+        sweep(*two, "seed=5")
+    assert len(sweep(*two, "seed=5", "overwrite=true")) == 2
+    assert len(trials(folder)) == 2
+    with pytest.raises(UserError, match="nothing to search"):
+        sweep("name=none", "sweep=optuna")
+    with pytest.raises(InstantiationException) as caught:
+        sweep(*SEARCH, "hydra.sweeper.n_trials=many")
+    assert message(caught.value) == "hydra.sweeper.n_trials='many': must be an integer of at least 1"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5,15", CategoricalDistribution(["5", "15"])),
+        ("choice(a,b)", CategoricalDistribution(["a", "b"])),
+        ("interval(0,1)", FloatDistribution(0, 1)),
+        ("tag(log, interval(1e-4, 1))", FloatDistribution(1e-4, 1, log=True)),
+        ("int(interval(1,9))", IntDistribution(1, 9)),
+        ("range(1,9,2)", IntDistribution(1, 7, step=2)),
+    ],
+)
+def test_overrides_say_the_space(text, expected):
+    (override,) = OverridesParser.create().parse_overrides([f"key={text}"])
+    assert distribution(override) == expected
+
+
+def test_a_space_that_is_none_is_told():
+    (override,) = OverridesParser.create().parse_overrides(["key=tag(log, interval(-1, 1))"])
+    with pytest.raises(UserError, match=r"key=tag\(log, interval\(-1, 1\)\): "):
+        distribution(override)
+
+
+def validated(prune, epoch, bits):
+    """A validation as the callback sees it."""
+    trainer = SimpleNamespace(
+        callback_metrics={"val/bits_per_dim": torch.tensor(bits)},
+        sanity_checking=False,
+        state=SimpleNamespace(fn="fit"),
+        current_epoch=epoch,
+        is_global_zero=True,
+        world_size=1,
+    )
+    prune.on_validation_end(trainer, None)
+
+
+def test_a_hopeless_trial_is_pruned_and_told_so(tmp_path):
+    study, _ = open_study(tmp_path)
+    for _ in range(5):
+        trial = study.ask()
+        (tmp_path / f"{trial.number}").mkdir()
+        note(tmp_path / f"{trial.number}", trial.number, "median")
+        for epoch in range(3):
+            validated(Prune(tmp_path / f"{trial.number}"), epoch, 1.0 - 0.1 * epoch)
+        study.tell(trial, 0.8)
+    trial = study.ask()
+    note(tmp_path / "job", trial.number, "median")
+    prune = Prune(tmp_path / "job")
+    validated(prune, 0, 0.97)
+    validated(prune, 0, 0.97)
+    with pytest.raises(Pruned, match=r"val 0.9500 bits/dim after epoch 2: the median pruner has no hope"):
+        validated(prune, 1, 0.95)
+    tell(study, trial, runs.Status("pruned"))
+    last = study.trials[-1]
+    assert last.state == TrialState.PRUNED
+    assert last.intermediate_values == pytest.approx({1: 0.97, 2: 0.95})
