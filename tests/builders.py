@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from pixelcnn_lit.density import Density
@@ -47,6 +48,13 @@ def dependence(network: nn.Module, height: int, width: int, channels: int = 1) -
     out = network.double()(x).view(channels, -1, height, width).abs().sum(1)
     grads = [torch.autograd.grad(value, x, retain_graph=True)[0][0].abs() for value in out.flatten()]
     return torch.stack(grads).view(channels, height, width, channels, height, width)
+
+
+def tap(x: torch.Tensor, down: int, right: int) -> torch.Tensor:
+    """x moved so that (r, c) holds what was at (r + down, c + right), zeros from outside; down at most 0."""
+    height, width = x.shape[2:]
+    far = F.pad(x, (width, width, height, 0))
+    return far[:, :, height + down : 2 * height + down, width + right : 2 * width + right]
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixelcnn_lit.layers import CausalConv2d, VerticalConv2d
+from builders import tap
+from pixelcnn_lit.layers import CausalConv2d
 
 
 def masked_square_weight(layer: CausalConv2d) -> torch.Tensor:
@@ -58,13 +59,6 @@ def test_even_kernels_are_refused(kernel):
         CausalConv2d(1, 1, kernel, "B")
 
 
-def tap(x: torch.Tensor, down: int, right: int) -> torch.Tensor:
-    """x moved so that (r, c) holds what was at (r + down, c + right), zeros from outside; down at most 0."""
-    height, width = x.shape[2:]
-    far = F.pad(x, (width, width, height, 0))
-    return far[:, :, height + down : 2 * height + down, width + right : 2 * width + right]
-
-
 @given(
     shape=st.sampled_from([(1, 3), (1, 5), (2, 2), (2, 3), (3, 3)]),
     mask_type=st.sampled_from("AB"),
@@ -85,29 +79,6 @@ def test_a_cropped_and_dilated_convolution_is_a_sum_over_its_taps(shape, mask_ty
     torch.testing.assert_close(layer(x, None, y), expected)
 
 
-@given(
-    shape=st.sampled_from([(1, 3), (2, 3), (3, 5)]),
-    looks_at_image=st.booleans(),
-    dilation=st.integers(1, 3),
-    size=st.tuples(st.integers(1, 6), st.integers(1, 6)),
-)
-def test_a_vertical_convolution_is_a_sum_over_rows_up_to_its_own_or_the_one_above(
-    shape, looks_at_image, dilation, size
-):
-    torch.manual_seed(0)
-    dilation = 1 if looks_at_image else dilation
-    layer = VerticalConv2d(3, 4, shape, looks_at_image=looks_at_image, dilation=dilation).double()
-    x = torch.randn(2, 3, *size, dtype=torch.double)
-    expected = layer.bias[:, None, None].expand(2, -1, *size).clone()
-    rows, columns = shape
-    for row in range(rows):
-        for column in range(columns):
-            down = (row - (rows - 1)) * dilation - looks_at_image
-            moved = tap(x, max(down, -size[0]), max(-size[1], min(size[1], (column - columns // 2) * dilation)))
-            expected += torch.einsum("oi,nihw->nohw", layer.weight[..., row, column], moved)
-    torch.testing.assert_close(layer(x), expected)
-
-
 def test_a_conditional_layer_asks_for_the_classes():
     with pytest.raises(ValueError, match="needs the classes"):
         CausalConv2d(1, 2, 3, "B", n_classes=2)(torch.zeros(1, 1, 3, 3))
@@ -116,8 +87,8 @@ def test_a_conditional_layer_asks_for_the_classes():
 @given(size=st.tuples(st.integers(1, 6), st.integers(1, 6)))
 def test_a_stride_takes_every_other_pixel(size):
     torch.manual_seed(0)
-    for layer in (CausalConv2d(2, 3, (2, 2), "B", stride=2), VerticalConv2d(2, 3, (2, 3), stride=2)):
-        x = torch.randn(2, 2, *size)
-        halved = layer(x)
-        layer.stride = 1
-        torch.testing.assert_close(halved, layer(x)[:, :, ::2, ::2])
+    layer = CausalConv2d(2, 3, (2, 2), "B", stride=2)
+    x = torch.randn(2, 2, *size)
+    halved = layer(x)
+    layer.stride = 1
+    torch.testing.assert_close(halved, layer(x)[:, :, ::2, ::2])

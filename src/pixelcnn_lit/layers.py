@@ -87,7 +87,7 @@ class CausalConv2d(Remembering):
             before = group_in[None] < group_out[:, None]
             mask = (before if mask_type == "A" else before | (group_in[None] == group_out[:, None])).float()
         self.register_buffer("centre_mask", mask, persistent=False)
-        _uniform(self.weight, self.bias, fan_in=self.weight[0].numel())
+        fan_in_uniform(self.weight, self.bias)
 
     @property
     def pointwise(self) -> bool:
@@ -135,7 +135,7 @@ class CausalConv2d(Remembering):
         if self.above or left != right:
             x = F.pad(x, (left - padding, right - padding, self.above * self.dilation, 0))
         x = F.conv2d(x, self.kernel(), self.bias, self.stride, (0, padding), self.dilation)
-        x = _with_class(x, self.class_bias, y)
+        x = with_class(x, self.class_bias, y)
         # An image of one channel does not tell its memory format, and a network that mixes formats is twice as slow.
         return x.contiguous(memory_format=torch.channels_last)
 
@@ -201,144 +201,6 @@ class PixelMemory:
         return torch.addmm(self.bias if self.above is None else self.above[column], x, weight)
 
 
-class VerticalConv2d(Remembering):
-    """A convolution over whole rows: those above and, unless it ``looks_at_image``, the current one.
-
-    It is for features that depend on the rows above alone, the vertical stack of Gated PixelCNN, so that looking at all
-    columns of their current row leaks nothing. The layer that makes them from the image sees just the rows above.
-    ``kernel_size`` is (rows, columns), columns odd: cropped, so that no weight is masked.
-
-    van den Oord et al., "Conditional Image Generation with PixelCNN Decoders" (2016), arXiv 1606.05328, section 2.2.
-
-    Shapes: (N, in, H, W) -> (N, out, H, W), or half of H and W, rounded up, with ``stride`` 2; with a cursor at the
-    start of a row (N, in, 1, W) -> (N, out, 1, W).
-    """
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        kernel_size: tuple[int, int],
-        *,
-        looks_at_image: bool = False,
-        dilation: int = 1,
-        stride: int = 1,
-        n_classes: int | None = None,
-        marks_padding: bool = False,
-    ) -> None:
-        super().__init__()
-        rows, columns = kernel_size
-        self.in_features, self.looks_at_image = in_features + marks_padding, looks_at_image
-        self.rows_above = (rows if looks_at_image else rows - 1) * dilation
-        self.side = columns // 2 * dilation
-        self.dilation, self.stride, self.marks_padding = dilation, stride, marks_padding
-        self.weight = nn.Parameter(torch.empty(out_features, self.in_features, rows, columns))
-        self.bias = nn.Parameter(torch.empty(out_features))
-        self.class_bias = None if n_classes is None else nn.Parameter(torch.zeros(n_classes, out_features))
-        _uniform(self.weight, self.bias, fan_in=self.weight[0].numel())
-
-    def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.weight.shape[0]}, kernel_size={tuple(self.weight.shape[2:])}"
-
-    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
-        if at is None or at.stage == "known":
-            if at is not None and not self.looks_at_image:
-                at.memory(self).window.fill(x)
-            if self.marks_padding:
-                x = F.pad(x, (0, 0, 0, 0, 0, 1), value=1)
-            # The last row of the image is above no other.
-            x = F.pad(x, (0, 0, self.rows_above, -1 if self.looks_at_image else 0))
-            return self.convolve(x, self.weight, y if at is None else at.labels)
-        memory: RowMemory = at.memory(self)
-        if not self.looks_at_image:
-            memory.window.scroll()
-            memory.window.row.copy_(x[:, :, 0].transpose(1, 2))
-        return memory.read() if at.row % self.stride == 0 else x
-
-    def convolve(self, x: Tensor, weight: Tensor, y: Tensor | None) -> Tensor:
-        """The convolution of rows that are there already, above and below: no padding but to the sides."""
-        x = F.conv2d(x, weight, self.bias, self.stride, (0, self.side), self.dilation)
-        return _with_class(x, self.class_bias, y).contiguous(memory_format=torch.channels_last)
-
-    def remember(self, at: Cursor) -> RowMemory:
-        return RowMemory(self, at)
-
-
-class RowMemory:
-    """What a convolution of whole rows keeps: the last of them."""
-
-    def __init__(self, layer: VerticalConv2d, at: Cursor) -> None:
-        self._layer, self._labels, self._weight = layer, at.labels, layer.weight
-        self.window = (
-            at.image if layer.looks_at_image else Window(at.like, layer.rows_above, at.width, layer.in_features)
-        )
-
-    def start_row(self) -> None:
-        """Nothing: the rows come from the layer's own calls."""
-
-    def read(self) -> Tensor:
-        """The result for the current row: (N, out, 1, W)."""
-        past, row = self.window.past[:, self.window.past.shape[1] - self._layer.rows_above :], self.window.row[:, None]
-        rows = past if self._layer.looks_at_image else torch.cat([past, row], dim=1)
-        return self._layer.convolve(rows.permute(0, 3, 1, 2), self._weight, self._labels)
-
-
-class RowsAbove(Remembering):
-    """A part of a network that looks at the rows above alone, so that all columns of a row are known at its start.
-
-    Subclasses define ``rows``. Shapes: an image (N, C, H, W) -> lists, one for each resolution from the finest, of
-    features (N, F, H, W); with a cursor at a pixel the same lists of that pixel's features (N, F).
-    """
-
-    def rows(self, x: Tensor, at: Cursor | None, y: Tensor | None) -> list[list[Tensor]]:
-        """Compute the features: of a whole image, or with a cursor at the start of a row of this row, (N, F, 1, W).
-
-        Those of a coarser resolution are only asked for where a row of theirs starts.
-        """
-        raise NotImplementedError
-
-    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> list[list[Tensor]]:
-        if at is None:
-            return self.rows(x, None, y)
-        memory: KeptRows = at.memory(self)
-        if at.stage == "known":
-            features = self.rows(x, at, None)
-            memory.keep(features)
-            return features
-        return memory.read(at.column)
-
-    def remember(self, at: Cursor) -> KeptRows:
-        return KeptRows(self, at)
-
-
-class KeptRows:
-    """The features of the current row, of all resolutions."""
-
-    def __init__(self, layer: RowsAbove, at: Cursor) -> None:
-        self._layer, self._at = layer, at
-        self._rows: list[list[Tensor]] = []
-        self._pixels: list[list[tuple[Tensor, ...]]] = []
-
-    def start_row(self) -> None:
-        """Compute this row."""
-        self._at.enter("row")
-        self.keep(self._layer.rows(self._at.like, self._at, None))
-        self._at.enter("pixel")
-
-    def keep(self, features: list[list[Tensor]]) -> None:
-        """Take the last row of each of the features (N, F, H, W). Without those of a coarser level, they stay."""
-        if not self._rows:
-            self._rows = [[x.new_empty(x.shape[3], x.shape[0], x.shape[1]) for x in level] for level in features]
-            self._pixels = [[row.unbind(0) for row in level] for level in self._rows]
-        for level, rows in zip(features, self._rows, strict=False):
-            for x, row in zip(level, rows, strict=True):
-                row.copy_(x[:, :, -1].permute(2, 0, 1))
-
-    def read(self, column: int) -> list[list[Tensor]]:
-        """The features of a pixel, (N, F)."""
-        return [[row[column >> depth] for row in level] for depth, level in enumerate(self._pixels)]
-
-
 def gate(x: Tensor, groups: int = 1) -> Tensor:
     """``tanh(a) * sigmoid(b)``, a and b being the halves of each group's features: (N, 2F, ...) -> (N, F, ...).
 
@@ -348,14 +210,18 @@ def gate(x: Tensor, groups: int = 1) -> Tensor:
     return (torch.tanh(halves[:, :, 0]) * torch.sigmoid(halves[:, :, 1])).flatten(1, 2)
 
 
-def _uniform(weight: Tensor, bias: Tensor, fan_in: int) -> None:
+def fan_in_uniform(weight: Tensor, bias: Tensor) -> None:
     """Uniform in +-1/sqrt(fan-in), as torch.nn.Conv2d, with the fan-in that causality leaves."""
-    bound = 1 / math.sqrt(max(1, fan_in))
+    bound = 1 / math.sqrt(max(1, weight[0].numel()))
     nn.init.uniform_(weight, -bound, bound)
     nn.init.uniform_(bias, -bound, bound)
 
 
-def _with_class(x: Tensor, class_bias: Tensor | None, y: Tensor | None) -> Tensor:
+def with_class(x: Tensor, class_bias: Tensor | None, y: Tensor | None) -> Tensor:
+    """x (N, F, H, W) plus the bias (n_classes, F) of each image's class y (N,), if there are classes.
+
+    Raises ValueError where there are, but no y.
+    """
     if class_bias is None:
         return x
     if y is None:

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelcnn_lit.cursor import Cursor
-from pixelcnn_lit.layers import CausalConv2d, RowsAbove, VerticalConv2d, gate
+from pixelcnn_lit.layers import CausalConv2d, gate
+from pixelcnn_lit.vertical import RowsAbove, VerticalConv2d
 
 
 class VerticalBlock(nn.Module):

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from pixelcnn_lit.cursor import Cursor
-from pixelcnn_lit.layers import CausalConv2d, RowsAbove, VerticalConv2d
+from pixelcnn_lit.layers import CausalConv2d
 from pixelcnn_lit.resolution import Grow, HalvedPixels, HalvedRows
+from pixelcnn_lit.vertical import RowsAbove, VerticalConv2d
 
 Conv = Callable[..., nn.Module]
 
