@@ -43,8 +43,8 @@ format: setup ## rewrite the code in the house style
 tensorboard: setup ## open the dashboards of all runs at http://localhost:6006
 	$(BIN)/tensorboard --logdir outputs $(ARGS)
 
-bench: setup ## measure sampling speed against the naive sampler, side by side
-	$(BIN)/python -m benchmarks.sampling $(ARGS)
+bench: setup ## measure the speed of training and sampling against the textbook's ways, side by side
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove the environment and caches; outputs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

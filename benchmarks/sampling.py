@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import machine, synchronise
 from pixelcnn_lit import build
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.files import write_whole
@@ -26,7 +27,7 @@ from pixelcnn_lit.files import write_whole
 PASSES = 20
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure, show a table, write a JSON file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, nargs="+", default=[1, 64, 256], help="numbers of images")
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", default="outputs/benchmarks/sampling.json")
     parser.add_argument("overrides", nargs="*", help="of the config, as in pixelcnn_lit.train: model.n_res=5")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     torch.manual_seed(0)
     density = build(arguments.overrides).to(arguments.device).eval()
     console = Console()
@@ -94,17 +95,8 @@ def timed(density: Density, work: Any) -> float:
     """The seconds that ``work()`` takes, the device's share included."""
     start = time.perf_counter()
     work()
-    if density.device.type == "cuda":
-        torch.cuda.synchronize()
+    synchronise(density.device.type)
     return time.perf_counter() - start
-
-
-def machine(device: str) -> str:
-    """What was measured on."""
-    name = (
-        torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, {torch.get_num_threads()} threads"
-    )
-    return f"{name}, torch {torch.__version__}, Python {platform.python_version()}"
 
 
 def table(rows: list[dict[str, Any]]) -> Table:

