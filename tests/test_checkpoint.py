@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from pixelcnn_lit import build, load
-from pixelcnn_lit.checkpoint import KEY, PREFIX, header, is_whole, newest_good, read, resumable, write
+from pixelcnn_lit.archive import is_whole
+from pixelcnn_lit.checkpoint import KEY, PREFIX, header, newest_good, read, resumable, write
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.errors import UserError
 
@@ -91,7 +92,7 @@ def test_a_disk_that_is_full_leaves_the_earlier_checkpoint(tmp_path):
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
     try:
-        with pytest.raises(UserError, match=r"last.ckpt: cannot be written \(File too large\)"):
+        with pytest.raises(UserError, match=r"(last|previous).ckpt: cannot be written \(File too large\)"):
             write(last, content(step=2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -163,8 +164,22 @@ def test_opening_somebodys_checkpoint_never_runs_their_code(tmp_path):
     assert not marker.exists()
 
 
+STATE = {"optimizer_states": [{}], "lr_schedulers": [{}], "callbacks": {"x": {}}, "loops": {"fit_loop": {"done": 1}}}
+
+
+@pytest.mark.parametrize("key", STATE)
+def test_a_state_of_a_training_that_is_incomplete_is_named(tmp_path, key):
+    for change in ({key: None}, {key: type(STATE[key])()}, {key: "text"}):
+        write(tmp_path / "part.ckpt", content(**STATE | change))
+        with pytest.raises(UserError, match=rf"part.ckpt: holds no state of a training to resume \(no {key}\)"):
+            resumable(tmp_path / "part.ckpt", CONFIG)
+    write(tmp_path / "part.ckpt", content(**STATE | {"loops": {"fit_loop": {"done": "soon"}}}))
+    with pytest.raises(UserError, match=r"part.ckpt: damaged: its loops hold other things than numbers"):
+        resumable(tmp_path / "part.ckpt", CONFIG)
+
+
 def test_only_a_training_of_the_same_model_can_be_resumed(tmp_path):
-    write(tmp_path / "last.ckpt", content(optimizer_states=[], loops={}))
+    write(tmp_path / "last.ckpt", content(**STATE))
     resumable(tmp_path / "last.ckpt", CONFIG)
     other = compose(["model.n_res=1", "model.hidden=3", "data.levels=8"])
     with pytest.raises(UserError, match=r"model.levels=8: ckpt=.*last.ckpt was trained with 4"):

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import logging
-import os
-import struct
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
+from pixelcnn_lit.archive import DamagedError, is_whole, read_archive, read_safetensors, write_archive
 from pixelcnn_lit.config import TrainConfig, check
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.files import copy_whole, write_whole
+from pixelcnn_lit.files import copy_whole
 from pixelcnn_lit.registry import build_density
 
 KEY = "pixelcnn_lit"
 FORMAT = 2
 """1: without a checksum, before 0.2. 2: the same content, with one."""
 PREFIX = "density."
+SAFETENSORS = ".safetensors"
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
-
-# torch.save writes a zip archive, which ends in a comment that it leaves empty: two bytes of length, then the text.
-# The checksum goes there, over all that is before the two bytes; torch.load reads the file as ever.
-MARK = b"pixelcnn_lit sha256 "
-COMMENT = len(MARK) + hashlib.sha256().digest_size * 2
 
 
 def header(config: TrainConfig) -> dict[str, Any]:
@@ -43,42 +35,9 @@ def write(path: str | Path, content: Mapping[str, Any]) -> None:
     Raises UserError that names the file if it cannot be written; what was there before is then still there.
     """
     path = Path(path)
-    archive = io.BytesIO()
-    torch.save(dict(content), archive)
-    with archive.getbuffer() as data, write_whole(path) as file:
-        body = data[:-2]
-        file.write(body)
-        file.write(struct.pack("<H", COMMENT))
-        file.write(MARK + hashlib.sha256(body).hexdigest().encode())
-        if path.name == LAST and path.exists() and is_whole(path):
-            copy_whole(path, path.with_name(PREVIOUS))
-
-
-def is_whole(path: str | Path) -> bool:
-    """Whether a checkpoint is what was written: its checksum is that of its content."""
-    try:
-        with Path(path).open("rb") as file:
-            return bool(_checksum(file))
-    except OSError:
-        return False
-
-
-def _checksum(file: IO[bytes]) -> bool | None:
-    """Whether the checksum in an open file is that of its content; None where it has none."""
-    size = file.seek(0, os.SEEK_END)
-    body = size - COMMENT - 2
-    if body < 0:
-        return None
-    file.seek(body)
-    length, comment = file.read(2), file.read()
-    if not comment.startswith(MARK):
-        return None
-    digest = hashlib.sha256()
-    file.seek(0)
-    while body > 0 and (block := file.read(min(body, 1 << 20))):
-        digest.update(block)
-        body -= len(block)
-    return length == struct.pack("<H", COMMENT) and comment[len(MARK) :] == digest.hexdigest().encode()
+    if path.name == LAST and is_whole(path):
+        copy_whole(path, path.with_name(PREVIOUS))
+    write_archive(path, content)
 
 
 def newest_good(folder: str | Path) -> Path | None:
@@ -110,15 +69,14 @@ def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"ckpt={path}: no such file")
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what it finds in files that it then refuses
-            sound = _checksum(file)
-            file.seek(0)
-            content = torch.load(file, map_location="cpu", weights_only=True) if sound is not False else None
-    except Exception as error:  # torch.load refuses files with a dozen kinds of errors
-        raise UserError(f"ckpt={path}: damaged, or no checkpoint") from error
-    if sound is False:
-        raise UserError(f"ckpt={path}: damaged: its content is not what its checksum says")
+        if path.suffix == SAFETENSORS:
+            weights, own = read_safetensors(path)
+            content: Any = {"state_dict": {PREFIX + name: weight for name, weight in weights.items()}, KEY: own}
+            sound = True
+        else:
+            content, sound = read_archive(path)
+    except DamagedError as error:
+        raise UserError(f"ckpt={path}: damaged, or no checkpoint ({' '.join(str(error).split())[:200]})") from error
     own = content.get(KEY) if isinstance(content, dict) else None
     if not isinstance(content, dict) or not isinstance(own, dict) or not isinstance(content.get("state_dict"), dict):
         raise UserError(f"ckpt={path}: no checkpoint of pixelcnn-lit")
@@ -192,11 +150,19 @@ def _fits(weight: Any, expected: torch.Tensor) -> bool:
 
 
 def load(path: str | Path) -> Density:
-    """A trained density, on the CPU and in evaluation mode, from a checkpoint that ``train`` wrote.
+    """A trained density, on the CPU and in evaluation mode, from a file that ``train`` or ``export`` wrote.
 
     Raises UserError that names the file if it is missing, damaged, or not a checkpoint of this package.
     """
     return load_with_config(path)[0]
+
+
+STATE = {"loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list}
+"""What Lightning needs of a checkpoint to go on with a training."""
+
+
+def _is_progress(loops: Any) -> bool:
+    return all(map(_is_progress, loops.values())) if isinstance(loops, dict) else isinstance(loops, int)
 
 
 def resumable(path: str | Path, config: TrainConfig) -> Path:
@@ -208,8 +174,11 @@ def resumable(path: str | Path, config: TrainConfig) -> Path:
     if path.name == LAST and path.is_file():
         path = newest_good(path.parent) or path
     theirs, content = read(path)
-    if "optimizer_states" not in content or "loops" not in content:
-        raise UserError(f"ckpt={path}: holds no state of a training to resume")
+    missing = [key for key, kind in STATE.items() if not isinstance(content.get(key), kind) or not content[key]]
+    if missing:
+        raise UserError(f"ckpt={path}: holds no state of a training to resume (no {', '.join(missing)})")
+    if not _is_progress(content["loops"]):
+        raise UserError(f"ckpt={path}: damaged: its loops hold other things than numbers")
     for section in ("model", "likelihood", "data", "optimizer"):
         for key, value in getattr(config, section).model_dump().items():
             other = getattr(theirs, section).model_dump().get(key)

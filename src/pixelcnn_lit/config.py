@@ -334,6 +334,13 @@ class EvaluateConfig(Section):
     data: OtherData
 
 
+class ExportConfig(Section):
+    """What ``export`` may be told."""
+
+    ckpt: Annotated[str, Field(min_length=1)]
+    out: Annotated[str, Field(min_length=1)]
+
+
 class SampleConfig(Section):
     """What ``sample`` may be told."""
 
