@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test soak lint format tensorboard bench clean
+.PHONY: help setup train test test-slurm soak lint format tensorboard bench clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 setup: $(READY) ## make .venv and install the package with all that it needs
 
@@ -30,6 +30,9 @@ test: setup ## run all tests
 
 soak: setup ## run the long tests: many kills, many damaged files, long use
 	$(BIN)/python -m pytest -m soak $(ARGS)
+
+test-slurm: setup ## as root on Debian: a sweep on a Slurm cluster of one node, made for it; kills and requeues two jobs
+	PYTHON=$(CURDIR)/$(BIN)/python tests/cluster/slurm.sh
 
 lint: setup ## check style and types
 	$(BIN)/ruff check .

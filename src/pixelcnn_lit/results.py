@@ -34,6 +34,7 @@ def quiet_lightning() -> None:
         ".*treespec, LeafSpec.*",
         ".*could not find the monitored key.*",
         ".*your dataloader is not resumable.*",  # it is: pixelcnn_lit.resume.Position
+        ".*The `srun` command is available.*",
         ".*Grad strides do not match bucket view strides.*",
         ".*It is recommended to use .*sync_dist=True.*",
     ):

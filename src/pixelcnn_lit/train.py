@@ -72,7 +72,6 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     from pixelcnn_lit.data.datamodule import ImageDataModule
     from pixelcnn_lit.device import enough_memory
     from pixelcnn_lit.errors import Interrupted
-    from pixelcnn_lit.files import shown
     from pixelcnn_lit.logger import TensorBoard
     from pixelcnn_lit.module import LitDensity
     from pixelcnn_lit.registry import build_density
@@ -102,8 +101,16 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
                 return _conclude(config, trainer, module, data, throughput, run_dir)
         except (resume.Stop, SystemExit, KeyboardInterrupt):  # SystemExit is what Lightning makes of the third
             reached = last if last.exists() else ckpt
-            how = "before the first checkpoint" if reached is None else f"go on with ckpt={shown(reached)}"
+            how = _how_to_go_on(config, reached)
             raise Interrupted(how, signals.received) from None
+
+
+def _how_to_go_on(config: TrainConfig, reached: Path | None) -> str:
+    from pixelcnn_lit.files import shown
+
+    if reached is None:
+        return "before the first checkpoint"
+    return "the same command goes on" if config.name else f"go on with ckpt={shown(reached)}"
 
 
 def make_trainer(

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -140,9 +140,11 @@ def run_process(
     environment: Mapping[str, str],
     prefix: str = "",
     running: set[subprocess.Popen[str]] | None = None,
+    started: Callable[[], None] = lambda: None,
 ) -> int:
     """Run a job as a child of this process, pass its output on, and see to it that its folder says how it ended."""
-    wait_for_the_folder(job.folder)
+    if runs.rank() == 0:
+        wait_for_the_folder(job.folder)
     process = subprocess.Popen(
         command,
         env={**os.environ, PARENT: str(os.getpid()), **environment},
@@ -152,6 +154,7 @@ def run_process(
         text=True,
         errors="replace",
     )
+    started()
     if running is not None:
         running.add(process)
     last: list[str] = []
@@ -162,12 +165,14 @@ def run_process(
     ]
     for reader in readers:
         reader.start()
-    code = process.wait()
+    while (code := process.poll()) is None:  # and not wait(), in which a signal's handler could not poll
+        time.sleep(0.05)
     for reader in readers:
         reader.join(timeout=5)
     if running is not None:
         running.discard(process)
-    note_the_end(job.folder, code, last[-1] if last else "")
+    if runs.rank() == 0:
+        note_the_end(job.folder, code, last[-1] if last else "")
     return code
 
 
@@ -185,10 +190,14 @@ def _pass_on(stream: IO[str], prefix: str, last: list[str]) -> None:
         sys.stdout.flush()
 
 
+def interrupted(code: int) -> bool:
+    """Whether a process ended because it was asked to, so that it may go on another time."""
+    return code in (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
+
+
 def note_the_end(folder: Path, code: int, last: str) -> None:
     """Write down why a process ended that could not do so itself."""
-    interrupted = code in (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
-    if code == 0 or interrupted or runs.status(folder).state in ("finished", "failed", "pruned", "running"):
+    if code == 0 or interrupted(code) or runs.status(folder).state in ("finished", "failed", "pruned", "running"):
         return
     if code < 0:
         reason = f"killed by {signal.Signals(-code).name}" + (", out of memory?" if code == -signal.SIGKILL else "")
