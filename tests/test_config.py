@@ -129,3 +129,24 @@ def test_a_missing_key_is_named():
 def test_a_checked_config_survives_being_written_down():
     config = compose(["experiment=quickstart"])
     assert check(config.model_dump(mode="json"), TrainConfig) == config
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("name=../../x", r"^name='../../x': must name a folder below outputs/"),
+        ("name=/tmp/x", r"^name='/tmp/x': must name a folder below outputs/"),
+        ("trainer.max_time=soon", r"^trainer.max_time='soon': must be DD:HH:MM:SS"),
+        ("trainer.max_time={banana:1}", r"^trainer.max_time"),
+        ("trainer.barebones=true", r"^trainer.barebones=True: must be false"),
+        ("model.n_res=${nowhere}", r"^model.n_res: Interpolation key 'nowhere' not found"),
+    ],
+)
+def test_values_that_only_others_would_refuse_are_refused_here(override, message):
+    with pytest.raises(UserError, match=message):
+        compose([override])
+
+
+def test_a_text_is_no_list_of_overrides():
+    with pytest.raises(UserError, match=r"must be a list such as \['model.n_res=2'\], not the text 'model.n_res=3'"):
+        compose("model.n_res=3")

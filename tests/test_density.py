@@ -102,3 +102,11 @@ def test_an_empty_batch_has_no_probabilities():
 def test_the_examples_in_the_docstrings_run():
     assert doctest.testmod(density_module).failed == 0
     assert doctest.testmod(density_module).attempted > 0
+
+
+def test_seeds_and_sizes_that_mean_nothing_are_refused():
+    density = tiny_density()
+    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
+        density.sample(1, seed=-1)
+    with pytest.raises(ValueError, match=r"size must be at least \(1, 1\), got \(0, 5\)"):
+        density.sample(1, size=(0, 5))

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pixelcnn_lit.config import conf_dir, one_line
+from pixelcnn_lit.config import conf_dir, inside, one_line
 from pixelcnn_lit.errors import Interrupted, UserError
 
 TRACEBACK = "HYDRA_FULL_ERROR"
@@ -40,15 +40,33 @@ def run(config_name: str, task: Callable[[DictConfig], float | None]) -> None:
             return task(config)
 
     OmegaConf.register_new_resolver("folder", folder_name, replace=True)
+    with one_line_errors(wants_traceback):
+        _check_flags()
     # With this set, Hydra hands errors on to us instead of printing its own several lines.
     with _environment(TRACEBACK, "1"), one_line_errors(wants_traceback):
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
 
 
+def _check_flags() -> None:
+    """Raise UserError for options that Hydra does not know, where its parser would print several lines."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message}; settings have the form key=value, --help shows them")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    parser.parse_args()
+
+
 def folder_name(name: str | None, experiment: str | None, model: str, now: str) -> str:
     """Where under outputs/ a run goes: its name, or a dated folder. Raise ValueError where that would be several."""
     if name:
-        return name
+        try:
+            return inside(name)
+        except ValueError as error:
+            raise ValueError(f"name={name}: {error}") from None
     if any(int(os.environ.get(key, 1)) > 1 for key in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")):
         raise ValueError("name: must be set where several processes start one run: each would make a dated folder")
     return f"{experiment or model}/{now}"
@@ -96,6 +114,9 @@ def message(error: Exception) -> str:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
     text = " ".join(str(error).split())
+    if text.startswith("Config group override must be"):  # Hydra does not say which
+        group = next((word for word in sys.argv[1:] if word.endswith("=null")), "a group")
+        return f"{group}: a group of keys; choose one of its options, which --help lists"
     return f"{type(error).__name__}: {text} ({TRACEBACK}=1 shows where)"
 
 

@@ -7,6 +7,7 @@ through the same check, so that a file can only ask for what a user could.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -30,6 +31,19 @@ def _odd(value: int) -> int:
     if value % 2 == 0:
         raise ValueError("must be odd")
     return value
+
+
+def inside(name: str) -> str:
+    """A name of a run, which may have parts but stays below outputs/. Raise ValueError for one that does not."""
+    if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+        raise ValueError("must name a folder below outputs/")
+    return name
+
+
+def _duration(text: str) -> str:
+    if not re.fullmatch(r"\d+:\d{1,2}:\d{1,2}:\d{1,2}", text):
+        raise ValueError("must be DD:HH:MM:SS, days to seconds")
+    return text
 
 
 def _zero(value: float) -> float:
@@ -192,7 +206,9 @@ class TrainerConfig(Section):
     min_epochs: Count | None
     max_steps: Annotated[int, Field(ge=-1)]
     min_steps: Count | None
-    max_time: str | dict[str, int] | None
+    max_time: (
+        Annotated[str, AfterValidator(_duration)] | dict[Literal["days", "hours", "minutes", "seconds"], int] | None
+    )
     limit_train_batches: Limit | None
     limit_val_batches: Limit | None
     limit_test_batches: Limit | None
@@ -214,7 +230,7 @@ class TrainerConfig(Section):
     use_distributed_sampler: Literal[False]
     profiler: str | None
     detect_anomaly: bool
-    barebones: bool
+    barebones: Literal[False]
     sync_batchnorm: bool
     reload_dataloaders_every_n_epochs: Annotated[int, Field(ge=0)]
     default_root_dir: str | None
@@ -265,7 +281,7 @@ class CheckpointConfig(Section):
 class TrainConfig(Section):
     """The whole configuration of a training run."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)] | None
+    name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(inside)] | None
     overwrite: bool
     seed: Seed
     ckpt: str | None
@@ -388,7 +404,9 @@ def check(config: DictConfig | Mapping[str, Any], section: type[S], where: str =
     except MissingMandatoryValue as error:
         raise UserError(f"{where}{error.full_key}: missing; give {error.full_key}=...") from error
     except OmegaConfBaseException as error:
-        raise UserError(f"{where}{str(error).splitlines()[0]}") from error
+        reason = str(error).splitlines()[0]
+        key = f"{error.full_key}: " if error.full_key and error.full_key not in reason else ""
+        raise UserError(f"{where}{key}{reason}") from error
     try:
         return section.model_validate(plain)
     except ValidationError as error:
@@ -480,6 +498,8 @@ def compose(overrides: Sequence[str]) -> TrainConfig:
 
     Raises UserError for an unknown key or a value that is not allowed.
     """
+    if isinstance(overrides, str):
+        raise UserError(f"overrides must be a list such as ['model.n_res=2'], not the text {overrides!r}")
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 

@@ -135,11 +135,14 @@ class Density(nn.Module):
         images. ``progress(done, total)`` is called after each row. ``y`` is the class of the images, or one for each
         (n,); without it, a class-conditional density draws one for each.
 
-        Raises ValueError for a negative n or temperature, an unknown method, or a y that is no class.
+        Raises ValueError for a negative n, seed or temperature, an empty size, an unknown method, or a y that is no
+        class.
         """
         if n < 0:
             raise ValueError(f"n must be at least 0, got {n}")
         height, width = size if size is not None else self.image_shape[1:]
+        if height < 1 or width < 1:
+            raise ValueError(f"size must be at least (1, 1), got {size}")
         x = torch.zeros(n, self.image_shape[0], height, width, dtype=torch.uint8, device=self.device)
         return sampling.draw(self, x, None, self._classes(y, n), seed, temperature, method, first, progress)
 

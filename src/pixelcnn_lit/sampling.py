@@ -58,6 +58,8 @@ def draw(
         raise ValueError(f"method must be 'cached' or 'naive', got {method!r}")
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature must be at least 0 and finite, got {temperature}")
+    if seed is not None and seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
     if seed is None:
         seed = int(torch.randint(2**62, ()))
     start, stop = 0, x.shape[2]
