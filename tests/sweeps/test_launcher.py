@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 
 import pytest
@@ -50,22 +52,35 @@ def test_however_a_job_ends_the_others_run_and_its_folder_says_why(tmp_path, scr
 def test_jobs_side_by_side_share_the_cores_and_the_gpus(tmp_path, scripted, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     code = BY_ITSELF + (
-        "import time; time.sleep(0.5); "
-        "(folder / 'env').write_text(os.environ['CUDA_VISIBLE_DEVICES'] + ' ' + os.environ['OMP_NUM_THREADS'])"
+        "import time; "
+        "(folder / 'env').write_text(os.environ['CUDA_VISIBLE_DEVICES'] + ' ' + os.environ['OMP_NUM_THREADS']); "
+        "exec('while len(list(folder.parent.glob(\"*/env\"))) < 2: time.sleep(0.02)')"  # each waits for the other
     )
     made = launcher(tmp_path, -1)
     assert made.parallel == 2
-    start = time.monotonic()
     made.launch([[code, f"hydra.sweep.subdir={name}"] for name in "ab"], 0)
-    assert time.monotonic() - start < 0.95
-    assert {(tmp_path / name / "env").read_text()[0] for name in "ab"} == {"4", "7"}
+    given = [(tmp_path / name / "env").read_text().split() for name in "ab"]
+    assert sorted(gpu for gpu, _ in given) == ["4", "7"]
+    assert {int(threads) for _, threads in given} == {max(1, len(os.sched_getaffinity(0)) // 2)}
 
 
 def test_a_job_waits_for_the_last_process_of_a_killed_sweep(tmp_path, scripted):
-    with runs.held(tmp_path / "job"):
-        pass
-    assert run_process(Job(tmp_path / "job", (FINISH,)), Job(tmp_path / "job", (FINISH,)).command(), {}) == 0
-    assert runs.status(tmp_path / "job").state == "finished"
+    folder = tmp_path / "job"
+    free = threading.Event()
+
+    def last_process():
+        with runs.held(folder):
+            free.wait()
+            (folder / "saved").touch()
+
+    other = threading.Thread(target=last_process)
+    other.start()
+    while not runs.locked(folder):
+        time.sleep(0.01)
+    threading.Timer(0.3, free.set).start()
+    job = Job(folder, (BY_ITSELF + "sys.exit(not (folder / 'saved').exists())",))
+    assert run_process(job, job.command(), {}) == 0
+    other.join()
 
 
 def test_wrong_options_are_named():
