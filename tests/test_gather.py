@@ -45,6 +45,11 @@ def test_runs_come_best_first_with_what_each_was_told(sweep):
     assert found[0].value("model") == "pixelcnn"
 
 
+def test_the_long_numbers_of_a_search_are_shortened(tmp_path):
+    leave(tmp_path, "optimizer.lr=0.0029997417348655154", "data.levels=4")
+    assert gather.read(tmp_path).value("optimizer.lr") == "0.003"
+
+
 def test_a_running_run_is_one_whose_folder_is_held(sweep):
     with runs.held(sweep / "d"):
         assert gather.read(sweep / "d").status.state == "running"

@@ -48,16 +48,24 @@ class Run:
         return self.curve[-1][0] if self.curve else None
 
     def value(self, key: str) -> str:
-        """What the run was told of a key, or what its config has, as text; empty where neither says."""
+        """What the run was told of a key, or what its config has, as short text; empty where neither says."""
         if key in self.values:
-            return self.values[key]
+            return _short(self.values[key])
         found = self.config.get(key, self.config.get(f"{key}.name"))
-        return "" if found is None else str(found)
+        return "" if found is None else _short(str(found))
 
     def command(self) -> str:
         """The command that runs it alone."""
         arguments = Job(Path(shown(self.folder.absolute())), self.overrides).arguments()
         return shlex.join(["python", "-m", "pixelcnn_lit.train", *arguments])
+
+
+def _short(text: str) -> str:
+    """A long number, as a search draws them, with four digits of it."""
+    try:
+        return f"{float(text):.4g}" if len(text) > 10 else text
+    except ValueError:
+        return text
 
 
 def runs_below(folder: Path) -> list[Run]:

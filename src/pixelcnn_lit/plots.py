@@ -62,7 +62,7 @@ def over_key(key: str, others: Sequence[str], found: Sequence[Run]) -> str | Non
         else:
             if max(places.values()) > 30 * min(places.values()) > 0:
                 axes.set_xscale("log")
-            if len(ordered) <= 8:
+            if len(ordered) <= 8 and max(map(len, ordered)) <= 6:
                 axes.set_xticks([places[text] for text in ordered], ordered)
                 axes.minorticks_off()
         axes.set_xlabel(key)
