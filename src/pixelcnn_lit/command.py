@@ -115,7 +115,7 @@ def message(error: Exception) -> str:
         return f"{where}{error.strerror or error}"
     text = " ".join(str(error).split())
     if text.startswith("Config group override must be"):  # Hydra does not say which
-        group = next((word for word in sys.argv[1:] if word.endswith("=null")), "a group")
+        group = next((word for word in sys.argv[1:] if (conf_dir() / word.split("=")[0]).is_dir()), "a group")
         return f"{group}: a group of keys; choose one of its options, which --help lists"
     return f"{type(error).__name__}: {text} ({TRACEBACK}=1 shows where)"
 
