@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slurm soak lint format tensorboard bench clean
+.PHONY: help setup train test test-slurm soak fuzz lint format tensorboard bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -33,6 +33,9 @@ soak: setup ## run the long tests: many kills, many damaged files, long use
 
 test-slurm: setup ## as root on Debian: a sweep on a Slurm cluster of one node, made for it; kills and requeues two jobs
 	PYTHON=$(CURDIR)/$(BIN)/python tests/cluster/slurm.sh
+
+fuzz: setup ## ask the commands for hundreds of wrong things
+	$(BIN)/python -m pytest -m soak tests/test_fuzz.py $(ARGS)
 
 lint: setup ## check style and types
 	$(BIN)/ruff check .

@@ -65,7 +65,8 @@ def test_a_few_epochs_and_samples_leave_nothing_behind(mnist_dir, tmp_path):
 
 
 @pytest.mark.soak
-def test_two_hundred_epochs(mnist_dir, tmp_path, capsys):
+def test_two_hundred_epochs(mnist_dir, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     count, memory, files = epochs(mnist_dir, tmp_path, 200, 20)
     with capsys.disabled():
         print(f"\n{count} epochs: {memory / 1e6:+.1f} MB and {files:+} open files from the 20th on")

@@ -65,7 +65,8 @@ def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
     Raises UserError that names the file if it is missing, damaged, of a newer format, or no checkpoint of this package.
     """
     path = Path(path)
-    if os.path.isdir(path):  # noqa: PTH112: False, too, for names that no file can have
+    # os.path, unlike pathlib, says False of names that no file can have.
+    if os.path.isdir(path):  # noqa: PTH112
         raise UserError(f"ckpt={path}: a folder; name a file, such as {path / 'checkpoints' / BEST}")
     if not os.path.isfile(path):  # noqa: PTH113
         raise UserError(f"ckpt={path}: no such file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from pixelcnn_lit.config import conf_dir, inside, one_line
 from pixelcnn_lit.errors import Interrupted, UserError
 
 TRACEBACK = "HYDRA_FULL_ERROR"
+NO_NAME = r"null|true|false|nan|inf|[-+\d.e]+|[\[{].*"
 PARENT = "PIXELCNN_LIT_PARENT"
 """Set for a job of a sweep: the process without which it has to end."""
 
@@ -114,10 +116,18 @@ def message(error: Exception) -> str:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
     text = " ".join(str(error).split())
-    if text.startswith("Config group override must be"):  # Hydra does not say which
-        group = next((word for word in sys.argv[1:] if (conf_dir() / word.split("=")[0]).is_dir()), "a group")
-        return f"{group}: a group of keys; choose one of its options, which --help lists"
+    if isinstance(error, TypeError | ValueError) and (word := _no_option()):  # Hydra does not say which
+        return f"{word}: names a group of keys; choose one of its options, which --help lists"
     return f"{type(error).__name__}: {text} ({TRACEBACK}=1 shows where)"
+
+
+def _no_option() -> str | None:
+    """The first override that gives a group of conf/ something that cannot be the name of an option."""
+    for word in sys.argv[1:]:
+        key, _, value = word.partition("=")
+        if re.fullmatch(r"\w+", key) and (conf_dir() / key).is_dir() and re.fullmatch(NO_NAME, value, re.IGNORECASE):
+            return word
+    return None
 
 
 def _end(message: str, status: int) -> NoReturn:

@@ -54,7 +54,7 @@ def read_mask(path: str | Path, height: int, width: int) -> Tensor:
 
 def check_mask(path: str | Path) -> None:
     """Raise UserError unless there is a file."""
-    if not os.path.isfile(path):  # noqa: PTH113: False, too, for names that no file can have
+    if not os.path.isfile(path):  # noqa: PTH113
         raise UserError(f"mask={path}: {'a folder' if os.path.isdir(path) else 'no such file'}")  # noqa: PTH112
 
 

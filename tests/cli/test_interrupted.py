@@ -62,13 +62,10 @@ def survives(folder: Path, mnist_dir: Path, numbers: list[int], rng: random.Rand
     arguments = [*RUN, f"data.dir={mnist_dir}"]
     whole, run = folder / "whole", folder / "run"
     succeeds(command("train", *arguments, f"hydra.run.dir={whole}", cwd=folder))
-    ckpt: list[str] = []
+    done = 0
     for number in numbers:
-        done = 0
-        if ckpt:
-            done = checkpoint.read(run / "checkpoints" / "last.ckpt")[1]["epoch"]
         after = rng.randint(1, max(1, min(2, EPOCHS - 2 - done)))
-        status, errors, seconds = end(run, *arguments, *ckpt, number=number, after_epochs=after, rng=rng)
+        status, errors, seconds = end(run, *arguments, number=number, after_epochs=after, rng=rng)
         if number == signal.SIGKILL:
             assert status == -number
         else:
@@ -78,8 +75,8 @@ def survives(folder: Path, mnist_dir: Path, numbers: list[int], rng: random.Rand
             assert seconds < 20  # a fraction of one on a quiet machine
         assert checkpoint.newest_good(run / "checkpoints") == run / "checkpoints" / "last.ckpt"
         assert not (run / "metrics.json").exists()
-        ckpt = ["ckpt=run/checkpoints/last.ckpt"]
-    succeeds(command("train", *arguments, *ckpt, "hydra.run.dir=run", cwd=folder))
+        done = checkpoint.read(run / "checkpoints" / "last.ckpt")[1]["epoch"]
+    succeeds(command("train", *arguments, "hydra.run.dir=run", cwd=folder))
     (weights, numbers_), (expected, expected_numbers) = ends(run), ends(whole)
     assert all(torch.equal(weights[key], expected[key]) for key in expected)
     assert numbers_ == expected_numbers
