@@ -16,7 +16,7 @@ CONFIG_ERRORS = [
     ("model.n_res=1,2", "model.n_res=1,2: one value is expected; a list is key=[a,b], a sweep needs -m"),
     ("data.levels=[", "data.levels=[: cannot be read as an override"),
     ("hydra.run.dir=/proc/nowhere", "/proc/nowhere"),
-    ("callbacks=null", "callbacks=null: a group of keys"),
+    ("callbacks=null", "callbacks=null: names a group of keys"),
     ("name=../../x", "name=../../x: must name a folder below outputs/"),
     ("--foo", "--foo; settings have the form key=value"),
     ("hydra/launcher=cluster", "hydra/launcher/cluster"),
