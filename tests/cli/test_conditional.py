@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -57,3 +58,14 @@ def test_evaluation_classifies_and_sums_over_the_classes(conditional, tmp_path, 
 
 def test_a_class_that_the_model_does_not_have_is_refused(conditional, tmp_path):
     fails(command("sample", f"ckpt={conditional}", "label=10", cwd=tmp_path), "label=10: must be from 0 to 9, or each")
+
+
+def test_a_conditional_pixelcnn_pp_is_trained_from_data_on(tmp_path, mnist_dir):
+    small = ["model.n_res=1", "model.hidden=4", "model.resolutions=2", "data.levels=4", "trainer.max_epochs=1"]
+    chosen = ["model=pixelcnn_pp", "likelihood=logistic_mixture", "likelihood.n_mix=2", "model.n_classes=10"]
+    data = [f"data.dir={mnist_dir}", "data.source=torchvision", "data.batch_size=16", "logger=none"]
+    succeeds(command("train", *chosen, *small, *data, "name=pp", cwd=tmp_path))
+    metrics = json.loads((tmp_path / "outputs" / "pp" / "metrics.json").read_text())
+    assert 0 < metrics["test/bits_per_dim"] < 3
+    with Image.open(tmp_path / "outputs" / "pp" / "samples.png") as image:
+        assert image.height > image.width  # ten rows of six
