@@ -29,6 +29,7 @@ def quiet_lightning() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     for message in (
         ".*does not have many workers.*",
+        ".*The `srun` command is available.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*The number of training batches .* is smaller than the logging interval.*",
         ".*treespec, LeafSpec.*",
