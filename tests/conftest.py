@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# The networks of the tests are so small that a second thread costs more than it does, here and in the commands that are
+# run as processes. Read by torch when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings

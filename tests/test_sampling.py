@@ -275,7 +275,7 @@ def test_sampling_leaves_the_mode_of_the_module_as_it_was():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n": -1}, "n must be at least 0"),
+        ({"n": -1}, "n must be an integer of at least 0, got -1"),
         ({"n": 1, "temperature": -1.0}, "temperature must be at least 0"),
         ({"n": 1, "temperature": float("nan")}, "temperature must be at least 0"),
         ({"n": 1, "method": "fast"}, "method must be 'cached' or 'naive'"),

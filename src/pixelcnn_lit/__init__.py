@@ -20,7 +20,7 @@ __all__ = ["__version__", "build", "load"]
 
 
 def build(overrides: Sequence[str] = ()) -> Density:
-    """An untrained density from the same config and overrides as ``python -m pixelcnn_lit.train``.
+    """An untrained density in evaluation mode, from the config and overrides of ``python -m pixelcnn_lit.train``.
 
     Raises :class:`~pixelcnn_lit.errors.UserError` for an unknown key or a value that is not allowed.
 
@@ -30,7 +30,7 @@ def build(overrides: Sequence[str] = ()) -> Density:
     from pixelcnn_lit.config import compose
     from pixelcnn_lit.registry import build_density
 
-    return build_density(compose(overrides))
+    return build_density(compose(overrides)).eval()
 
 
 def load(path: str | Path) -> Density:

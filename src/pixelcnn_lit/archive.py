@@ -114,7 +114,8 @@ def _inspect(file: IO[bytes]) -> None:
 def write_safetensors(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write weights with plain JSON beside them, whole and with a checksum. Raise UserError if they cannot be."""
     weights = {name: weight.contiguous() for name, weight in weights.items()}
-    texts = {METADATA: json.dumps(metadata), "sha256": _digest(weights)}
+    text = json.dumps(metadata)
+    texts = {METADATA: text, "sha256": _digest(weights, text)}
     with write_whole(path) as file:
         file.write(save(weights, texts))
 
@@ -129,13 +130,13 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], Any]:
         metadata = json.loads(texts[METADATA]) if METADATA in texts else None
     except Exception as error:  # of a kind that safetensors does not export
         raise DamagedError(f"{type(error).__name__}: {error}") from error
-    if metadata is not None and texts.get("sha256") != _digest(weights):
-        raise DamagedError("its weights are not what its checksum says")
+    if metadata is not None and texts.get("sha256") != _digest(weights, texts[METADATA]):
+        raise DamagedError("its content is not what its checksum says")
     return weights, metadata
 
 
-def _digest(weights: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(weights: Mapping[str, Tensor], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
     for name, weight in sorted(weights.items()):
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}\n".encode())
         digest.update(weight.contiguous().view(-1).view(torch.uint8).numpy().data)

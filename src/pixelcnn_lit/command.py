@@ -62,6 +62,7 @@ def _check_flags() -> None:
     parser.parse_args()
 
 
+@functools.cache  # Lightning asks again after it has made this process one of several
 def folder_name(name: str | None, experiment: str | None, model: str, now: str) -> str:
     """Where under outputs/ a run goes: its name, or a dated folder. Raise ValueError where that would be several."""
     if name:

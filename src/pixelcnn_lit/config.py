@@ -520,7 +520,7 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as an override; expected key=value (quote special characters)"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
+    text = lines[0].removeprefix("ValueError raised while resolving interpolation: ") if lines else type(error).__name__
     if text.startswith("Ambiguous value for argument"):
         return f"{text.split(chr(39))[1]}: one value is expected; a list is key=[a,b], a sweep needs -m"
     cause = error.__cause__

@@ -104,7 +104,7 @@ class Density(nn.Module):
 
     def bits_per_dim(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
         """``-log2 p(x) / (C H W)``, or of ``p(x | y)``: levels (N, C, H, W) -> (N,) bits."""
-        return -self.log_prob(x, y) / (x[0].numel() * math.log(2))
+        return -self.log_prob(x, y) / (math.prod(x.shape[1:]) * math.log(2))
 
     def logits(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
         """The logits of each conditional: levels (N, C, H, W) -> (N, levels, C, H, W).
@@ -138,8 +138,8 @@ class Density(nn.Module):
         Raises ValueError for a negative n, seed or temperature, an empty size, an unknown method, or a y that is no
         class.
         """
-        if n < 0:
-            raise ValueError(f"n must be at least 0, got {n}")
+        if not isinstance(n, int) or isinstance(n, bool) or n < 0:
+            raise ValueError(f"n must be an integer of at least 0, got {n!r}")
         height, width = size if size is not None else self.image_shape[1:]
         if height < 1 or width < 1:
             raise ValueError(f"size must be at least (1, 1), got {size}")
@@ -178,7 +178,9 @@ class Density(nn.Module):
         return sampling.draw(self, x, known, self._classes(y, len(x)), seed, temperature, method, first, progress)
 
     def _checked(self, x: Tensor) -> Tensor:
-        if x.dim() != 4 or x.shape[1] != self.image_shape[0]:
+        if not isinstance(x, Tensor):
+            raise ValueError(f"images must be a tensor of integer levels, got {type(x).__name__}")
+        if x.dim() != 4 or not x.shape[2] or not x.shape[3] or x.shape[1] != self.image_shape[0]:
             raise ValueError(f"images must be (N, {self.image_shape[0]}, H, W), got {tuple(x.shape)}")
         if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:
             raise ValueError(f"images must be integer levels, got {x.dtype}")

@@ -86,8 +86,10 @@ def curves(keys: Sequence[str], found: Sequence[Run]) -> str | None:
             axes.plot(epochs[-1:], bits[-1:], "o", color=colour, markersize=4)
         everything = [bits for run in drawn for _, bits in run.curve]
         low, middle, high = min(everything), median(everything), max(everything)
-        if high - low > 4 * (middle - low) > 0:  # a bad start would press all the rest into one line
-            axes.set_ylim(low - 0.1 * (middle - low), low + 4 * (middle - low))
+        worst = max(min(bits for _, bits in run.curve) for run in drawn)
+        top = max(low + 4 * (middle - low), worst + 0.1 * (worst - low))
+        if high > top > low:  # a bad start would press all the rest into one line; every run's best stays in sight
+            axes.set_ylim(low - 0.05 * (top - low), top)
         if max(run.curve[-1][0] for run in drawn) >= 2:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epochs")

@@ -72,6 +72,7 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     from pixelcnn_lit.data.datamodule import ImageDataModule
     from pixelcnn_lit.device import enough_memory
     from pixelcnn_lit.errors import Interrupted
+    from pixelcnn_lit.files import shown
     from pixelcnn_lit.logger import TensorBoard
     from pixelcnn_lit.module import LitDensity
     from pixelcnn_lit.registry import build_density
@@ -90,6 +91,8 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     module.density.initialise(*next(iter(data.loader("train", shuffle=True))))
     if trainer.is_global_zero:
         console.print(results.headline(config, module.density, data, run_dir), highlight=False, soft_wrap=True)
+        if ckpt is not None:
+            console.print(f"goes on from {shown(ckpt)}", highlight=False, soft_wrap=True)
     if isinstance(trainer.logger, TensorBoard):
         trainer.logger.begin(results.hyperparameters(config, data))
     last = run_dir / "checkpoints" / checkpoint.LAST
