@@ -16,7 +16,7 @@ from process import TINY, command, environment, succeeds
 
 from pixelcnn_lit import checkpoint
 
-EPOCHS = 10
+EPOCHS = 30
 RUN = [
     *TINY,
     "data.batch_size=4",
@@ -44,7 +44,7 @@ def end(run: Path, *arguments: str, number: int, after_epochs: int, rng: random.
         seen += line.startswith("epoch")
         if seen == after_epochs:
             break
-    time.sleep(rng.random() * 0.3)
+    time.sleep(rng.random() * 0.1)
     process.send_signal(number)
     start = time.monotonic()
     _, errors = process.communicate(timeout=60)
