@@ -62,8 +62,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("overrides", nargs="*", help=f"of the config, after {' '.join(DEFAULTS)}")
     arguments = parser.parse_args(argv)
     quiet_lightning()
-    trainer = "cpu" if arguments.device == "cpu" else "gpu"
-    bench = Bench([*DEFAULTS, f"trainer={trainer}", *arguments.overrides], arguments.device, arguments.steps)
+    trainer = "auto" if arguments.device == "cpu" else "gpu"
+    bench = Bench(
+        [*DEFAULTS, f"trainer={trainer}", f"trainer.accelerator={arguments.device}", *arguments.overrides],
+        arguments.device,
+        arguments.steps,
+    )
     console = Console()
     with console.status("the same ten steps"):
         losses = bench.same_steps()

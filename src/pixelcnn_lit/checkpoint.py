@@ -103,6 +103,8 @@ MEANT: dict[str, Any] = {
     "overwrite": False,
     "checkpoint.every_minutes": None,
     "on_nan": "stop",
+    "trainer.checkpoint_activations": False,
+    "trainer.compile": None,
     "data.n_classes": 10,
     "data.binarize": None,
     "model.n_classes": None,

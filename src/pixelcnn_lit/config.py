@@ -194,7 +194,10 @@ class OptimizerConfig(Section):
 
 
 class TrainerConfig(Section):
-    """conf/trainer: the arguments of Lightning's Trainer, by its names; it checks the types left open here."""
+    """conf/trainer: the arguments of Lightning's Trainer, by its names; it checks the types left open here.
+
+    ``compile``, ``checkpoint_activations`` and precision "auto" are this package's own.
+    """
 
     accelerator: str
     strategy: str
@@ -222,6 +225,8 @@ class TrainerConfig(Section):
     enable_progress_bar: bool | None
     enable_model_summary: bool | None
     accumulate_grad_batches: Count
+    checkpoint_activations: bool
+    compile: Literal["default", "reduce-overhead", "max-autotune"] | None
     gradient_clip_val: Annotated[float, Field(ge=0)] | None
     gradient_clip_algorithm: Literal["norm", "value"] | None
     deterministic: bool | Literal["warn"] | None

@@ -20,6 +20,15 @@ def pick_device(wish: str) -> torch.device:
     return torch.device(wish)
 
 
+def fast_precision(accelerator: str) -> str:
+    """What to train in: "bf16-mixed" where the hardware multiplies bfloat16 faster than float32, else "32-true"."""
+    if accelerator == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = accelerator == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return "bf16-mixed" if fast else "32-true"
+
+
 @contextmanager
 def enough_memory(batch: str, advice: str = "Try a smaller batch") -> Iterator[None]:
     """Turn the errors of a GPU or a CPU without memory left into a UserError that names ``batch``, "key=value"."""

@@ -47,13 +47,14 @@ def parameter_count(density: Density) -> int:
     return sum(p.numel() for p in density.parameters())
 
 
-def headline(config: TrainConfig, density: Density, data: ImageDataModule, run_dir: Path) -> str:
+def headline(config: TrainConfig, density: Density, data: ImageDataModule, run_dir: Path, precision: str) -> str:
     """What is about to be trained, on what, and where it will be."""
     counts = "/".join(f"{len(data.split(part)):,}" for part in ("train", "val", "test"))
     return (
         f"[bold]{config.name or config.model.name}[/bold]: {config.model.name}, "
         f"{parameter_count(density):,} parameters, on "
-        f"{config.data.name} ({data.source}, {counts} images) at {config.data.levels} levels\n{shown(run_dir)}"
+        f"{config.data.name} ({data.source}, {counts} images) at {config.data.levels} levels, "
+        f"in {precision}\n{shown(run_dir)}"
     )
 
 
@@ -83,6 +84,7 @@ def metrics(
     val: float | None,
     epochs: int,
     seconds: float,
+    precision: str,
     images_per_second: float | None,
     best: str | None,
 ) -> dict[str, Any]:
@@ -99,6 +101,7 @@ def metrics(
         "params": parameter_count(density),
         "epochs": epochs,
         "train_seconds": round(seconds, 3),
+        "precision": precision,
         "images_per_second": None if images_per_second is None else round(images_per_second, 2),
         "best_ckpt": best,  # from the run's folder, which may move
         "seed": config.seed,
@@ -171,7 +174,7 @@ def table(metrics: dict[str, Any], run_dir: Path) -> Table:
     rows.add_row("parameters", number("params", ",d"))
     rows.add_row("epochs", number("epochs", "d"))
     rows.add_row("training", number("train_seconds", ",.0f", " s"))
-    rows.add_row("images/s", number("images_per_second", ",.0f"))
+    rows.add_row("images/s", number("images_per_second", ",.0f", f", in {metrics['precision']}"))
     rows.add_row("folder", shown(run_dir))
     left = sorted(path.name + "/" * path.is_dir() for path in run_dir.iterdir() if not path.name.startswith("."))
     rows.add_row("in it", ", ".join(left))

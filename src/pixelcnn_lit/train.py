@@ -90,7 +90,8 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     module = LitDensity(build_density(config), config)
     module.density.initialise(*next(iter(data.loader("train", shuffle=True))))
     if trainer.is_global_zero:
-        console.print(results.headline(config, module.density, data, run_dir), highlight=False, soft_wrap=True)
+        headline = results.headline(config, module.density, data, run_dir, str(trainer.precision))
+        console.print(headline, highlight=False, soft_wrap=True)
         if ckpt is not None:
             console.print(f"goes on from {shown(ckpt)}", highlight=False, soft_wrap=True)
     if isinstance(trainer.logger, TensorBoard):
@@ -138,15 +139,18 @@ def make_trainer(
     from rich import get_console
 
     from pixelcnn_lit.callbacks import EpochLines, FiniteSteps, Pictures, ValidationCurve
+    from pixelcnn_lit.device import fast_precision
     from pixelcnn_lit.errors import UserError
     from pixelcnn_lit.logger import TensorBoard
     from pixelcnn_lit.resume import BestCheckpoint, LastCheckpoint, WholeCheckpoints
     from pixelcnn_lit.sweeps.trial import NOTE, Prune
 
     console = get_console()
-    options: dict[str, Any] = config.trainer.model_dump()
+    options: dict[str, Any] = config.trainer.model_dump(exclude={"compile", "checkpoint_activations"})
     if options["accelerator"] == "auto":
         options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
+    if options["precision"] == "auto":
+        options["precision"] = fast_precision(options["accelerator"])
     if options["enable_progress_bar"] is None:
         options["enable_progress_bar"] = console.is_terminal
     folder = run_dir / "checkpoints"
@@ -241,6 +245,7 @@ def _conclude(
         val=None if val is None else float(val),
         epochs=trainer.current_epoch,
         seconds=throughput.seconds,
+        precision=str(trainer.precision),
         images_per_second=throughput.images_per_second,
         best=os.path.relpath(best, run_dir) if best else None,
     )
