@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixelcnn_lit.fused import log_softmax_at
+
 
 class Likelihood(Protocol):
     """A distribution over the levels 0..levels-1 of each channel of a pixel, given those of its channels before.
@@ -57,11 +59,9 @@ class Categorical:
         n, channels, height, width = x.shape
         # With channels last in memory, each pixel's logits lie side by side and this reshape copies nothing.
         logits = params.permute(0, 2, 3, 1).reshape(-1, self.levels)
-        if logits.dtype in (torch.bfloat16, torch.float16):
-            logits = logits.float()
         target = x.permute(0, 2, 3, 1).reshape(-1).long()
-        nats = F.cross_entropy(logits, target, reduction="none")
-        return -nats.view(n, height, width, channels).permute(0, 3, 1, 2)
+        nats = log_softmax_at(logits, target)
+        return nats.view(n, height, width, channels).permute(0, 3, 1, 2)
 
     def logits(self, params: Tensor, x: Tensor, channel: int) -> Tensor:
         """Parameters (N, C levels, ...) -> logits (N, levels, ...)."""
