@@ -45,7 +45,7 @@ from pixelcnn_lit.registry import build_density
 from pixelcnn_lit.results import quiet_lightning
 from pixelcnn_lit.train import make_trainer
 
-DEFAULTS = ["data=digits", "data.batch_size=32", "optimizer=adam_exponential"]
+DEFAULTS = ["data=digits", "data.batch_size=32", "optimizer=adam_exponential", "trainer.precision=auto"]
 FLOAT32 = "trainer.precision=32-true"
 SAME_STEPS, TOLERANCE = 10, 1e-4
 WARM_UP = 2

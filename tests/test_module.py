@@ -87,7 +87,7 @@ def test_checkpointed_activations_are_not_kept():
         with torch.autograd.graph.saved_tensors_hooks(lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t):
             module.training_step((torch.zeros(5, 1, 9, 9, dtype=torch.uint8), torch.zeros(5)), 0)
         kept.append(sum(sizes))
-    assert kept[1] < kept[0] / 2
+    assert kept[1] < 0.75 * kept[0]  # of 2h + h + h features a block, 2h
 
 
 def test_compile_is_for_the_training_step_alone(monkeypatch):
@@ -101,9 +101,11 @@ def test_compile_is_for_the_training_step_alone(monkeypatch):
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [([], "bf16-mixed"), (["trainer.precision=32-true"], "32-true"), (["trainer=cpu"], "32-true")],
+    [(["trainer.precision=auto"], "bf16-mixed"), ([], "32-true")],
 )
-def test_auto_trains_in_bfloat16_where_that_is_fast_and_evaluates_in_float32(options, expected, monkeypatch, mnist_dir):
+def test_precision_auto_trains_in_bfloat16_where_that_is_fast_and_evaluates_in_float32(
+    options, expected, monkeypatch, mnist_dir
+):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     config = compose([*OVERRIDES, *options, f"data.dir={mnist_dir}"])
     data = ImageDataModule(config.data, 0)
