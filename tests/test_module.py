@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -104,7 +103,7 @@ def test_compile_is_for_the_training_step_alone(monkeypatch):
     [(["trainer.precision=auto"], "bf16-mixed"), ([], "32-true")],
 )
 def test_precision_auto_trains_in_bfloat16_where_that_is_fast_and_evaluates_in_float32(
-    options, expected, monkeypatch, mnist_dir
+    options, expected, monkeypatch, mnist_dir, tmp_path
 ):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     config = compose([*OVERRIDES, *options, f"data.dir={mnist_dir}"])
@@ -112,7 +111,7 @@ def test_precision_auto_trains_in_bfloat16_where_that_is_fast_and_evaluates_in_f
     module = LitDensity(build_density(config), config)
     seen = []
     module.density.network.register_forward_hook(lambda *_: seen.append((module.training, _[2].dtype)))
-    trainer = make_trainer(config, Path(), data, Throughput(), Position(), StopSignals(), None)
+    trainer = make_trainer(config, tmp_path, data, Throughput(), Position(), StopSignals(), None)
     trainer.fit(module, datamodule=data)
     assert trainer.precision == expected
     assert set(seen) == {(True, torch.bfloat16 if "bf16" in expected else torch.float32), (False, torch.float32)}
@@ -126,7 +125,7 @@ def test_hardware_without_bfloat16_trains_in_float32(monkeypatch):
     assert fast_precision("cpu") == "32-true"
 
 
-def test_accumulated_gradients_are_those_of_the_whole_batch(mnist_dir):
+def test_accumulated_gradients_are_those_of_the_whole_batch(mnist_dir, tmp_path):
     weights = []
     for accumulated, size in ((1, 16), (4, 4)):
         options = [f"trainer.accumulate_grad_batches={accumulated}", f"data.batch_size={size}", "trainer=cpu"]
@@ -134,7 +133,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(mnist_dir):
         data = ImageDataModule(config.data, 0)
         torch.manual_seed(0)
         module = LitDensity(build_density(config), config)
-        trainer = make_trainer(config, Path(), data, Throughput(), Position(), StopSignals(), None)
+        trainer = make_trainer(config, tmp_path, data, Throughput(), Position(), StopSignals(), None)
         trainer.fit(module, datamodule=data)
         weights.append(torch.cat([p.detach().flatten() for p in module.parameters()]))
     assert torch.allclose(*weights, rtol=1e-4, atol=1e-6)
