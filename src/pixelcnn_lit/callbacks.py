@@ -11,13 +11,12 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
-from pixelcnn_lit import checkpoint, pictures
+from pixelcnn_lit import checkpoint, pictures, runs
 from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.files import shown
 from pixelcnn_lit.logger import TensorBoard
 from pixelcnn_lit.module import LitDensity
-from pixelcnn_lit.occlusion import half_known
 
 
 class Throughput(pl.Callback):
@@ -142,7 +141,7 @@ class ValidationCurve(pl.Callback):
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "validation.csv"
+        self._path = folder / runs.CURVE
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         bits = trainer.callback_metrics.get("val/bits_per_dim")
@@ -174,10 +173,8 @@ class Pictures(pl.Callback):
         density = pl_module.density
         scale = max(1, pictures.default_scale(density.image_shape[2]) // 2)
         original = self._data.split("val").images[: self._n]
-        known = half_known("bottom", *original.shape[2:])
-        completed = density.complete(original, known, self._seed)
         for name, picture in (
             ("samples", pictures.draw_samples(density, self._n, self._seed, scale)),
-            ("completions", pictures.completion_grid(original, known, completed, density.levels, scale)),
+            ("completions", pictures.draw_completions(density, original, self._seed, scale)),
         ):
             logger.experiment.add_image(name, torch.from_numpy(picture), trainer.global_step, dataformats="HWC")

@@ -175,9 +175,14 @@ def resumable(path: str | Path, config: TrainConfig) -> Path:
     Raises UserError where there is none, or the run cannot go on from it.
     """
     path = Path(path)
-    if path.name == LAST and path.is_file():
-        path = newest_good(path.parent) or path
-    theirs, content = read(path)
+    try:
+        theirs, content = read(path)
+    except UserError:
+        earlier = newest_good(path.parent) if path.name == LAST and path.is_file() else None
+        if earlier is None:
+            raise
+        path = earlier
+        theirs, content = read(path)
     missing = [key for key, kind in STATE.items() if not isinstance(content.get(key), kind) or not content[key]]
     if missing:
         raise UserError(f"ckpt={path}: holds no state of a training to resume (no {', '.join(missing)})")

@@ -109,7 +109,7 @@ def curve(folder: Path) -> tuple[tuple[float, float], ...]:
     """The validations of a run, each once, in the order of its steps."""
     by_step: dict[int, tuple[float, float]] = {}
     try:
-        with (folder / "validation.csv").open(newline="") as file:
+        with (folder / runs.CURVE).open(newline="") as file:
             for row in csv.DictReader(file):
                 try:
                     by_step[int(row["steps"])] = float(row["epochs"]), float(row["bits_per_dim"])

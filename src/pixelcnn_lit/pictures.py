@@ -13,6 +13,7 @@ from torch import Tensor
 from pixelcnn_lit.data.quantise import intensities
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.files import write_whole
+from pixelcnn_lit.occlusion import half_known
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""
@@ -65,6 +66,13 @@ def draw_samples(density: Density, n: int, seed: int, scale: int) -> Picture:
     if y is None:
         return sample_grid(density.sample(n, seed), density.levels, scale)
     return sample_grid(density.sample(len(y), seed, y), density.levels, scale, density.n_classes)
+
+
+def draw_completions(density: Density, original: Tensor, seed: int, scale: int) -> Picture:
+    """A grid of images (N, C, H, W) whose lower half is hidden and completed."""
+    known = half_known("bottom", *original.shape[2:])
+    completed = density.complete(original, known, seed)
+    return completion_grid(original, known, completed, density.levels, scale)
 
 
 def completion_grid(original: Tensor, known: Tensor, completed: Tensor, levels: int, scale: int) -> Picture:

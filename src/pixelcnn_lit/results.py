@@ -18,7 +18,6 @@ from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.files import shown, write_whole
 from pixelcnn_lit.logger import TensorBoard
-from pixelcnn_lit.occlusion import half_known
 
 SAMPLES = 64
 COMPLETIONS = 24
@@ -35,7 +34,6 @@ def quiet_lightning() -> None:
         ".*treespec, LeafSpec.*",
         ".*could not find the monitored key.*",
         ".*your dataloader is not resumable.*",  # it is: pixelcnn_lit.resume.Position
-        ".*The `srun` command is available.*",
         ".*Grad strides do not match bucket view strides.*",
         ".*It is recommended to use .*sync_dist=True.*",
     ):
@@ -120,13 +118,9 @@ def write(
     """Write the pictures, then the HParams, and metrics.json last: where that is, the run is finished."""
     density.eval()
     scale = pictures.default_scale(config.data.image_shape[2])
-    picture = pictures.draw_samples(density, SAMPLES, config.seed, scale)
-    pictures.save_png(run_dir / "samples.png", picture)
     original = data.split("test").images[:COMPLETIONS]
-    known = half_known("bottom", *original.shape[2:])
-    completed = density.complete(original, known, config.seed)
-    picture = pictures.completion_grid(original, known, completed, density.levels, scale)
-    pictures.save_png(run_dir / "completions.png", picture)
+    pictures.save_png(run_dir / "samples.png", pictures.draw_samples(density, SAMPLES, config.seed, scale))
+    pictures.save_png(run_dir / "completions.png", pictures.draw_completions(density, original, config.seed, scale))
     if isinstance(logger, TensorBoard):
         logger.end({f"hparams/{key}": metrics[f"{key}/bits_per_dim"] for key in ("test", "val")})
     with write_whole(run_dir / "metrics.json") as file:

@@ -21,8 +21,8 @@ from pixelcnn_lit.files import shown, write_whole
 
 METRICS, STOPPED, LOCK = "metrics.json", "stopped.json", ".lock"
 RECORD, OVERRIDES = Path(".hydra", "config.yaml"), Path(".hydra", "overrides.yaml")
-CHECKPOINTS = "checkpoints"
-LEFT = (METRICS, STOPPED, CHECKPOINTS, "validation.csv", "tensorboard", "samples.png", "completions.png", "train.log")
+CHECKPOINTS, CURVE = "checkpoints", "validation.csv"
+LEFT = (METRICS, STOPPED, CHECKPOINTS, CURVE, "tensorboard", "samples.png", "completions.png", "train.log")
 """What a run leaves, and ``overwrite=true`` takes away: whatever else is in the folder stays."""
 
 FREE = frozenset(
@@ -158,11 +158,7 @@ def claimed(folder: Path, config: TrainConfig) -> Iterator[dict[str, Any] | None
     with held(folder):
         if starts_over(config):
             clear(folder)
-        if different := differences(folder, config):
-            raise UserError(
-                f"{shown(folder)}: the run there has {'; '.join(different)}. "
-                "Choose another name, or start over: overwrite=true"
-            )
+        refuse_another(folder, config)
         yield finished(folder)
 
 
@@ -218,6 +214,15 @@ def recorded(folder: Path) -> TrainConfig | None:
         from pixelcnn_lit.checkpoint import upgraded
 
         return check(upgraded(config), TrainConfig, f"{path}: ")
+
+
+def refuse_another(folder: Path, config: TrainConfig) -> None:
+    """Raise UserError if the run in ``folder`` was started with another config, and name the keys."""
+    if different := differences(folder, config):
+        raise UserError(
+            f"{shown(folder)}: the run there has {'; '.join(different)}. "
+            "Choose another name, or start over: overwrite=true"
+        )
 
 
 def differences(folder: Path, config: TrainConfig) -> list[str]:

@@ -88,7 +88,6 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     trainer = make_trainer(config, run_dir, data, throughput, position, signals, ckpt)
     data.setup()
     module = LitDensity(build_density(config), config)
-    module.density.initialise(*next(iter(data.loader("train", shuffle=True))))
     if trainer.is_global_zero:
         headline = results.headline(config, module.density, data, run_dir, str(trainer.precision))
         console.print(headline, highlight=False, soft_wrap=True)
@@ -96,11 +95,13 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
             console.print(f"goes on from {shown(ckpt)}", highlight=False, soft_wrap=True)
     if isinstance(trainer.logger, TensorBoard):
         trainer.logger.begin(results.hyperparameters(config, data))
-    last = run_dir / "checkpoints" / checkpoint.LAST
+    last = run_dir / runs.CHECKPOINTS / checkpoint.LAST
     with signals.caught():
         try:
             advice = "Try a smaller one with trainer.accumulate_grad_batches=N, N times as large in effect"
             with enough_memory(f"data.batch_size={config.data.batch_size}", advice):
+                if ckpt is None:
+                    module.density.initialise(*next(iter(data.loader("train", shuffle=True))))
                 _fit(trainer, module, data, ckpt, position)
                 return _conclude(config, trainer, module, data, throughput, run_dir)
         except (resume.Stop, SystemExit, KeyboardInterrupt):  # SystemExit is what Lightning makes of the third
@@ -138,6 +139,7 @@ def make_trainer(
     )
     from rich import get_console
 
+    from pixelcnn_lit import runs
     from pixelcnn_lit.callbacks import EpochLines, FiniteSteps, Pictures, ValidationCurve
     from pixelcnn_lit.device import fast_precision
     from pixelcnn_lit.errors import UserError
@@ -153,7 +155,7 @@ def make_trainer(
         options["precision"] = fast_precision(options["accelerator"])
     if options["enable_progress_bar"] is None:
         options["enable_progress_bar"] = console.is_terminal
-    folder = run_dir / "checkpoints"
+    folder = run_dir / runs.CHECKPOINTS
     finite, curve = FiniteSteps(config.on_nan, folder), ValidationCurve(run_dir)
     callbacks: list[Callback] = [position, finite, throughput, EpochLines(console, throughput), curve]
     if (run_dir / NOTE).exists():
@@ -218,7 +220,7 @@ def _conclude(
     from pytorch_lightning.callbacks import ModelCheckpoint
     from rich import get_console
 
-    from pixelcnn_lit import checkpoint, results
+    from pixelcnn_lit import checkpoint, results, runs
 
     keeper = trainer.checkpoint_callback
     best = keeper.best_model_path if isinstance(keeper, ModelCheckpoint) else ""
@@ -229,7 +231,7 @@ def _conclude(
         # Training ended before its first validation, by max_steps or max_time: what it has reached is its best.
         validated = trainer.validate(module, datamodule=data, verbose=False)
         val = validated[0].get("val/bits_per_dim") if validated else None
-        best = str(run_dir / "checkpoints" / "best.ckpt")
+        best = str(run_dir / runs.CHECKPOINTS / checkpoint.BEST)
         trainer.save_checkpoint(best)
     if best:
         density, _ = checkpoint.load_with_config(best)

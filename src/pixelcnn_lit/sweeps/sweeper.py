@@ -84,11 +84,8 @@ class JobSweeper(Sweeper):
         if overwrite:
             with runs.held(job.folder):
                 runs.clear(job.folder)
-        elif different := runs.differences(job.folder, config):
-            raise UserError(
-                f"{shown(job.folder)}: the run there has {'; '.join(different)}. "
-                "Choose another name, or start over: overwrite=true"
-            )
+        else:
+            runs.refuse_another(job.folder, config)
         runs.note_overrides(job.folder, job.overrides)
         status = runs.status(job.folder)
         return runs.Status("not started") if status.state == "failed" else status
