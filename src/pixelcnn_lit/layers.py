@@ -20,12 +20,59 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelcnn_lit.cursor import Cursor, Remembering, Window
-from pixelcnn_lit.fused import relu_conv2d
 
 MaskType = Literal["A", "B"]
 
 
-class CausalConv2d(Remembering):
+class Convolution(Remembering):
+    """What causal convolutions share: ``weight`` (out, in, taps), ``bias`` (out,), and a bias of the class, if any.
+
+    Initialised uniformly in +-1/sqrt(fan-in), as torch.nn.Conv2d, with the fan-in that causality leaves. Those that
+    look at the image may see a further channel, 1 inside the image and 0 around it: ``marks_padding``.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        taps: tuple[int, ...],
+        *,
+        looks_at_image: bool,
+        dilation: int,
+        stride: int,
+        n_classes: int | None,
+        marks_padding: bool,
+    ) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features + marks_padding, out_features
+        self.looks_at_image, self.marks_padding = looks_at_image, marks_padding
+        self.dilation, self.stride = dilation, stride
+        self.weight = nn.Parameter(torch.empty(out_features, self.in_features, *taps))
+        self.bias = nn.Parameter(torch.empty(out_features))
+        self.class_bias = None if n_classes is None else nn.Parameter(torch.zeros(n_classes, out_features))
+        bound = 1 / math.sqrt(max(1, self.weight[0].numel()))
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def marked(self, x: Tensor) -> Tensor:
+        """The image with the channel that tells it from its padding, where the layer wants that."""
+        return F.pad(x, (0, 0, 0, 0, 0, 1), value=1) if self.marks_padding else x
+
+    def window(self, at: Cursor) -> Window:
+        """The rows that the layer looks at: those of the image, or a new window on what it is given."""
+        if self.looks_at_image:
+            return at.image
+        return Window(at.like, self.rows_above, at.width, self.in_features)
+
+    def finished(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """x (N, out, H, W) plus the bias of each image's class y (N,). Raise ValueError where that is missing."""
+        if self.class_bias is not None:
+            x = x + self.class_bias[known_classes(y)][:, :, None, None]
+        # An image of one channel does not tell its memory format, and a network that mixes formats is twice as slow.
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+class CausalConv2d(Convolution):
     """A convolution over the pixels above and to the left, the masked convolution of PixelCNN.
 
     ``out[o, r, c] = bias[o] + sum over i, (dr, dc) < (0, 0) in raster order of weight[o, i, dr, dc] x[i, r+dr, c+dc]``,
@@ -40,7 +87,7 @@ class CausalConv2d(Remembering):
     With ``groups`` G > 1 the features are dealt into G groups of equal size, ordered as R, G, B are. At the centre, a
     feature of group g sees the groups before g (type A) or up to g (type B): so type A has a centre tap too.
 
-    Type A layers read the image; with ``marks_padding`` they see a further channel, 1 inside the image and 0 around it.
+    Type A layers look at the image.
 
     van den Oord et al., "Pixel Recurrent Neural Networks" (2016), arXiv 1601.06759, section 3.4.
 
@@ -64,23 +111,26 @@ class CausalConv2d(Remembering):
         marks_padding: bool = False,
     ) -> None:
         """Raise ValueError for an even or non-positive ``kernel_size``."""
-        super().__init__()
         if isinstance(kernel_size, int):
             if kernel_size < 1 or kernel_size % 2 == 0:
                 raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")
             kernel_size = (kernel_size // 2 + 1, kernel_size)
         rows, columns = kernel_size
-        self.in_features, self.out_features = in_features + marks_padding, out_features
+        sees_centre = mask_type == "B" or groups > 1
+        super().__init__(
+            in_features,
+            out_features,
+            ((rows - 1) * columns + columns // 2 + sees_centre,),
+            looks_at_image=mask_type == "A",
+            dilation=dilation,
+            stride=stride,
+            n_classes=n_classes,
+            marks_padding=marks_padding,
+        )
         self.mask_type: MaskType = mask_type
-        self.looks_at_image = mask_type == "A"
+        self.sees_centre = sees_centre
         self.above, self.left, self.right = rows - 1, columns // 2, columns - 1 - columns // 2
         self.rows_above = self.above * dilation
-        self.dilation, self.stride, self.marks_padding = dilation, stride, marks_padding
-        self.sees_centre = mask_type == "B" or groups > 1
-        taps = self.above * columns + self.left + self.sees_centre
-        self.weight = nn.Parameter(torch.empty(out_features, self.in_features, taps))
-        self.bias = nn.Parameter(torch.empty(out_features))
-        self.class_bias = None if n_classes is None else nn.Parameter(torch.zeros(n_classes, out_features))
         mask = None
         if groups > 1:
             group_in = torch.arange(self.in_features) * groups // self.in_features
@@ -88,7 +138,6 @@ class CausalConv2d(Remembering):
             before = group_in[None] < group_out[:, None]
             mask = (before if mask_type == "A" else before | (group_in[None] == group_out[:, None])).float()
         self.register_buffer("centre_mask", mask, persistent=False)
-        fan_in_uniform(self.weight, self.bias)
 
     @property
     def pointwise(self) -> bool:
@@ -113,12 +162,9 @@ class CausalConv2d(Remembering):
         weight = weight.view(self.out_features, self.in_features, rows, columns)
         return weight if self.pointwise else weight.contiguous(memory_format=torch.channels_last)
 
-    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None, *, relu: bool = False) -> Tensor:
-        """With ``relu`` the layer of ``relu(x)``, in fewer steps."""
+    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
         if at is None:
-            return self.whole(x, y, relu)
-        if relu:
-            x = torch.relu(x)
+            return self.whole(x, y)
         if at.stage == "known":
             if not self.pointwise and not self.looks_at_image:
                 at.memory(self).window.fill(x)
@@ -130,22 +176,16 @@ class CausalConv2d(Remembering):
             memory.pixels[at.column].copy_(x)
         return x if at.row % self.stride or at.column % self.stride else memory.read(at.column)
 
-    def whole(self, x: Tensor, y: Tensor | None = None, relu: bool = False) -> Tensor:
+    def whole(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """A whole image: (N, in, H, W) -> (N, out, H, W)."""
-        if self.marks_padding:
-            x = F.pad(x, (0, 0, 0, 0, 0, 1), value=1)
+        x = self.marked(x)
         left, right = self.left * self.dilation, (self.right if self.above else 0) * self.dilation
         padding = left if left == right else 0
         around = left - padding, right - padding, self.above * self.dilation
-        if relu:
-            x = relu_conv2d(x, self.kernel(), self.bias, around, self.stride, padding, self.dilation)
-        else:
-            if any(around):
-                x = F.pad(x, (*around, 0))
-            x = F.conv2d(x, self.kernel(), self.bias, self.stride, (0, padding), self.dilation)
-        x = with_class(x, self.class_bias, y)
-        # An image of one channel does not tell its memory format, and a network that mixes formats is twice as slow.
-        return x.contiguous(memory_format=torch.channels_last)
+        if any(around):
+            x = F.pad(x, (*around, 0))
+        x = F.conv2d(x, self.kernel(), self.bias, self.stride, (0, padding), self.dilation)
+        return self.finished(x, y)
 
     def remember(self, at: Cursor) -> PixelMemory:
         return PixelMemory(self, at)
@@ -161,11 +201,11 @@ class PixelMemory:
         left = left.reshape(-1, layer.out_features).contiguous()
         self.weights = [left[skipped * features :] for skipped in range(layer.left + 1)]
         # In full, since a product that has to expand its bias takes a microsecond more.
-        bias = layer.bias if layer.class_bias is None else layer.bias + layer.class_bias[_labels(at)]
+        bias = layer.bias if layer.class_bias is None else layer.bias + layer.class_bias[known_classes(at.labels)]
         self.bias = bias.expand(len(at.like), -1).contiguous()
         if layer.pointwise:
             return
-        self.window = at.image if layer.looks_at_image else Window(at.like, layer.rows_above, at.width, features)
+        self.window = layer.window(at)
         row = self.window.row
         self.pixels = row.unbind(1)
         columns_out = range(0, at.width, layer.stride)
@@ -220,26 +260,8 @@ def gate(x: Tensor, groups: int = 1) -> Tensor:
     return (torch.tanh(halves[:, :, 0]) * torch.sigmoid(halves[:, :, 1])).flatten(1, 2)
 
 
-def fan_in_uniform(weight: Tensor, bias: Tensor) -> None:
-    """Uniform in +-1/sqrt(fan-in), as torch.nn.Conv2d, with the fan-in that causality leaves."""
-    bound = 1 / math.sqrt(max(1, weight[0].numel()))
-    nn.init.uniform_(weight, -bound, bound)
-    nn.init.uniform_(bias, -bound, bound)
-
-
-def with_class(x: Tensor, class_bias: Tensor | None, y: Tensor | None) -> Tensor:
-    """x (N, F, H, W) plus the bias (n_classes, F) of each image's class y (N,), if there are classes.
-
-    Raises ValueError where there are, but no y.
-    """
-    if class_bias is None:
-        return x
+def known_classes(y: Tensor | None) -> Tensor:
+    """The classes (N,) of the images, to index with. Raise ValueError where there are none."""
     if y is None:
         raise ValueError("a class-conditional network needs the classes y of the images")
-    return x + class_bias[y.long()][:, :, None, None]
-
-
-def _labels(at: Cursor) -> Tensor:
-    if at.labels is None:
-        raise ValueError("a class-conditional network needs the classes y of the images")
-    return at.labels.long()
+    return y.long()

@@ -9,8 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixelcnn_lit.fused import log_softmax_at
-
 
 class Likelihood(Protocol):
     """A distribution over the levels 0..levels-1 of each channel of a pixel, given those of its channels before.
@@ -59,9 +57,11 @@ class Categorical:
         n, channels, height, width = x.shape
         # With channels last in memory, each pixel's logits lie side by side and this reshape copies nothing.
         logits = params.permute(0, 2, 3, 1).reshape(-1, self.levels)
+        if logits.dtype in (torch.bfloat16, torch.float16):
+            logits = logits.float()
         target = x.permute(0, 2, 3, 1).reshape(-1).long()
-        nats = log_softmax_at(logits, target)
-        return nats.view(n, height, width, channels).permute(0, 3, 1, 2)
+        nats = F.cross_entropy(logits, target, reduction="none")
+        return -nats.view(n, height, width, channels).permute(0, 3, 1, 2)
 
     def logits(self, params: Tensor, x: Tensor, channel: int) -> Tensor:
         """Parameters (N, C levels, ...) -> logits (N, levels, ...)."""
@@ -93,7 +93,7 @@ class LogisticMixture:
 
     def __init__(self, levels: int, n_mix: int) -> None:
         self.levels, self.n_mix = levels, n_mix
-        self._half_step = 1 / (levels - 1)
+        self.half_step = 1 / (levels - 1)
 
     def n_params(self, channels: int) -> int:
         return self.n_mix * (1 + 2 * channels + channels * (channels - 1) // 2)
@@ -126,7 +126,7 @@ class LogisticMixture:
 
     def log_scale(self, parts: Tensor, channels: int) -> Tensor:
         """The log-scales within the bounds, of parameters (N, P / n_mix, n_mix, ...): (N, C, n_mix, ...)."""
-        return parts[:, 1 + channels : 1 + 2 * channels].clamp(math.log(self._half_step / 4), 20)
+        return parts[:, 1 + channels : 1 + 2 * channels].clamp(math.log(self.half_step / 4), 20)
 
 
 class _Mixture:
@@ -135,8 +135,7 @@ class _Mixture:
     def __init__(self, likelihood: LogisticMixture, params: Tensor, x: Tensor) -> None:
         if params.dtype in (torch.bfloat16, torch.float16):
             params = params.float()
-        self._last, channels = likelihood.levels - 1, x.shape[1]
-        self._half_step = 1 / self._last
+        self._last, self._half_step, channels = likelihood.levels - 1, likelihood.half_step, x.shape[1]
         self._x = x
         self._v = x.to(params.dtype) * (2 * self._half_step) - 1
         parts = params.unflatten(1, (-1, likelihood.n_mix))

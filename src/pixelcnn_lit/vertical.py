@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from pixelcnn_lit.cursor import Cursor, Remembering, Window
-from pixelcnn_lit.layers import fan_in_uniform, with_class
+from pixelcnn_lit.cursor import Cursor, Remembering
+from pixelcnn_lit.layers import Convolution
 
 
-class VerticalConv2d(Remembering):
+class VerticalConv2d(Convolution):
     """A convolution over whole rows: those above and, unless it ``looks_at_image``, the current one.
 
     It is for features that depend on the rows above alone, the vertical stack of Gated PixelCNN, so that looking at all
@@ -36,28 +36,29 @@ class VerticalConv2d(Remembering):
         n_classes: int | None = None,
         marks_padding: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            in_features,
+            out_features,
+            kernel_size,
+            looks_at_image=looks_at_image,
+            dilation=dilation,
+            stride=stride,
+            n_classes=n_classes,
+            marks_padding=marks_padding,
+        )
         rows, columns = kernel_size
-        self.in_features, self.looks_at_image = in_features + marks_padding, looks_at_image
         self.rows_above = (rows if looks_at_image else rows - 1) * dilation
         self.side = columns // 2 * dilation
-        self.dilation, self.stride, self.marks_padding = dilation, stride, marks_padding
-        self.weight = nn.Parameter(torch.empty(out_features, self.in_features, rows, columns))
-        self.bias = nn.Parameter(torch.empty(out_features))
-        self.class_bias = None if n_classes is None else nn.Parameter(torch.zeros(n_classes, out_features))
-        fan_in_uniform(self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.weight.shape[0]}, kernel_size={tuple(self.weight.shape[2:])}"
+        return f"{self.in_features}, {self.out_features}, kernel_size={tuple(self.weight.shape[2:])}"
 
     def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
         if at is None or at.stage == "known":
             if at is not None and not self.looks_at_image:
                 at.memory(self).window.fill(x)
-            if self.marks_padding:
-                x = F.pad(x, (0, 0, 0, 0, 0, 1), value=1)
             # The last row of the image is above no other.
-            x = F.pad(x, (0, 0, self.rows_above, -1 if self.looks_at_image else 0))
+            x = F.pad(self.marked(x), (0, 0, self.rows_above, -1 if self.looks_at_image else 0))
             return self.convolve(x, self.weight, y if at is None else at.labels)
         memory: RowMemory = at.memory(self)
         if not self.looks_at_image:
@@ -68,7 +69,7 @@ class VerticalConv2d(Remembering):
     def convolve(self, x: Tensor, weight: Tensor, y: Tensor | None) -> Tensor:
         """The convolution of rows that are there already, above and below: no padding but to the sides."""
         x = F.conv2d(x, weight, self.bias, self.stride, (0, self.side), self.dilation)
-        return with_class(x, self.class_bias, y).contiguous(memory_format=torch.channels_last)
+        return self.finished(x, y)
 
     def remember(self, at: Cursor) -> RowMemory:
         return RowMemory(self, at)
@@ -79,9 +80,7 @@ class RowMemory:
 
     def __init__(self, layer: VerticalConv2d, at: Cursor) -> None:
         self._layer, self._labels, self._weight = layer, at.labels, layer.weight
-        self.window = (
-            at.image if layer.looks_at_image else Window(at.like, layer.rows_above, at.width, layer.in_features)
-        )
+        self.window = layer.window(at)
 
     def start_row(self) -> None:
         """Nothing: the rows come from the layer's own calls."""

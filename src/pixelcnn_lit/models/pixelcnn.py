@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from pixelcnn_lit.cursor import Cursor
@@ -18,9 +19,9 @@ class ResidualBlock(nn.Module):
         self.expand = CausalConv2d(hidden, 2 * hidden, 1, "B", groups)
 
     def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
-        h = self.reduce(x, at, relu=True)
-        h = self.conv(h, at, y, relu=True)
-        return self.expand(h, at, relu=True).add_(x)
+        h = self.reduce(torch.relu(x), at)
+        h = self.conv(h.relu_(), at, y)
+        return x + self.expand(h.relu_(), at)
 
 
 class PixelCNN(nn.Module):
@@ -53,5 +54,5 @@ class PixelCNN(nn.Module):
         x = self.embed(x, at)
         for block in self.blocks:
             x = block(x, at, y)
-        x = self.mix(x, at, relu=True)
-        return self.out(x, at, relu=True)
+        x = self.mix(torch.relu(x), at)
+        return self.out(x.relu_(), at)
