@@ -19,6 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import shares
 from benchmarks.machine import machine, synchronise
 from pixelcnn_lit import build
 from pixelcnn_lit.density import Density
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--n", type=int, nargs="+", default=[1, 64, 256], help="numbers of images")
     parser.add_argument("--rounds", type=int, default=5, help="the median of so many samplings counts")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--profile", action="store_true", help="show where the time goes, too (CPU)")
     parser.add_argument("--out", default="outputs/benchmarks/sampling.json")
     parser.add_argument("overrides", nargs="*", help="of the config, as in pixelcnn_lit.train: model.n_res=5")
     arguments = parser.parse_args(argv)
@@ -45,14 +47,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     for n in arguments.n:
         with console.status(f"{n} images"):
             rows.append(measure(density, n, arguments.rounds))
+    profiles = {n: shares.shares(density, n) for n in arguments.n} if arguments.profile else {}
     result = {
         "machine": machine(arguments.device),
         "network": str(arguments.overrides or "the article's"),
         "rows": rows,
+        "seconds_of_parts": profiles,
     }
     with write_whole(arguments.out) as file:
         file.write(json.dumps(result, indent=2).encode() + b"\n")
     console.print(table(rows))
+    if profiles:
+        console.print(shares.table(profiles))
     console.print(f"{result['machine']}\nnaive: {PASSES} of its forward passes, multiplied by the number of pixels")
     console.print("cached and naive drew the same images in this run", style="green")
     console.print(arguments.out)

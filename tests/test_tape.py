@@ -69,7 +69,7 @@ def test_shapes_and_the_like_are_not_steps():
     x = torch.ones(3, 2)
     tape = Tape()
     tape.record(lambda: x.new_zeros(x.shape[0], x.dim()))
-    assert len(tape._steps) == 1
+    assert len(tape.steps) == 1
 
 
 def test_an_operation_with_several_results_is_refused():

@@ -28,14 +28,14 @@ class Tape:
     """
 
     def __init__(self) -> None:
-        self._steps: list[Callable[[], Any]] = []
+        self.steps: list[Callable[[], Any]] = []
         self._of_kind: dict[int, list[_Result]] = {}
         self._results: list[_Result] = []
         self._next = 0
 
     def play(self) -> None:
         """Run all recorded operations in order."""
-        for step in self._steps:
+        for step in self.steps:
             step()
 
     def start_section(self, kind: int = 0) -> None:
@@ -62,7 +62,7 @@ class Tape:
             return result
         result = function(*args, **kwargs)
         if any(result is arg for arg in args):
-            self._steps.append(partial(function, *args, **kwargs))  # it has just run, in place
+            self.steps.append(partial(function, *args, **kwargs))  # it has just run, in place
             return result
         tensors = [
             value for value in (result if isinstance(result, tuple | list) else [result]) if isinstance(value, Tensor)
@@ -75,11 +75,11 @@ class Tape:
         if self._next == len(self._results):
             self._results.append(known)
         self._next += 1
-        self._steps.append(known.step(args, kwargs))  # it has just run
+        self.steps.append(known.step(args, kwargs))  # it has just run
         return result
 
     def _add(self, step: Callable[[], Any]) -> Any:
-        self._steps.append(step)
+        self.steps.append(step)
         return step()
 
 
