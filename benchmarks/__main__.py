@@ -1,12 +1,12 @@
-"""``python -m benchmarks [sampling|training] [ARGUMENTS]``: one benchmark, or without a name both."""
+"""``python -m benchmarks [sampling|training|sizes] [ARGUMENTS]``: one benchmark, or without a name all."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import sampling, training
+from benchmarks import sampling, sizes, training
 
-BENCHMARKS = {"sampling": sampling.main, "training": training.main}
+BENCHMARKS = {"sampling": sampling.main, "training": training.main, "sizes": sizes.main}
 
 
 def main() -> None:

@@ -28,19 +28,20 @@ import torch
 import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 
+from benchmarks.bare import BareLoop
 from benchmarks.machine import Peak, machine, synchronise
 from benchmarks.textbook import Textbook, TextbookDigits, TextbookPixelCNN
 from pixelcnn_lit import resume
 from pixelcnn_lit.callbacks import Throughput
 from pixelcnn_lit.config import TrainConfig, compose
-from pixelcnn_lit.data.datamodule import Batch, BatchIndices, ImageDataModule
+from pixelcnn_lit.data.datamodule import BatchIndices, ImageDataModule
 from pixelcnn_lit.data.datasets import load
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.files import write_whole
 from pixelcnn_lit.layers import CausalConv2d
-from pixelcnn_lit.module import OPTIMIZERS, LitDensity
+from pixelcnn_lit.module import LitDensity
 from pixelcnn_lit.registry import build_density
 from pixelcnn_lit.results import quiet_lightning
 from pixelcnn_lit.train import make_trainer
@@ -150,22 +151,8 @@ class Bench:
         return self._timed((textbook.step, batch) for batch in repeated(textbook.batches()))
 
     def _bare(self) -> float:
-        config = self.config.optimizer
-        density = self._copy().to(self.device)
-        optimizer = OPTIMIZERS[config.name](density.parameters(), lr=config.lr, betas=config.betas, fused=True)
-        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, config.gamma)
-
-        def step(batch: Batch) -> None:
-            x = batch[0].to(self.device)
-            optimizer.zero_grad()
-            with torch.autocast(self.device, torch.bfloat16, enabled=self.mixed):
-                loss = density(x).mean()
-            loss.backward()
-            nn.utils.clip_grad_norm_(density.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-
-        return self._timed((step, batch) for batch in repeated(self.data.train_dataloader()))
+        bare = BareLoop(self._copy(), self.config.optimizer, self.device, self.mixed)
+        return self._timed((bare.step, batch[0]) for batch in repeated(self.data.train_dataloader()))
 
     def _fit(self, overrides: list[str]) -> float:
         clock = Clock(self.device, WARM_UP + self.steps)
