@@ -100,7 +100,7 @@ def test_compile_is_for_the_training_step_alone(monkeypatch):
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [(["trainer.precision=auto"], "bf16-mixed"), ([], "32-true")],
+    [([], "bf16-mixed"), (["trainer.precision=32-true"], "32-true"), (["trainer=cpu"], "32-true")],
 )
 def test_precision_auto_trains_in_bfloat16_where_that_is_fast_and_evaluates_in_float32(
     options, expected, monkeypatch, mnist_dir, tmp_path
