@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import pytorch_lightning as pl
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from pixelcnn_lit import checkpoint
+from pixelcnn_lit import callbacks, checkpoint
 from pixelcnn_lit.callbacks import FiniteSteps
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.errors import UserError
@@ -46,3 +47,56 @@ def test_a_run_may_leave_such_steps_out(mnist_dir, tmp_path):
     assert spoil.counted == 1
     assert all(p.isfinite().all() for p in module.parameters())
     assert checkpoint.read(tmp_path / "checkpoints" / "last.ckpt")[1]["callbacks"]["FiniteSteps"] == {"skipped": 1}
+
+
+class Reads(TorchDispatchMode):
+    """Counts how often the host reads a number from a tensor, or makes one of a host's number."""
+
+    WAITING = ("aten::_local_scalar_dense", "aten::lift_fresh", "aten::nonzero", "aten::equal")
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.name().split(".")[0]
+        if name in self.WAITING:
+            self.names.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+class Watch(pl.Callback):
+    """What was read in each step of a training: from the end of a step to the end of the next."""
+
+    def __init__(self, reads):
+        self.reads, self.of_steps = reads, []
+
+    def on_train_batch_end(self, *_):
+        self.of_steps.append(list(self.reads.names))
+        self.reads.names.clear()
+
+
+@pytest.mark.parametrize("likelihood", ["categorical", "logistic_mixture"])
+def test_the_host_waits_for_the_device_on_a_schedule_alone(mnist_dir, tmp_path, monkeypatch, likelihood):
+    real = callbacks.may_read
+    monkeypatch.setattr(callbacks, "may_read", lambda trainer, device: real(trainer, torch.device("cuda")))
+    options = [
+        *("trainer.max_steps=10", "trainer.log_every_n_steps=5", "trainer.enable_progress_bar=true"),
+        *("trainer.limit_val_batches=0", "callbacks.early_stopping.patience=null", "callbacks.ema.decay=null"),
+    ]
+    config = compose([*TINY, f"data.dir={mnist_dir}", f"likelihood={likelihood}", *options])
+    with Reads() as reads:
+        watch = Watch(reads)
+        Run(config, tmp_path).go(more=[watch])
+    assert [step for step, names in enumerate(watch.of_steps) if names] == [0, 5]
+
+
+def test_numbers_gone_wrong_are_told_of_when_the_host_reads_and_change_nothing_until_then(
+    mnist_dir, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(callbacks, "may_read", lambda trainer, device: False)
+    spoil = Spoil(4)
+    config = compose([*TINY, f"data.dir={mnist_dir}", "trainer.max_epochs=1"])
+    with pytest.raises(UserError, match=r"^step 5: .*NaN or infinite"):
+        Run(config, tmp_path).go(more=[spoil])
+    assert all(torch.equal(before, after) for before, after in zip(spoil.before, spoil.after, strict=True))

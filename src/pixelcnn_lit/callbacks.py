@@ -1,4 +1,4 @@
-"""What happens beside the training: lines for a person, throughput, pictures in TensorBoard."""
+"""What happens beside the training: a bar and lines for a person, throughput, pictures in TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import RichProgressBar
 from rich.console import Console
 
 from pixelcnn_lit import checkpoint, pictures, runs
@@ -16,7 +17,7 @@ from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.files import shown
 from pixelcnn_lit.logger import TensorBoard
-from pixelcnn_lit.module import LitDensity
+from pixelcnn_lit.module import TRAIN, LitDensity
 
 
 class Throughput(pl.Callback):
@@ -67,16 +68,49 @@ class Throughput(pl.Callback):
         self.seconds, self.images = state_dict["seconds"], state_dict["images"]
 
 
+def may_read(trainer: pl.Trainer, device: torch.device) -> bool:
+    """Whether the host may read numbers of this step: on a CPU always, on a GPU every ``log_every_n_steps`` steps.
+
+    Who reads waits for the device, which then has nothing to do until the host has prepared the next step.
+    """
+    every = int(getattr(trainer, "log_every_n_steps", 0)) or 50
+    return device.type == "cpu" or trainer.global_step % every == 0
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's, and beside it the training's bits per dimension, when the host may read them.
+
+    What is logged with ``prog_bar=True`` Lightning reads at each step.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._train: dict[str, float] = {}
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        if trainer.training and may_read(trainer, pl_module.device) and TRAIN in trainer.callback_metrics:
+            self._train = {TRAIN: float(trainer.callback_metrics[TRAIN])}
+        return {**self._train, **super().get_metrics(trainer, pl_module)}
+
+
 class FiniteSteps(pl.Callback):
     """Lets no step with NaN or infinite gradients change the weights; a NaN loss has such gradients.
 
-    ``policy`` "stop" ends the run and names the checkpoint to go back to; "skip" leaves the step out and counts it.
-    Under 16-mixed precision the scaler of the loss skips such steps by itself.
+    The fused optimiser leaves such a step out by itself, on the device. ``policy`` "stop" ends the run as soon as the
+    host reads of it, and names the checkpoint to go back to; "skip" counts the step. Under 16-mixed precision the
+    scaler of the loss skips such steps by itself.
     """
 
     def __init__(self, policy: str, folder: Path) -> None:
         self._policy, self._folder = policy, folder
-        self.skipped = 0
+        self._skipped = torch.zeros(())
+        self._last = torch.zeros(())
+        self._reported = 0
+
+    @property
+    def skipped(self) -> int:
+        """How many steps were left out. Reading it waits for the device."""
+        return int(self._skipped)
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
@@ -84,9 +118,22 @@ class FiniteSteps(pl.Callback):
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
             return
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        if torch.nn.utils.get_total_norm(gradients).isfinite():
+        wrong = torch.nn.utils.get_total_norm(gradients).isfinite().logical_not().float()
+        # What a scaler of the loss hands to a fused optimiser, for the same purpose.
+        optimizer.found_inf = wrong  # type: ignore[attr-defined]
+        self._skipped = self._skipped.to(wrong.device) + wrong
+        self._last = torch.where(wrong > 0, trainer.global_step + 1, self._last.to(wrong.device))
+        if may_read(trainer, pl_module.device):
+            self._report(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._report(trainer)
+
+    def _report(self, trainer: pl.Trainer) -> None:
+        if self.skipped == self._reported:
             return
-        step = trainer.global_step + 1
+        self._reported = self.skipped
+        step = int(self._last)
         if self._policy == "stop":
             good = checkpoint.newest_good(self._folder)
             back = "none was saved yet" if good is None else f"ckpt={shown(good)}"
@@ -94,16 +141,15 @@ class FiniteSteps(pl.Callback):
                 f"step {step}: the loss or its gradients are NaN or infinite; the last good checkpoint: {back}. "
                 "Lower optimizer.lr or trainer.gradient_clip_val, or leave out such steps: on_nan=skip"
             )
-        optimizer.zero_grad(set_to_none=True)
-        self.skipped += 1
         if trainer.logger is not None:
-            trainer.logger.log_metrics({"skipped_steps": float(self.skipped)}, step)
+            trainer.logger.log_metrics({"skipped_steps": float(self._reported)}, step)
 
     def state_dict(self) -> dict[str, Any]:
         return {"skipped": self.skipped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.skipped = int(state_dict["skipped"])
+        self._reported = int(state_dict["skipped"])
+        self._skipped = torch.tensor(float(self._reported))
 
 
 class EpochLines(pl.Callback):
@@ -122,7 +168,7 @@ class EpochLines(pl.Callback):
         values = trainer.callback_metrics
         parts = [
             f"{name} {float(values[key]):.4f}"
-            for name, key in (("train", "train/bits_per_dim"), ("val", "val/bits_per_dim"))
+            for name, key in (("train", TRAIN), ("val", "val/bits_per_dim"))
             if key in values
         ]
         last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
@@ -135,13 +181,13 @@ class EpochLines(pl.Callback):
 
 
 class ValidationCurve(pl.Callback):
-    """One line a validation in validation.csv: the epochs and steps behind it, and bits per dimension.
+    """One line a validation in validation.csv: the epochs and steps behind it, bits per dimension, seconds of training.
 
-    A run that goes on from before its last line repeats some of them, with the same numbers.
+    A run that goes on from before its last line repeats some of them, with the same numbers but the seconds.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / runs.CURVE
+    def __init__(self, folder: Path, throughput: Throughput) -> None:
+        self._path, self._throughput = folder / runs.CURVE, throughput
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         bits = trainer.callback_metrics.get("val/bits_per_dim")
@@ -151,7 +197,8 @@ class ValidationCurve(pl.Callback):
         epochs = steps * trainer.accumulate_grad_batches / trainer.num_training_batches
         new = not self._path.exists()
         with self._path.open("a") as file:
-            file.write("epochs,steps,bits_per_dim\n" * new + f"{epochs:.4g},{steps},{float(bits):.6f}\n")
+            file.write("epochs,steps,bits_per_dim,seconds\n" * new)
+            file.write(f"{epochs:.4g},{steps},{float(bits):.6f},{self._throughput.seconds:.1f}\n")
 
 
 class Pictures(pl.Callback):

@@ -29,6 +29,11 @@ def fast_precision(accelerator: str) -> str:
     return "bf16-mixed" if fast else "32-true"
 
 
+def has_room(device: torch.device, n_bytes: int) -> bool:
+    """Whether a data set may lie in a device's memory: on a GPU, in a quarter of what is free there."""
+    return device.type != "cuda" or n_bytes <= torch.cuda.mem_get_info(device)[0] // 4
+
+
 @contextmanager
 def enough_memory(batch: str, advice: str = "Try a smaller batch") -> Iterator[None]:
     """Turn the errors of a GPU or a CPU without memory left into a UserError that names ``batch``, "key=value"."""

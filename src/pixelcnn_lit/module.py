@@ -23,6 +23,7 @@ from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.metrics import BitsPerDim
 
+TRAIN = "train/bits_per_dim"
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
@@ -45,11 +46,11 @@ class LitDensity(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         nats = self._train(*batch)
         world = 1
-        sums = torch.stack([nats.detach().double().sum(), nats.new_tensor(nats.numel(), dtype=torch.double)])
+        sums = torch.stack([nats.detach().double().sum(), nats.new_full((), nats.numel(), dtype=torch.double)])
         if distributed.is_available() and distributed.is_initialized():
             world = distributed.get_world_size()
             distributed.all_reduce(sums)
-        self.log("train/bits_per_dim", sums[0] / sums[1] / math.log(2), prog_bar=True, batch_size=len(batch[0]))
+        self.log(TRAIN, sums[0] / sums[1] / math.log(2), batch_size=len(batch[0]))
         # The processes' gradients are averaged; so weighted, they are those of the mean over the whole batch,
         # whatever their shares of it are.
         return nats.sum() * (world / sums[1]).to(nats.dtype)

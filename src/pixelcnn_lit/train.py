@@ -135,12 +135,11 @@ def make_trainer(
         EarlyStopping,
         EMAWeightAveraging,
         LearningRateMonitor,
-        RichProgressBar,
     )
     from rich import get_console
 
     from pixelcnn_lit import runs
-    from pixelcnn_lit.callbacks import EpochLines, FiniteSteps, Pictures, ValidationCurve
+    from pixelcnn_lit.callbacks import EpochLines, FiniteSteps, Pictures, ProgressBar, ValidationCurve
     from pixelcnn_lit.device import fast_precision
     from pixelcnn_lit.errors import UserError
     from pixelcnn_lit.logger import TensorBoard
@@ -156,12 +155,12 @@ def make_trainer(
     if options["enable_progress_bar"] is None:
         options["enable_progress_bar"] = console.is_terminal
     folder = run_dir / runs.CHECKPOINTS
-    finite, curve = FiniteSteps(config.on_nan, folder), ValidationCurve(run_dir)
+    finite, curve = FiniteSteps(config.on_nan, folder), ValidationCurve(run_dir, throughput)
     callbacks: list[Callback] = [position, finite, throughput, EpochLines(console, throughput), curve]
     if (run_dir / NOTE).exists():
         callbacks.append(Prune(run_dir))
     if options["enable_progress_bar"]:
-        callbacks.append(RichProgressBar())
+        callbacks.append(ProgressBar())
     chosen = config.callbacks
     logger: TensorBoard | bool = False
     if config.logger.name == "tensorboard":

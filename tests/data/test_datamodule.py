@@ -7,6 +7,7 @@ import torch
 
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.datamodule import BatchIndices, ImageDataModule
+from pixelcnn_lit.device import has_room
 from pixelcnn_lit.errors import UserError
 
 
@@ -103,11 +104,36 @@ def test_dynamic_binarisation_draws_training_images_anew_each_epoch_and_the_othe
     assert not torch.equal(first.split("val").images, data_module(mnist_dir, "data.levels=2").split("val").images)
 
 
+def trainer_of(rank=0, device="cpu"):
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    return SimpleNamespace(global_rank=rank, world_size=2, strategy=strategy)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_are_taken_where_the_training_is(mnist_dir, shuffle):
+    # The meta device refuses to mix with the CPU, and gives nothing back.
+    data = data_module(mnist_dir)
+    data.trainer = trainer_of(device="meta")
+    for x, y in data.loader("train", shuffle=shuffle):
+        assert x.is_meta
+        assert y.is_meta
+    assert data.split("train").images.device.type == "cpu"
+
+
+def test_images_that_fill_a_gpu_stay_outside(mnist_dir, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4 * 1000, 8000))
+    assert has_room(torch.device("cuda"), 1000)
+    assert not has_room(torch.device("cuda"), 1001)
+    data = data_module(mnist_dir)
+    data.trainer = trainer_of(device="cuda")
+    assert all(x.device.type == "cpu" for x, _ in data.loader("train"))
+
+
 def test_processes_share_the_draws_of_an_epoch(mnist_dir):
     data = data_module(mnist_dir, "data.levels=2", "data.binarize=dynamic")
     alone = epoch_of(data.loader("train", shuffle=True), 3)
     for rank in range(2):
-        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        data.trainer = trainer_of(rank)
         loader = data.loader("train", shuffle=True)
         loader.sampler.set_epoch(3)
         for indices, (x, _) in zip(loader.sampler, loader, strict=True):

@@ -1,4 +1,4 @@
-"""The LightningDataModule: whole splits as tensors, batches as slices."""
+"""The LightningDataModule: whole splits as tensors, in the memory of the device that trains, batches as slices."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -16,6 +15,7 @@ from pixelcnn_lit.data.binarise import binarise
 from pixelcnn_lit.data.datasets import load
 from pixelcnn_lit.data.quantise import quantise
 from pixelcnn_lit.data.splits import Split
+from pixelcnn_lit.device import has_room
 
 Batch = tuple[Tensor, Tensor]
 """Levels (N, C, H, W) uint8 and labels (N,) int64, below data.n_classes."""
@@ -24,8 +24,12 @@ Batch = tuple[Tensor, Tensor]
 class LevelImages(Dataset[Batch]):
     """A split as one tensor of levels. Indexed by a tensor of indices: a batch at once, no Python per image."""
 
-    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-        self.images, self.labels = torch.from_numpy(images), torch.from_numpy(labels)
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.images, self.labels = images, labels
+
+    def on(self, device: torch.device) -> LevelImages:
+        """The split in the memory of a device: a batch is then taken there, and nothing is copied at a step."""
+        return LevelImages(self.images.to(device), self.labels.to(device))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -39,12 +43,20 @@ class BatchIndices(Sampler[Tensor]):
 
     With a seed the order of epoch e is a function of (seed, e) alone; without, it is the order of the images. The
     processes share each global batch of world x batch_size images, all of them take every step, and every image is
-    taken once: of the last batch, a process may get no image at all.
+    taken once: of the last batch, a process may get no image at all. An epoch's indices are put on ``device`` at once.
     """
 
-    def __init__(self, length: int, batch_size: int, seed: int | None = None, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        seed: int | None = None,
+        rank: int = 0,
+        world: int = 1,
+        device: torch.device | None = None,
+    ) -> None:
         self.length, self.batch_size, self.seed = length, batch_size, seed
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.device = rank, world, device
         self.epoch = 0
         self._start = (0, 0)
 
@@ -59,9 +71,9 @@ class BatchIndices(Sampler[Tensor]):
     def order(self) -> Tensor:
         """The order of all images in this epoch."""
         if self.seed is None:
-            return torch.arange(self.length)
+            return torch.arange(self.length, device=self.device)
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-        return torch.from_numpy(order)
+        return torch.from_numpy(order).to(self.device)
 
     def __iter__(self) -> Iterator[Tensor]:
         first = self._start[1] if self.epoch == self._start[0] else 0
@@ -120,7 +132,7 @@ class ImageDataModule(pl.LightningDataModule):
                 images = binarise(split.images, np.arange(len(split)), ONCE, config.split_seed, number)
             else:
                 images = quantise(split.images, config.levels)
-            self._splits[part] = LevelImages(images, split.labels)
+            self._splits[part] = LevelImages(torch.from_numpy(images), torch.from_numpy(split.labels))
         if config.binarize == "dynamic":
             self._redrawn = splits.train
 
@@ -134,10 +146,14 @@ class ImageDataModule(pl.LightningDataModule):
         images = self.split(part)
         rank = self.trainer.global_rank if self.trainer else 0
         world = self.trainer.world_size if self.trainer else 1
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         seed = self.seed if shuffle else None
-        indices = BatchIndices(len(images), self.config.batch_size, seed, rank, world)
-        drawn: Dataset[Batch] = images
-        if shuffle and self._redrawn is not None:
+        redraws = shuffle and self._redrawn is not None
+        if redraws or not has_room(device, images.images.nbytes):
+            device = torch.device("cpu")
+        indices = BatchIndices(len(images), self.config.batch_size, seed, rank, world, device)
+        drawn: Dataset[Batch] = images.on(device)
+        if redraws and self._redrawn is not None:
             drawn = RedrawnImages(self._redrawn, self.seed, indices)
         # Its own generator: iterating over a loader draws a number that nobody needs, else from torch's global one.
         return DataLoader(drawn, sampler=indices, batch_size=None, generator=torch.Generator())
