@@ -162,19 +162,38 @@ class CausalConv2d(Convolution):
         weight = weight.view(self.out_features, self.in_features, rows, columns)
         return weight if self.pointwise else weight.contiguous(memory_format=torch.channels_last)
 
-    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
-        if at is None:
-            return self.whole(x, y)
-        if at.stage == "known":
-            if not self.pointwise and not self.looks_at_image:
+    def forward(
+        self,
+        x: Tensor,
+        at: Cursor | None = None,
+        y: Tensor | None = None,
+        *,
+        plus: Tensor | None = None,
+        into: Tensor | None = None,
+    ) -> Tensor:
+        """The convolution of x. That of 1x1 also takes ``plus``, which is added, and for a pixel ``into``, its place."""
+        if at is None or at.stage == "known":
+            if at is not None and not self.pointwise and not self.looks_at_image:
                 at.memory(self).window.fill(x)
-            return self.whole(x, at.labels)
+            result = self.whole(x, y if at is None else at.labels)
+            return result if plus is None else plus + result
         memory: PixelMemory = at.memory(self)
         if self.pointwise:
+            if plus is not None:
+                return torch.add(plus, memory.bias).addmm_(x, memory.weights[0])
+            if into is not None:
+                return torch.addmm(memory.bias, x, memory.weights[0], out=into)
             return torch.addmm(memory.bias, x, memory.weights[0])
-        if not self.looks_at_image:
+        if not self.looks_at_image and x is not memory.pixels[at.column]:
             memory.pixels[at.column].copy_(x)
         return x if at.row % self.stride or at.column % self.stride else memory.read(at.column)
+
+    def place(self, at: Cursor | None) -> Tensor | None:
+        """Where the layer keeps what it is given for a pixel: who computes it there spares it a copy."""
+        if at is None or at.stage != "pixel" or self.pointwise:
+            return None
+        place: Tensor = at.memory(self).pixels[at.column]
+        return place
 
     def whole(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """A whole image: (N, in, H, W) -> (N, out, H, W)."""

@@ -55,10 +55,11 @@ class Tape:
         if self._next < len(self._results) and self._results[self._next].function is function:
             known = self._results[self._next]
             self._next += 1
-            shape = known.kept.shape
             result = self._add(known.step(args, kwargs))
-            if result.shape != shape:
-                raise RuntimeError(f"sections of a tape must do alike; {function} gave {shape}, then {result.shape}")
+            if result.shape != known.shape:
+                raise RuntimeError(
+                    f"sections of a tape must do alike; {function} gave {known.shape}, then {result.shape}"
+                )
             return result
         result = function(*args, **kwargs)
         if any(result is arg for arg in args):
@@ -112,11 +113,12 @@ class _Result:
 
     def __init__(self, function: Callable[..., Any], kept: Tensor, direct: Callable[..., Any] | None) -> None:
         self.function, self.kept, self.direct = function, kept, direct
+        self.shape = kept.shape
 
     def step(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Tensor]:
         """A step that computes the operation on other arguments, of the same shapes, and returns what is kept."""
         if self.direct is not None:
-            return partial(self.direct, *args, **_without_inplace(kwargs), out=self.kept)
+            return partial(self.direct, *args, out=self.kept, **(kwargs and _without_inplace(kwargs)))
         function, kept = self.function, self.kept
         return lambda: kept.copy_(function(*args, **kwargs))
 
@@ -127,7 +129,7 @@ class _Recorder(TorchFunctionMode):
         self._tape = tape
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return self._tape.keep(func, tuple(args), dict(kwargs or {}))
+        return self._tape.keep(func, args, kwargs or {})
 
 
 def _share_memory(a: Tensor, b: Any) -> bool:

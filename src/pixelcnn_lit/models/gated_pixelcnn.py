@@ -67,7 +67,7 @@ class HorizontalBlock(nn.Module):
         self.out = CausalConv2d(hidden, hidden, 1, "B", groups)
 
     def forward(self, h: Tensor, link: Tensor, at: Cursor | None, y: Tensor | None) -> Tensor:
-        return h + self.out(gate(self.conv(h, at, y) + link, self.groups), at)
+        return self.out(gate(self.conv(h, at, y) + link, self.groups), at, plus=h)
 
 
 class GatedPixelCNN(nn.Module):

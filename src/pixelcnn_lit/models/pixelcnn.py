@@ -19,9 +19,9 @@ class ResidualBlock(nn.Module):
         self.expand = CausalConv2d(hidden, 2 * hidden, 1, "B", groups)
 
     def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
-        h = self.reduce(torch.relu(x), at)
+        h = self.reduce(torch.relu(x), at, into=self.conv.place(at))
         h = self.conv(h.relu_(), at, y)
-        return x + self.expand(h.relu_(), at)
+        return self.expand(h.relu_(), at, plus=x)
 
 
 class PixelCNN(nn.Module):
