@@ -171,12 +171,12 @@ class CausalConv2d(Convolution):
         plus: Tensor | None = None,
         into: Tensor | None = None,
     ) -> Tensor:
-        """The convolution of x. That of 1x1 also takes ``plus``, which is added, and for a pixel ``into``, its place."""
+        """The convolution of x. One of 1x1 takes ``plus``, to be added, and for a pixel ``into``, where it goes."""
         if at is None or at.stage == "known":
             if at is not None and not self.pointwise and not self.looks_at_image:
                 at.memory(self).window.fill(x)
             result = self.whole(x, y if at is None else at.labels)
-            return result if plus is None else plus + result
+            return result if plus is None else result.add_(plus)
         memory: PixelMemory = at.memory(self)
         if self.pointwise:
             if plus is not None:
@@ -255,8 +255,9 @@ class PixelMemory:
             self.window.scroll()
         if layer.above and self._at.row % layer.stride == 0:
             d = layer.dilation
-            past = F.pad(self._past, (layer.left * d, layer.right * d))
-            share = F.conv2d(past, self._kernel, None, layer.stride, 0, d).permute(0, 2, 3, 1)[:, 0]
+            sides = layer.left * d, layer.right * d
+            past, padding = (self._past, sides[0]) if sides[0] == sides[1] else (F.pad(self._past, sides), 0)
+            share = F.conv2d(past, self._kernel, None, layer.stride, (0, padding), d).permute(0, 2, 3, 1)[:, 0]
             torch.add(share, self.bias.unsqueeze(-2), out=self._above)
 
     def read(self, column: int) -> Tensor:
