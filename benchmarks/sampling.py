@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks import shares
-from benchmarks.machine import machine, synchronise
+from benchmarks.machine import console, machine, synchronise
 from pixelcnn_lit import build
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.files import write_whole
@@ -43,12 +42,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     torch.manual_seed(0)
     density = build(arguments.overrides).to(arguments.device).eval()
-    console = Console()
+    screen = console()
     if not agree(density):
         sys.exit("error: the cached and the naive sampler drew different images")
     rows = []
     for n in arguments.n:
-        with console.status(f"{n} images"):
+        with screen.status(f"{n} images"):
             rows.append(measure(density, n, arguments.rounds))
     profiles = {n: shares.shares(density, n) for n in arguments.n} if arguments.profile else {}
     result = {
@@ -59,12 +58,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     with write_whole(arguments.out) as file:
         file.write(json.dumps(result, indent=2).encode() + b"\n")
-    console.print(table(rows))
+    screen.print(table(rows))
     if profiles:
-        console.print(shares.table(profiles))
-    console.print(f"{result['machine']}\nnaive: {PASSES} of its forward passes, multiplied by the number of pixels")
-    console.print("cached and naive drew the same images in this run", style="green")
-    console.print(arguments.out)
+        screen.print(shares.table(profiles))
+    screen.print(f"{result['machine']}\nnaive: {PASSES} of its forward passes, multiplied by the number of pixels")
+    screen.print("cached and naive drew the same images in this run", style="green")
+    screen.print(arguments.out)
 
 
 def agree(density: Density) -> bool:

@@ -20,7 +20,7 @@ from pixelcnn_lit.sampling import CachedReader, GumbelNoise, RowDrawer
 from pixelcnn_lit.tape import Tape
 
 PRODUCTS, POINTWISE, CHOICE = "matrix products of the pixels", "their ReLUs, sums and copies", "choosing the levels"
-STARTS, RECORDING = "convolutions of the row starts", "the first row, which is recorded"
+STARTS, RECORDING = "convolutions of the row starts", "the first row, recorded"
 NOISE, TIES, REST = "noise", "ties settled in float64", "the rest"
 PARTS = (PRODUCTS, POINTWISE, CHOICE, STARTS, NOISE, RECORDING, TIES, REST)
 AROUND = {
@@ -73,7 +73,7 @@ def _named(tape: Tape) -> list[tuple[Callable[[], Any], str]]:
 def _part(step: Callable[[], Any]) -> str:
     function = step.func if isinstance(step, partial) else step
     name = getattr(function, "__name__", "")
-    if name == "addmm":
+    if name in ("addmm", "addmm_"):
         return PRODUCTS
     # The noise is added with the temperature as a factor; what is drawn is divided to be an input again.
     if name in ("topk", "div") or (isinstance(step, partial) and "alpha" in step.keywords):

@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bare import BareLoop
-from benchmarks.machine import Peak, machine, synchronise
+from benchmarks.machine import Peak, console, machine, synchronise
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.device import fast_precision
 from pixelcnn_lit.files import write_whole
@@ -37,18 +36,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", default="outputs/benchmarks/sizes.json")
     parser.add_argument("overrides", nargs="*", help="of the config, as in pixelcnn_lit.train: model.n_res=5")
     arguments = parser.parse_args(argv)
-    console = Console()
+    screen = console()
     cases = [(side, kept) for side in arguments.sides for kept in (True, False)]
     rows = []
     for side, kept in cases:
         n = max(1, round(arguments.pixels / side**2))
-        with console.status(f"{n} images of {side} x {side}"):
+        with screen.status(f"{n} images of {side} x {side}"):
             rows.append(measure(arguments.overrides, arguments.device, n, side, kept, arguments.rounds))
     result = {"machine": machine(arguments.device), "overrides": arguments.overrides, "rows": rows}
     with write_whole(arguments.out) as file:
         file.write(json.dumps(result, indent=2).encode() + b"\n")
-    console.print(table(rows))
-    console.print(f"{result['machine']}\n{arguments.out}")
+    screen.print(table(rows))
+    screen.print(f"{result['machine']}\n{arguments.out}")
 
 
 def measure(overrides: list[str], device: str, n: int, side: int, kept: bool, rounds: int) -> dict[str, Any]:

@@ -26,12 +26,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from benchmarks.bare import BareLoop
-from benchmarks.machine import Peak, machine, synchronise
+from benchmarks.machine import Peak, console, machine, synchronise
 from benchmarks.textbook import Textbook, TextbookDigits, TextbookPixelCNN
 from pixelcnn_lit import resume
 from pixelcnn_lit.callbacks import Throughput
@@ -69,15 +68,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.device,
         arguments.steps,
     )
-    console = Console()
-    with console.status("the same ten steps"):
+    screen = console()
+    with screen.status("the same ten steps"):
         losses = bench.same_steps()
     worst = max(abs(ours / theirs - 1) for ours, theirs in losses)
     if worst > TOLERANCE:
         sys.exit(f"error: the losses of the same {SAME_STEPS} steps differ by {worst:.1e} of their size: {losses}")
     rounds: list[dict[str, Any]] = []
     for number in range(arguments.rounds):
-        with console.status(f"round {number + 1} of {arguments.rounds}"):
+        with screen.status(f"round {number + 1} of {arguments.rounds}"):
             rounds.append(bench.round())
     result = {
         "machine": machine(arguments.device),
@@ -90,13 +89,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     with write_whole(arguments.out) as file:
         file.write(json.dumps(result, indent=2).encode() + b"\n")
-    console.print(table(result["rows"], bench.config))
-    console.print(f"{result['machine']}; {' '.join(bench.overrides)}")
+    screen.print(table(result["rows"], bench.config))
+    screen.print(f"{result['machine']}; {' '.join(bench.overrides)}")
     for precision, flops in result["matmul_flops"].items():
-        console.print(f"a large matrix product in {precision}: {flops / 1e9:,.0f} GFLOP/s")
-    console.print(f"trainer.fit over the bare loop: {result['overhead']:+.1%} of its time")
-    console.print(f"the same {SAME_STEPS} steps in float32: losses equal to {worst:.1e} of their size", style="green")
-    console.print(arguments.out)
+        screen.print(f"a large matrix product in {precision}: {flops / 1e9:,.0f} GFLOP/s")
+    screen.print(f"trainer.fit over the bare loop: {result['overhead']:+.1%} of its time")
+    screen.print(f"the same {SAME_STEPS} steps in float32: losses equal to {worst:.1e} of their size", style="green")
+    screen.print(arguments.out)
 
 
 class Bench:
