@@ -30,6 +30,7 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.bare import BareLoop
+from benchmarks.convolutions import seconds_alone
 from benchmarks.machine import Peak, console, machine, synchronise
 from benchmarks.textbook import Textbook, TextbookDigits, TextbookPixelCNN
 from pixelcnn_lit import resume
@@ -113,7 +114,7 @@ class Bench:
         self.data.setup()
         self.pixels = torch.from_numpy(load(self.config.data).train.images[:, 0])
         # A weight is used once a pixel: forward, for the gradient of its input and for its own; the image needs none.
-        weights = [layer.weight.numel() for layer in self._convolutions(self.density)]
+        weights = [layer.weight.numel() for layer in self._layers(self.density)]
         self.flops = 2 * (3 * sum(weights) - weights[0]) * self.pixels[0].numel()
         self.mixed = "bf16" in self._precision()
         self.contenders: dict[str, Callable[[], float]] = {"textbook": self._textbook}
@@ -121,6 +122,9 @@ class Bench:
             self.contenders["trainer.fit in float32"] = lambda: self._fit([*overrides, FLOAT32])
         self.contenders["trainer.fit"] = lambda: self._fit(overrides)
         self.contenders["bare loop"] = self._bare
+        if self.mixed:
+            self.contenders["our convolutions alone in float32"] = lambda: self._convolutions_alone(mixed=False)
+        self.contenders["our convolutions alone"] = lambda: self._convolutions_alone(self.mixed)
 
     def round(self) -> dict[str, Any]:
         """Each contender once: seconds of the timed steps and bytes of memory at the peak."""
@@ -153,6 +157,10 @@ class Bench:
         bare = BareLoop(self._copy(), self.config.optimizer, self.device, self.mixed)
         return self._timed((bare.step, batch[0]) for batch in repeated(self.data.train_dataloader()))
 
+    def _convolutions_alone(self, mixed: bool) -> float:
+        x = next(iter(self.data.train_dataloader()))[0].to(self.device)
+        return self.steps * seconds_alone(self._copy().to(self.device), x, mixed)
+
     def _fit(self, overrides: list[str]) -> float:
         clock = Clock(self.device, WARM_UP + self.steps)
         self._run_fit(overrides, clock)
@@ -179,7 +187,7 @@ class Bench:
         model = self.config.model
         assert model.name == "pixelcnn"
         network = TextbookPixelCNN(model.levels, model.n_res, model.hidden, model.kernel_size, model.first_kernel_size)
-        for ours, theirs in zip(self._convolutions(self.density), network.convolutions(), strict=True):
+        for ours, theirs in zip(self._layers(self.density), network.convolutions(), strict=True):
             kernel = ours.kernel().detach()
             theirs.weight.data = F.pad(kernel, (0, 0, 0, ours.above)).contiguous()
             theirs.bias.data = ours.bias.detach().clone()  # type: ignore[union-attr]
@@ -187,7 +195,7 @@ class Bench:
         return Textbook(network, digits, self.config.data.batch_size, self.device)
 
     @staticmethod
-    def _convolutions(density: Density) -> list[CausalConv2d]:
+    def _layers(density: Density) -> list[CausalConv2d]:
         return [module for module in density.modules() if isinstance(module, CausalConv2d)]
 
     def _timed(self, steps: Any) -> float:
@@ -255,7 +263,7 @@ def summary(rounds: list[dict[str, Any]], name: str, bench: Bench) -> dict[str, 
     images = bench.steps * bench.config.data.batch_size
     speeds = [images / r[name]["seconds"] for r in rounds]
     ratios = [r["textbook"]["seconds"] / r[name]["seconds"] for r in rounds]
-    dtype = "float32" if name in ("textbook", "trainer.fit in float32") or not bench.mixed else "bfloat16"
+    dtype = "float32" if name == "textbook" or "float32" in name or not bench.mixed else "bfloat16"
     achieved = [bench.flops * s / r["matmul"][dtype] for s, r in zip(speeds, rounds, strict=True)]
     peaks = [r[name]["peak_bytes"] for r in rounds if r[name]["peak_bytes"] is not None]
     return {
