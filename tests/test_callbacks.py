@@ -98,5 +98,5 @@ def test_numbers_gone_wrong_are_told_of_when_the_host_reads_and_change_nothing_u
     spoil = Spoil(4)
     config = compose([*TINY, f"data.dir={mnist_dir}", "trainer.max_epochs=1"])
     with pytest.raises(UserError, match=r"^step 5: .*NaN or infinite"):
-        Run(config, tmp_path).go(more=[spoil])
+        Run(config, tmp_path).go(more=[spoil, Spoil(7)])
     assert all(torch.equal(before, after) for before, after in zip(spoil.before, spoil.after, strict=True))

@@ -103,8 +103,7 @@ class FiniteSteps(pl.Callback):
 
     def __init__(self, policy: str, folder: Path) -> None:
         self._policy, self._folder = policy, folder
-        self._skipped = torch.zeros(())
-        self._last = torch.zeros(())
+        self._skipped, self._first = torch.zeros((), dtype=torch.long), torch.zeros((), dtype=torch.long)
         self._reported = 0
 
     @property
@@ -118,11 +117,12 @@ class FiniteSteps(pl.Callback):
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
             return
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        wrong = torch.nn.utils.get_total_norm(gradients).isfinite().logical_not().float()
+        wrong = torch.nn.utils.get_total_norm(gradients).isfinite().logical_not()
         # What a scaler of the loss hands to a fused optimiser, for the same purpose.
-        optimizer.found_inf = wrong  # type: ignore[attr-defined]
+        optimizer.found_inf = wrong.float()  # type: ignore[attr-defined]
+        first = self._first.to(wrong.device)
+        self._first = torch.where(wrong & (first == 0), trainer.global_step + 1, first)
         self._skipped = self._skipped.to(wrong.device) + wrong
-        self._last = torch.where(wrong > 0, trainer.global_step + 1, self._last.to(wrong.device))
         if may_read(trainer, pl_module.device):
             self._report(trainer)
 
@@ -132,8 +132,8 @@ class FiniteSteps(pl.Callback):
     def _report(self, trainer: pl.Trainer) -> None:
         if self.skipped == self._reported:
             return
-        self._reported = self.skipped
-        step = int(self._last)
+        self._reported, step = self.skipped, int(self._first)
+        self._first = torch.zeros_like(self._first)
         if self._policy == "stop":
             good = checkpoint.newest_good(self._folder)
             back = "none was saved yet" if good is None else f"ckpt={shown(good)}"
@@ -149,7 +149,7 @@ class FiniteSteps(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._reported = int(state_dict["skipped"])
-        self._skipped = torch.tensor(float(self._reported))
+        self._skipped = torch.tensor(self._reported)
 
 
 class EpochLines(pl.Callback):
