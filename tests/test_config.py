@@ -138,6 +138,8 @@ def test_a_checked_config_survives_being_written_down():
         ("name=/tmp/x", r"^name='/tmp/x': must name a folder below outputs/"),
         ("trainer.max_time=soon", r"^trainer.max_time='soon': must be DD:HH:MM:SS"),
         ("trainer.max_time={banana:1}", r"^trainer.max_time"),
+        ("trainer.max_time=5", r"^trainer.max_time=5: must be DD:HH:MM:SS, days to seconds or a group of keys or null"),
+        ("trainer.devices=0", r"^trainer.devices=0: must be a number of at least 1, -1 for all, a list"),
         ("trainer.barebones=true", r"^trainer.barebones=True: must be false"),
         ("model.n_res=${nowhere}", r"^model.n_res: Interpolation key 'nowhere' not found"),
     ],

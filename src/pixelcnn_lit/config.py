@@ -46,6 +46,12 @@ def _duration(text: str) -> str:
     return text
 
 
+def _some(devices: int) -> int:
+    if devices == 0:
+        raise ValueError("must be a number of at least 1, -1 for all, a list of their indices, or auto")
+    return devices
+
+
 def _zero(value: float) -> float:
     if value != 0:
         raise ValueError("Lightning would replace the batches of this package; use trainer.limit_train_batches")
@@ -201,7 +207,7 @@ class TrainerConfig(Section):
 
     accelerator: str
     strategy: str
-    devices: int | str | list[int]
+    devices: Annotated[int, AfterValidator(_some)] | str | list[int]
     num_nodes: Count
     precision: int | str | None
     fast_dev_run: bool | int
@@ -210,7 +216,9 @@ class TrainerConfig(Section):
     max_steps: Annotated[int, Field(ge=-1)]
     min_steps: Count | None
     max_time: (
-        Annotated[str, AfterValidator(_duration)] | dict[Literal["days", "hours", "minutes", "seconds"], int] | None
+        Annotated[str, AfterValidator(_duration), Field(json_schema_extra={"words": "DD:HH:MM:SS, days to seconds"})]
+        | dict[Literal["days", "hours", "minutes", "seconds"], int]
+        | None
     )
     limit_train_batches: Limit | None
     limit_val_batches: Limit | None
@@ -465,6 +473,8 @@ def _resolve(node: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, An
 def _describe(node: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """What a JSON schema allows, in words."""
     node = _resolve(node, schema)
+    if "words" in node:
+        return str(node["words"])
     if "anyOf" in node:
         return " or ".join(dict.fromkeys(_describe(option, schema) for option in node["anyOf"]))
     if "enum" in node:
