@@ -51,3 +51,6 @@ def test_a_folder_without_runs_is_told(tmp_path):
         report.report(tmp_path)
     with pytest.raises(UserError, match="none: no such folder"):
         report.report(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file: a file, where the folder"):
+        report.report(tmp_path / "file")

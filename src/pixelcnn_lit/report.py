@@ -37,7 +37,8 @@ def main() -> None:
 def report(folder: Path) -> None:
     """Show the table and write the page. Raise UserError where there is no run."""
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        what = "a file, where the folder of a sweep or of runs is expected" if folder.exists() else "no such folder"
+        raise UserError(f"{folder}: {what}")
     found = runs_below(folder)
     if not found:
         raise UserError(f"{folder}: no run in it; train with name=... or -m, and name that folder")

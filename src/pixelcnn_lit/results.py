@@ -139,7 +139,7 @@ def hyperparameters(config: TrainConfig, data: ImageDataModule) -> dict[str, Any
     chosen = config.model_dump(mode="json")
     flat = {
         f"{section}.{key}": value
-        for section in ("data", "model", "optimizer")
+        for section in ("data", "model", "likelihood", "optimizer")
         for key, value in chosen[section].items()
         if key not in ("image_shape", "betas", "dir", "path") and (section, key) != ("model", "levels")
     }
@@ -148,8 +148,7 @@ def hyperparameters(config: TrainConfig, data: ImageDataModule) -> dict[str, Any
         "seed": config.seed,
         "ema.decay": chosen["callbacks"]["ema"]["decay"] or 0.0,
     }
-    flat["trainer.max_epochs"] = chosen["trainer"]["max_epochs"]
-    return flat
+    return flat | {f"trainer.{key}": chosen["trainer"][key] for key in ("max_epochs", "max_steps", "precision")}
 
 
 def table(metrics: dict[str, Any], run_dir: Path) -> Table:
