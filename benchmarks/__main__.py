@@ -1,19 +1,33 @@
-"""``python -m benchmarks [sampling|training|sizes] [ARGUMENTS]``: one benchmark, or without a name all."""
+"""``python -m benchmarks [NAME [ARGUMENTS]]``: measure speed side by side with the textbook's ways.
+
+NAME is one of sampling, training and sizes, and ``python -m benchmarks NAME --help`` shows its arguments; without a
+name, all of them run as they are.
+"""
 
 from __future__ import annotations
 
 import sys
 
 from benchmarks import sampling, sizes, training
+from pixelcnn_lit.command import one_line_errors
+from pixelcnn_lit.errors import UserError
 
 BENCHMARKS = {"sampling": sampling.main, "training": training.main, "sizes": sizes.main}
 
 
+@one_line_errors()
 def main() -> None:
-    """Run what is asked for; the arguments are those of the benchmark."""
-    name, arguments = (sys.argv[1], sys.argv[2:]) if sys.argv[1:2] and sys.argv[1] in BENCHMARKS else ("", sys.argv[1:])
-    for each in [name] if name else BENCHMARKS:
-        BENCHMARKS[each](arguments)
+    """Run what is asked for."""
+    name, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else (None, [])
+    if name in ("-h", "--help"):
+        print(__doc__)
+    elif name is None:
+        for each in BENCHMARKS.values():
+            each(arguments)
+    elif name in BENCHMARKS:
+        BENCHMARKS[name](arguments)
+    else:
+        raise UserError(f"{name}: no such benchmark; there are {', '.join(BENCHMARKS)}")
 
 
 if __name__ == "__main__":

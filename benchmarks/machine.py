@@ -14,7 +14,7 @@ from rich.console import Console
 
 def console() -> Console:
     """Where results are shown: as wide as the terminal, and elsewhere as wide as the tables are."""
-    return Console(width=None if sys.stdout.isatty() else 120)
+    return Console(width=None if sys.stdout.isatty() else 140)
 
 
 def machine(device: str) -> str:

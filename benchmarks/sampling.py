@@ -7,7 +7,6 @@ with the same network; if one pixel differs, the benchmark fails.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -19,8 +18,10 @@ import torch
 from rich.table import Table
 
 from benchmarks import shares
+from benchmarks.arguments import Parser, count, counts
 from benchmarks.machine import console, machine, synchronise
 from pixelcnn_lit import build
+from pixelcnn_lit.command import one_line_errors
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.files import write_whole
 
@@ -28,18 +29,21 @@ PASSES = 20
 """Of the network in all rounds together."""
 
 
+@one_line_errors()
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, show a table, write a JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, nargs="+", default=[1, 64, 256], help="numbers of images")
+    parser = Parser(__doc__)
+    parser.add_argument("--n", type=counts, default=[1, 64, 256], help="numbers of images: 1,64")
     parser.add_argument(
-        "--rounds", type=int, default=5, help=f"the median of so many samplings counts, at most {PASSES}"
+        "--rounds", type=count, default=5, help=f"samplings of which the median counts, at most {PASSES}"
     )
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     parser.add_argument("--profile", action="store_true", help="show where the time goes, too (CPU)")
     parser.add_argument("--out", default="outputs/benchmarks/sampling.json")
     parser.add_argument("overrides", nargs="*", help="of the config, as in pixelcnn_lit.train: model.n_res=5")
     arguments = parser.parse_args(argv)
+    if arguments.rounds > PASSES:
+        parser.error(f"argument --rounds: must be at most {PASSES}, got {arguments.rounds}")
     torch.manual_seed(0)
     density = build(arguments.overrides).to(arguments.device).eval()
     screen = console()

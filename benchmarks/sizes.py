@@ -7,7 +7,6 @@ memory the growth of the process at its peak, in its first step; once with all a
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
@@ -17,8 +16,10 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from benchmarks.arguments import Parser, count, counts
 from benchmarks.bare import BareLoop
 from benchmarks.machine import Peak, console, machine, synchronise
+from pixelcnn_lit.command import one_line_errors
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.device import fast_precision
 from pixelcnn_lit.files import write_whole
@@ -26,12 +27,13 @@ from pixelcnn_lit.module import checkpoint_activations
 from pixelcnn_lit.registry import build_density
 
 
+@one_line_errors()
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, show a table, write a JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sides", type=int, nargs="+", default=[28, 64, 128, 256], help="of the square images")
-    parser.add_argument("--pixels", type=int, default=2**16, help="of a batch, about")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = Parser(__doc__)
+    parser.add_argument("--sides", type=counts, default=[28, 64, 128, 256], help="of the square images: 28,64")
+    parser.add_argument("--pixels", type=count, default=2**16, help="of a batch, about")
+    parser.add_argument("--rounds", type=count, default=5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     parser.add_argument("--out", default="outputs/benchmarks/sizes.json")
     parser.add_argument("overrides", nargs="*", help="of the config, as in pixelcnn_lit.train: model.n_res=5")

@@ -10,7 +10,6 @@ ratio is the median of the rounds' ratios.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
@@ -29,12 +28,14 @@ import torch.nn.functional as F
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.arguments import Parser, count
 from benchmarks.bare import BareLoop
 from benchmarks.convolutions import seconds_alone
 from benchmarks.machine import Peak, console, machine, synchronise
 from benchmarks.textbook import Textbook, TextbookDigits, TextbookPixelCNN
 from pixelcnn_lit import resume
 from pixelcnn_lit.callbacks import Throughput
+from pixelcnn_lit.command import one_line_errors
 from pixelcnn_lit.config import TrainConfig, compose
 from pixelcnn_lit.data.datamodule import BatchIndices, ImageDataModule
 from pixelcnn_lit.data.datasets import load
@@ -53,11 +54,12 @@ WARM_UP = 2
 """Steps of each timing that are not counted."""
 
 
+@one_line_errors()
 def main(argv: Sequence[str] | None = None) -> None:
     """Check, measure, show a table, write a JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=6, help="so many steps are timed in each round")
+    parser = Parser(__doc__)
+    parser.add_argument("--rounds", type=count, default=5)
+    parser.add_argument("--steps", type=count, default=6, help="so many steps are timed in each round")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     parser.add_argument("--out", default="outputs/benchmarks/training.json")
     parser.add_argument("overrides", nargs="*", help=f"of the config, after {' '.join(DEFAULTS)}")

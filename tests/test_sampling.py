@@ -12,6 +12,7 @@ from torch import nn
 from builders import tiny_density
 from pixelcnn_lit import sampling
 from pixelcnn_lit.density import Density
+from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.likelihood import Categorical
 from test_density import all_images
 
@@ -292,3 +293,11 @@ def test_wrong_arguments_are_refused(arguments, message):
 def test_masks_of_another_kind_are_refused(known):
     with pytest.raises(ValueError, match="known must be bool of shape"):
         tiny_density().complete(torch.zeros(1, 1, 3, 3, dtype=torch.uint8), known)
+
+
+@pytest.mark.parametrize("method", ["cached", "naive"])
+def test_weights_gone_wrong_draw_nothing(method):
+    density = tiny_density(4)
+    next(density.parameters()).data.fill_(torch.inf)
+    with pytest.raises(UserError, match="row 0: the model's logits are NaN or infinite"):
+        density.sample(2, seed=0, method=method)

@@ -136,7 +136,7 @@ class Density(nn.Module):
         (n,); without it, a class-conditional density draws one for each.
 
         Raises ValueError for a negative n, seed or temperature, an empty size, an unknown method, or a y that is no
-        class.
+        class; UserError where the weights have gone so wrong that the logits are NaN.
         """
         if not isinstance(n, int) or isinstance(n, bool) or n < 0:
             raise ValueError(f"n must be an integer of at least 0, got {n!r}")
@@ -165,7 +165,7 @@ class Density(nn.Module):
         Where a class-conditional density is given no y, it draws one given the pixels before the first unknown one.
         The other arguments are those of :meth:`sample`.
 
-        Raises ValueError where the shapes do not fit, or x holds other than levels.
+        Raises ValueError where the shapes do not fit, or x holds other than levels; UserError as :meth:`sample` does.
         """
         x = self._checked(x).to(self.device, torch.uint8, copy=True)
         if known.dtype != torch.bool or tuple(known.shape) not in (

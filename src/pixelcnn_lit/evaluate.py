@@ -55,6 +55,8 @@ def evaluate(composed: DictConfig) -> float:
                 log_prob = each.logsumexp(1) - math.log(density.n_classes)
             log_probs.append(log_prob.cpu())
     bits = float(metric.compute())
+    if not math.isfinite(bits):
+        raise UserError(f"ckpt={config.ckpt}: {bits} bits/dim: its weights have gone wrong")
     dimensions = math.prod(trained.data.image_shape)
     table = Table(show_header=False)
     table.add_column(style="bold")

@@ -84,6 +84,7 @@ def metrics(
     seconds: float,
     precision: str,
     images_per_second: float | None,
+    skipped: int,
     best: str | None,
 ) -> dict[str, Any]:
     """The content of metrics.json. Bits are per dimension, nats per image, seconds those of the training steps."""
@@ -101,6 +102,7 @@ def metrics(
         "train_seconds": round(seconds, 3),
         "precision": precision,
         "images_per_second": None if images_per_second is None else round(images_per_second, 2),
+        "skipped_steps": skipped,
         "best_ckpt": best,  # from the run's folder, which may move
         "seed": config.seed,
         "git": git_revision(),

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn_lit.cursor import Cursor
+from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.tape import CudaGraph, Tape
 
 if TYPE_CHECKING:
@@ -150,6 +151,8 @@ class RowDrawer:
         if self._known is not None and self._known_row is not None:
             self._known_row.copy_(self._known[:, row])
         self._pick_all(row % self._period)
+        if not self._best[:, :, 0].isfinite().all():
+            raise UserError(f"row {row}: the model's logits are NaN or infinite: its weights have gone wrong")
         self._x[:, :, row].copy_(self._row)
         if self._judge.needed:
             self._settle(row)

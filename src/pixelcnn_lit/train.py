@@ -5,6 +5,7 @@ The configs are conf/train.yaml and the groups beside it; the imports wait until
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,9 @@ def make_trainer(
     options: dict[str, Any] = config.trainer.model_dump(exclude={"compile", "checkpoint_activations"})
     if options["accelerator"] == "auto":
         options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
+    if options["accelerator"] in ("cuda", "gpu") and not torch.cuda.is_available():
+        wish = options["accelerator"]
+        raise UserError(f"trainer.accelerator={wish}: no CUDA GPU here; trainer=auto or trainer=cpu would work")
     if options["precision"] == "auto":
         options["precision"] = fast_precision(options["accelerator"])
     if options["enable_progress_bar"] is None:
@@ -220,6 +224,8 @@ def _conclude(
     from rich import get_console
 
     from pixelcnn_lit import checkpoint, results, runs
+    from pixelcnn_lit.callbacks import FiniteSteps
+    from pixelcnn_lit.errors import UserError
 
     keeper = trainer.checkpoint_callback
     best = keeper.best_model_path if isinstance(keeper, ModelCheckpoint) else ""
@@ -236,18 +242,25 @@ def _conclude(
         density, _ = checkpoint.load_with_config(best)
         module.density.load_state_dict(density.state_dict())
     tested = trainer.test(module, datamodule=data, verbose=False)
+    bits = tested[0].get("test/bits_per_dim") if tested else None
+    if bits is not None and not math.isfinite(bits):
+        raise UserError(
+            f"test bits/dim: {bits}: the weights have gone wrong; lower optimizer.lr, optimizer.weight_decay or "
+            "trainer.gradient_clip_val"
+        )
     if not trainer.is_global_zero:
         return None
     metrics = results.metrics(
         config,
         module.density,
         data,
-        test=tested[0].get("test/bits_per_dim") if tested else None,
+        test=bits,
         val=None if val is None else float(val),
         epochs=trainer.current_epoch,
         seconds=throughput.seconds,
         precision=str(trainer.precision),
         images_per_second=throughput.images_per_second,
+        skipped=next(each.skipped for each in trainer.callbacks if isinstance(each, FiniteSteps)),  # type: ignore[attr-defined]
         best=os.path.relpath(best, run_dir) if best else None,
     )
     results.write(run_dir, config, metrics, module.density, data, trainer.logger)

@@ -9,7 +9,7 @@ def test_each_size_is_measured_with_activations_kept_and_computed_again(tmp_path
     out = tmp_path / "sizes.json"
     sizes.main(
         [
-            *("--sides", "4", "8", "--pixels=64", "--rounds=1", "--device=cpu", f"--out={out}"),
+            *("--sides=4,8", "--pixels=64", "--rounds=1", "--device=cpu", f"--out={out}"),
             *("model.n_res=1", "model.hidden=4", "data.levels=4"),
         ]
     )

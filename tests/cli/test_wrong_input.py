@@ -38,8 +38,13 @@ def test_an_output_folder_that_cannot_be_written(tmp_path):
     [
         ("data.dir=.", "train-images-idx3-ubyte: damaged"),
         ("trainer.accelerator=abacus", "trainer: "),
+        (
+            "trainer.accelerator=cuda",
+            "trainer.accelerator=cuda: no CUDA GPU here; trainer=auto or trainer=cpu would work",
+        ),
+        ("optimizer.weight_decay=1e30 optimizer.lr=10 on_nan=skip", "weights have gone wrong"),
         ("trainer.max_epochs=-1", "optimizer.schedule=cosine: needs an end"),
-        ("trainer.devices=0", "trainer: "),
+        ("trainer.devices=0", "trainer.devices=0: must be a number of at least 1"),
         ("ckpt=none.ckpt", "ckpt=none.ckpt: no such file"),
     ],
 )
@@ -47,7 +52,7 @@ def test_wrong_inputs_of_a_training(tmp_path, mnist_dir, override, message):
     write_mnist(tmp_path)
     path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-1])
-    fails(command("train", *TINY, f"data.dir={mnist_dir}", override, cwd=tmp_path), message)
+    fails(command("train", *TINY, f"data.dir={mnist_dir}", *override.split(), cwd=tmp_path), message)
 
 
 @pytest.fixture
