@@ -10,9 +10,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import RichProgressBar
-from rich.console import Console
 
-from pixelcnn_lit import checkpoint, pictures, runs
+from pixelcnn_lit import checkpoint, command, pictures, runs
 from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.files import shown
@@ -155,8 +154,8 @@ class FiniteSteps(pl.Callback):
 class EpochLines(pl.Callback):
     """One line an epoch, which stays on the screen and in a log file: where the training is and what it has reached."""
 
-    def __init__(self, console: Console, throughput: Throughput) -> None:
-        self._console, self._throughput = console, throughput
+    def __init__(self, throughput: Throughput) -> None:
+        self._throughput = throughput
         self._start = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -173,10 +172,9 @@ class EpochLines(pl.Callback):
         ]
         last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
         elapsed = timedelta(seconds=round(time.perf_counter() - self._start))
-        self._console.print(
+        command.say(
             f"epoch {trainer.current_epoch + 1:>3}/{last}  {'  '.join(parts)} bits/dim  "
-            f"{self._throughput.last_epoch:,.0f} images/s  {elapsed}",
-            highlight=False,
+            f"{self._throughput.last_epoch:,.0f} images/s  {elapsed}"
         )
 
 

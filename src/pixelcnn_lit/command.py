@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import re
 import signal
@@ -21,6 +22,8 @@ from pixelcnn_lit.errors import Interrupted, UserError
 
 TRACEBACK = "HYDRA_FULL_ERROR"
 NO_NAME = r"null|true|false|nan|inf|[-+\d.e]+|[\[{].*"
+SHOWN = logging.getLogger("pixelcnn_lit.shown")
+"""What a run shows to a person, for its log file alone: conf/hydra/job_logging."""
 PARENT = "PIXELCNN_LIT_PARENT"
 """Set for a job of a sweep: the process without which it has to end."""
 
@@ -47,6 +50,14 @@ def run(config_name: str, task: Callable[[DictConfig], float | None]) -> None:
     # With this set, Hydra hands errors on to us instead of printing its own several lines.
     with _environment(TRACEBACK, "1"), one_line_errors(wants_traceback):
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(guarded)()
+
+
+def say(text: str) -> None:
+    """Show a line to a person, and keep it in the run's log."""
+    from rich import get_console
+
+    get_console().print(text, highlight=False, soft_wrap=True)
+    SHOWN.info(text)
 
 
 def _check_flags() -> None:

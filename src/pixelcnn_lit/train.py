@@ -56,17 +56,17 @@ def train(composed: DictConfig) -> float | None:
         except Pruned as pruned:
             if runs.rank() == 0:
                 runs.stop(run_dir, "pruned", str(pruned))
-                print(f"pruned: {pruned}")
+                command.say(f"pruned: {pruned}")
             return None
         except Exception as error:
             if runs.rank() == 0:
                 runs.stop(run_dir, "failed", command.message(error))
+                command.SHOWN.error(command.message(error))
             raise
 
 
 def _train(config: TrainConfig, run_dir: Path) -> float | None:
     import pytorch_lightning as pl
-    from rich import get_console
 
     from pixelcnn_lit import checkpoint, results, resume, runs
     from pixelcnn_lit.callbacks import Throughput
@@ -79,7 +79,6 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     from pixelcnn_lit.registry import build_density
 
     results.quiet_lightning()
-    console = get_console()
     pl.seed_everything(config.seed, verbose=False)
     start = (None if runs.starts_over(config) else checkpoint.newest_good(run_dir / runs.CHECKPOINTS)) or config.ckpt
     ckpt = None if start is None else checkpoint.resumable(start, config)
@@ -91,9 +90,9 @@ def _train(config: TrainConfig, run_dir: Path) -> float | None:
     module = LitDensity(build_density(config), config)
     if trainer.is_global_zero:
         headline = results.headline(config, module.density, data, run_dir, str(trainer.precision))
-        console.print(headline, highlight=False, soft_wrap=True)
+        command.say(headline)
         if ckpt is not None:
-            console.print(f"goes on from {shown(ckpt)}", highlight=False, soft_wrap=True)
+            command.say(f"goes on from {shown(ckpt)}")
     if isinstance(trainer.logger, TensorBoard):
         trainer.logger.begin(results.hyperparameters(config, data))
     last = run_dir / runs.CHECKPOINTS / checkpoint.LAST
@@ -160,7 +159,7 @@ def make_trainer(
         options["enable_progress_bar"] = console.is_terminal
     folder = run_dir / runs.CHECKPOINTS
     finite, curve = FiniteSteps(config.on_nan, folder), ValidationCurve(run_dir, throughput)
-    callbacks: list[Callback] = [position, finite, throughput, EpochLines(console, throughput), curve]
+    callbacks: list[Callback] = [position, finite, throughput, EpochLines(throughput), curve]
     if (run_dir / NOTE).exists():
         callbacks.append(Prune(run_dir))
     if options["enable_progress_bar"]:
@@ -264,6 +263,7 @@ def _conclude(
         best=os.path.relpath(best, run_dir) if best else None,
     )
     results.write(run_dir, config, metrics, module.density, data, trainer.logger)
+    command.SHOWN.info(f"finished: {runs.summary(metrics)}")
     get_console().print(results.table(metrics, run_dir))
     return None if val is None else float(val)
 

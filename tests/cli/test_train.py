@@ -46,6 +46,9 @@ def test_metrics_json_holds_the_promised_numbers(trained):
         assert key in metrics
     assert f"{metrics['test/bits_per_dim']:.4f}" in output
     assert "epoch   2/2" in output
+    log = (run / "train.log").read_text()
+    assert log.count("epoch   2/2") == output.count("epoch   2/2") == 1
+    assert "finished: test" in log
 
 
 def test_a_run_of_the_same_name_is_recognised_and_not_repeated(trained, mnist_dir):
