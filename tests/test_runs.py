@@ -58,6 +58,8 @@ def test_overwriting_takes_away_what_a_run_left_and_nothing_else(tmp_path, monke
     (tmp_path / "checkpoints" / "last.ckpt").touch()
     (tmp_path / "metrics.json").write_text('{"test/bits_per_dim": 0.5}')
     (tmp_path / "notes.txt").touch()
+    log = (tmp_path / "train.log").open("a")
+    print("of the run before", file=log, flush=True)
     config = compose(["model.n_res=6", "overwrite=true"])
     monkeypatch.setenv("RANK", "1")
     with runs.claimed(tmp_path, config) as done:
@@ -66,7 +68,10 @@ def test_overwriting_takes_away_what_a_run_left_and_nothing_else(tmp_path, monke
     monkeypatch.delenv("RANK")
     with runs.claimed(tmp_path, config) as done:
         assert done is None
-    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", ".hydra", ".lock"}
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "train.log", ".hydra", ".lock"}
+    with log:
+        print("of this run", file=log)
+    assert (tmp_path / "train.log").read_text() == "of this run\n"
     start(tmp_path, "model.n_res=6", "overwrite=true")
     (tmp_path / "checkpoints").mkdir()
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")

@@ -53,11 +53,12 @@ def run(config_name: str, task: Callable[[DictConfig], float | None]) -> None:
 
 
 def say(text: str) -> None:
-    """Show a line to a person, and keep it in the run's log."""
+    """Show a line of rich's markup to a person, and keep it in the run's log."""
     from rich import get_console
+    from rich.text import Text
 
     get_console().print(text, highlight=False, soft_wrap=True)
-    SHOWN.info(text)
+    SHOWN.info(Text.from_markup(text).plain)
 
 
 def _check_flags() -> None:

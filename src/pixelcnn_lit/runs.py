@@ -22,8 +22,9 @@ from pixelcnn_lit.files import shown, write_whole
 METRICS, STOPPED, LOCK = "metrics.json", "stopped.json", ".lock"
 RECORD, OVERRIDES = Path(".hydra", "config.yaml"), Path(".hydra", "overrides.yaml")
 CHECKPOINTS, CURVE = "checkpoints", "validation.csv"
-LEFT = (METRICS, STOPPED, CHECKPOINTS, CURVE, "tensorboard", "samples.png", "completions.png", "train.log")
-"""What a run leaves, and ``overwrite=true`` takes away: whatever else is in the folder stays."""
+LOG = "train.log"
+LEFT = (METRICS, STOPPED, CHECKPOINTS, CURVE, "tensorboard", "samples.png", "completions.png")
+"""What a run leaves beside its log, and ``overwrite=true`` takes away: whatever else is in the folder stays."""
 
 FREE = frozenset(
     {
@@ -176,6 +177,8 @@ def clear(folder: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     (folder / RECORD).unlink(missing_ok=True)
+    if (folder / LOG).exists():  # it is open already
+        os.truncate(folder / LOG, 0)
 
 
 def record(folder: Path, composed: DictConfig, hydra: Any) -> None:
