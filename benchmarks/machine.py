@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import platform
-import sys
 from pathlib import Path
 from typing import Self
 
 import torch
-from rich.console import Console
-
-
-def console() -> Console:
-    """Where results are shown: as wide as the terminal, and elsewhere as wide as the tables are."""
-    return Console(width=None if sys.stdout.isatty() else 140)
 
 
 def machine(device: str) -> str:

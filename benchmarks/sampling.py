@@ -7,7 +7,6 @@ with the same network; if one pixel differs, the benchmark fails.
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import time
@@ -17,13 +16,12 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from benchmarks import shares
+from benchmarks import output, shares
 from benchmarks.arguments import Parser, count, counts
-from benchmarks.machine import console, machine, synchronise
+from benchmarks.machine import machine, synchronise
 from pixelcnn_lit import build
 from pixelcnn_lit.command import one_line_errors
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.files import write_whole
 
 PASSES = 20
 """Of the network in all rounds together."""
@@ -46,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"argument --rounds: must be at most {PASSES}, got {arguments.rounds}")
     torch.manual_seed(0)
     density = build(arguments.overrides).to(arguments.device).eval()
-    screen = console()
+    screen = output.console()
     if not agree(density):
         sys.exit("error: the cached and the naive sampler drew different images")
     rows = []
@@ -60,8 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "rows": rows,
         "seconds_of_parts": profiles,
     }
-    with write_whole(arguments.out) as file:
-        file.write(json.dumps(result, indent=2).encode() + b"\n")
+    output.save(arguments.out, result)
     screen.print(table(rows))
     if profiles:
         screen.print(shares.table(profiles))
@@ -119,11 +116,9 @@ def timed(density: Density, work: Any) -> float:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """The rows for a person."""
-    shown = Table(title="Sampling", title_justify="left")
-    for heading in ("images", "seconds", "range", "images/s", "one pass", "in passes", "times naive", "range"):
-        shown.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        shown.add_row(
+    headings = ("images", "seconds", "range", "images/s", "one pass", "in passes", "times naive", "range")
+    lines = (
+        (
             str(row["n"]),
             f"{row['seconds']:.3f}",
             f"{row['fastest']:.3f}-{row['slowest']:.3f}",
@@ -133,7 +128,9 @@ def table(rows: list[dict[str, Any]]) -> Table:
             f"{row['times_naive']:,.0f}",
             f"{row['least_times_naive']:,.0f}-{row['greatest_times_naive']:,.0f}",
         )
-    return shown
+        for row in rows
+    )
+    return output.table("Sampling", headings, lines)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ memory the growth of the process at its peak, in its first step; once with all a
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Sequence
@@ -16,13 +15,13 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from benchmarks import output
 from benchmarks.arguments import Parser, count, counts
 from benchmarks.bare import BareLoop
-from benchmarks.machine import Peak, console, machine, synchronise
+from benchmarks.machine import Peak, machine, synchronise
 from pixelcnn_lit.command import one_line_errors
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.device import fast_precision
-from pixelcnn_lit.files import write_whole
 from pixelcnn_lit.module import checkpoint_activations
 from pixelcnn_lit.registry import build_density
 
@@ -38,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", default="outputs/benchmarks/sizes.json")
     parser.add_argument("overrides", nargs="*", help="of the config, as in pixelcnn_lit.train: model.n_res=5")
     arguments = parser.parse_args(argv)
-    screen = console()
+    screen = output.console()
     cases = [(side, kept) for side in arguments.sides for kept in (True, False)]
     rows = []
     for side, kept in cases:
@@ -46,8 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         with screen.status(f"{n} images of {side} x {side}"):
             rows.append(measure(arguments.overrides, arguments.device, n, side, kept, arguments.rounds))
     result = {"machine": machine(arguments.device), "overrides": arguments.overrides, "rows": rows}
-    with write_whole(arguments.out) as file:
-        file.write(json.dumps(result, indent=2).encode() + b"\n")
+    output.save(arguments.out, result)
     screen.print(table(rows))
     screen.print(f"{result['machine']}\n{arguments.out}")
 
@@ -85,19 +83,18 @@ def measure(overrides: list[str], device: str, n: int, side: int, kept: bool, ro
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """The rows for a person."""
-    shown = Table(title="A training step by the size of the images", title_justify="left")
-    for heading in ("images", "activations", "seconds", "us a pixel", "kB a pixel"):
-        shown.add_column(heading, justify="right")
-    for row in rows:
-        memory = row["kilobytes_per_pixel"]
-        shown.add_row(
+    headings = ("images", "activations", "seconds", "us a pixel", "kB a pixel")
+    lines = (
+        (
             f"{row['n']} of {row['side']}x{row['side']}",
             row["activations"],
             f"{row['seconds']:.3f}",
             f"{row['microseconds_per_pixel']:.1f}",
-            "not measured" if memory is None else f"{memory:.1f}",
+            "not measured" if row["kilobytes_per_pixel"] is None else f"{row['kilobytes_per_pixel']:.1f}",
         )
-    return shown
+        for row in rows
+    )
+    return output.table("A training step by the size of the images", headings, lines)
 
 
 if __name__ == "__main__":

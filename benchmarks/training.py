@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import statistics
 import sys
 import tempfile
@@ -28,10 +27,11 @@ import torch.nn.functional as F
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks import output
 from benchmarks.arguments import Parser, count
 from benchmarks.bare import BareLoop
 from benchmarks.convolutions import seconds_alone
-from benchmarks.machine import Peak, console, machine, synchronise
+from benchmarks.machine import Peak, machine, synchronise
 from benchmarks.textbook import Textbook, TextbookDigits, TextbookPixelCNN
 from pixelcnn_lit import resume
 from pixelcnn_lit.callbacks import Throughput
@@ -40,7 +40,6 @@ from pixelcnn_lit.config import TrainConfig, compose
 from pixelcnn_lit.data.datamodule import BatchIndices, ImageDataModule
 from pixelcnn_lit.data.datasets import load
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.files import write_whole
 from pixelcnn_lit.layers import CausalConv2d
 from pixelcnn_lit.module import LitDensity
 from pixelcnn_lit.registry import build_density
@@ -71,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.device,
         arguments.steps,
     )
-    screen = console()
+    screen = output.console()
     with screen.status("the same ten steps"):
         losses = bench.same_steps()
     worst = max(abs(ours / theirs - 1) for ours, theirs in losses)
@@ -90,8 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "matmul_flops": {key: statistics.median(r["matmul"][key] for r in rounds) for key in rounds[0]["matmul"]},
         "rounds": rounds,
     }
-    with write_whole(arguments.out) as file:
-        file.write(json.dumps(result, indent=2).encode() + b"\n")
+    output.save(arguments.out, result)
     screen.print(table(result["rows"], bench.config))
     screen.print(f"{result['machine']}; {' '.join(bench.overrides)}")
     for precision, flops in result["matmul_flops"].items():
@@ -285,12 +283,9 @@ def summary(rounds: list[dict[str, Any]], name: str, bench: Bench) -> dict[str, 
 
 def table(rows: list[dict[str, Any]], config: TrainConfig) -> Table:
     """The rows for a person."""
-    shown = Table(title=f"Training, batches of {config.data.batch_size}", title_justify="left")
-    for heading in ("", "", "images/s", "range", "ratio", "range", "GFLOP/s", "of matmul", "memory"):
-        shown.add_column(heading, justify="right" if heading else "left", no_wrap=True)
-    for row in rows:
-        peak = row["peak_bytes"]
-        shown.add_row(
+    headings = ("", "", "images/s", "range", "ratio", "range", "GFLOP/s", "of matmul", "memory")
+    lines = (
+        (
             row["name"],
             row["precision"],
             f"{row['images_per_second']:.1f}",
@@ -299,9 +294,11 @@ def table(rows: list[dict[str, Any]], config: TrainConfig) -> Table:
             f"{row['least_ratio']:.2f}-{row['greatest_ratio']:.2f}",
             f"{row['gflops']:.0f}",
             f"{row['share_of_matmul']:.0%}",
-            "not measured" if peak is None else f"{peak / 2**20:,.0f} MiB",
+            "not measured" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:,.0f} MiB",
         )
-    return shown
+        for row in rows
+    )
+    return output.table(f"Training, batches of {config.data.batch_size}", headings, lines)
 
 
 if __name__ == "__main__":

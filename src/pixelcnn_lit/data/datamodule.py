@@ -148,13 +148,11 @@ class ImageDataModule(pl.LightningDataModule):
         world = self.trainer.world_size if self.trainer else 1
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         seed = self.seed if shuffle else None
-        redraws = shuffle and self._redrawn is not None
-        if redraws or not has_room(device, images.images.nbytes):
+        redrawn = self._redrawn if shuffle else None
+        if redrawn is not None or not has_room(device, images.images.nbytes):
             device = torch.device("cpu")
         indices = BatchIndices(len(images), self.config.batch_size, seed, rank, world, device)
-        drawn: Dataset[Batch] = images.on(device)
-        if redraws and self._redrawn is not None:
-            drawn = RedrawnImages(self._redrawn, self.seed, indices)
+        drawn: Dataset[Batch] = images.on(device) if redrawn is None else RedrawnImages(redrawn, self.seed, indices)
         # Its own generator: iterating over a loader draws a number that nobody needs, else from torch's global one.
         return DataLoader(drawn, sampler=indices, batch_size=None, generator=torch.Generator())
 
