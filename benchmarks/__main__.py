@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks import sampling, sizes, training
-from pixelcnn_lit.command import one_line_errors
+from pixelcnn_lit.cli import one_line_errors
 from pixelcnn_lit.errors import UserError
 
 BENCHMARKS = {"sampling": sampling.main, "training": training.main, "sizes": sizes.main}

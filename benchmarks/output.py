@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pixelcnn_lit.files import write_whole
+from pixelcnn_lit.storage.files import write_whole
 
 
 def console() -> Console:

@@ -17,8 +17,8 @@ from rich.table import Table
 
 from benchmarks import output
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.sampling import CachedReader, GumbelNoise, RowDrawer
-from pixelcnn_lit.tape import Tape
+from pixelcnn_lit.sampling.draw import CachedReader, GumbelNoise, RowDrawer
+from pixelcnn_lit.sampling.replay import Tape
 
 PRODUCTS, POINTWISE, CHOICE = "matrix products of the pixels", "their ReLUs, sums and copies", "choosing the levels"
 STARTS, RECORDING = "convolutions of the row starts", "the first row, recorded"

@@ -33,18 +33,18 @@ from benchmarks.bare import BareLoop
 from benchmarks.convolutions import seconds_alone
 from benchmarks.machine import Peak, machine, synchronise
 from benchmarks.textbook import Textbook, TextbookDigits, TextbookPixelCNN
-from pixelcnn_lit import resume
-from pixelcnn_lit.callbacks import Throughput
-from pixelcnn_lit.command import one_line_errors
+from pixelcnn_lit.cli import one_line_errors
 from pixelcnn_lit.config import TrainConfig, compose
 from pixelcnn_lit.data.datamodule import BatchIndices, ImageDataModule
 from pixelcnn_lit.data.datasets import load
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.layers import CausalConv2d
-from pixelcnn_lit.module import LitDensity
+from pixelcnn_lit.nn.causal import CausalConv2d
 from pixelcnn_lit.registry import build_density
-from pixelcnn_lit.results import quiet_lightning
-from pixelcnn_lit.train import make_trainer
+from pixelcnn_lit.training import resume
+from pixelcnn_lit.training.callbacks import Throughput
+from pixelcnn_lit.training.module import LitDensity
+from pixelcnn_lit.training.run import make_trainer
+from pixelcnn_lit.training.summary import quiet_lightning
 
 DEFAULTS = ["data=digits", "data.batch_size=32", "optimizer=adam_exponential", "trainer.precision=auto"]
 FLOAT32 = "trainer.precision=32-true"

@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import settings
 
-from builders import write_mnist
+from helpers.builders import write_mnist
 
 # Reproducible in CI, and no deadline: the first call of a torch kernel is slow.
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)

@@ -1,27 +1,21 @@
 from __future__ import annotations
 
 import doctest
-import itertools
 import math
 
 import pytest
 import torch
 
-from builders import tiny_density
+from helpers.builders import all_images, tiny_density
 from pixelcnn_lit import density as density_module
-from pixelcnn_lit.registry import NETWORKS
-
-
-def all_images(levels: int, shape: tuple[int, int, int]) -> torch.Tensor:
-    values = list(itertools.product(range(levels), repeat=math.prod(shape)))
-    return torch.tensor(values, dtype=torch.uint8).view(-1, *shape)
+from pixelcnn_lit.config.model import NETWORKS
 
 
 @pytest.mark.parametrize(
     ("levels", "shape"),
     [(2, (1, 3, 3)), (3, (1, 2, 3)), (2, (3, 1, 2)), (2, (3, 2, 1)), (4, (1, 1, 1)), (256, (1, 1, 1))],
 )
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", NETWORKS.names())
 @pytest.mark.parametrize("n_mix", [None, 2], ids=["categorical", "mixture"])
 def test_probabilities_of_all_images_sum_to_one(levels, shape, network, n_mix):
     if network == "pixelcnn_pp" and shape[0] > 1:
@@ -32,7 +26,7 @@ def test_probabilities_of_all_images_sum_to_one(levels, shape, network, n_mix):
     assert total.item() == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", NETWORKS.names())
 def test_a_density_without_its_class_is_the_mean_over_the_classes(network):
     density = tiny_density(2, n_res=2, network=network, n_classes=3)
     images = all_images(2, (1, 2, 3))

@@ -11,9 +11,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from builders import tiny_density
+from helpers.builders import tiny_density
+from helpers.running import TINY, ScriptedRun
 from pixelcnn_lit.config import compose
-from running import TINY, Run
 
 
 def resident() -> int:
@@ -48,7 +48,7 @@ class Watch(pl.Callback):
 
 def epochs(mnist_dir, folder, count, warm_up):
     early = "callbacks.early_stopping.patience=null"
-    run = Run(compose([*TINY, f"data.dir={mnist_dir}", f"trainer.max_epochs={count}", early]), folder)
+    run = ScriptedRun(compose([*TINY, f"data.dir={mnist_dir}", f"trainer.max_epochs={count}", early]), folder)
     watch = Watch(warm_up)
     run.go(more=[watch])
     (memory, files), (memory_after, files_after) = watch.seen[warm_up], watch.seen[-1]

@@ -5,7 +5,7 @@ import doctest
 import pytest
 import torch
 
-from builders import tiny_density
+from helpers.builders import tiny_density
 from pixelcnn_lit import metrics
 from pixelcnn_lit.metrics import BitsPerDim
 

@@ -7,12 +7,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pixelcnn_lit import sampling
 from pixelcnn_lit.likelihood import Likelihood
-from pixelcnn_lit.sampling import Method, Progress
+from pixelcnn_lit.nn.contract import CausalNetwork
+from pixelcnn_lit.sampling.conditionals import Conditionals
+from pixelcnn_lit.sampling.draw import Draw, Method, Progress, draw
 
 
-class Density(nn.Module):
+class Density(Conditionals):
     """An exact distribution over images of integer levels, in raster order (rows, columns, then R, G, B):
 
     ``log p(x) = sum over i of log p(x_i | x_1, ..., x_{i-1})``
@@ -41,44 +42,15 @@ class Density(nn.Module):
         With ``n_classes`` the network takes classes ``y`` too, and the density is ``p(x | y)``; where no class is
         given, it is their mixture, each as probable as the others.
         """
-        super().__init__()
-        self.network = network
-        self.likelihood = likelihood
+        super().__init__(network, likelihood, n_classes)
         self.image_shape = image_shape
-        self.n_classes = n_classes
-
-    @property
-    def levels(self) -> int:
-        """How many intensity levels a channel has."""
-        return self.likelihood.levels
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
-
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The nats of every dimension, ``-log p(x_i | earlier)``: levels (N, C, H, W) -> (N, C, H, W).
-
-        A class-conditional density needs the classes y (N,), and gives ``-log p(x_i | earlier, y)``.
-        """
-        return -self.likelihood.log_prob(self.params(x, y), x)
-
-    def params(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """The parameters of the likelihood: levels (N, C, H, W) -> (N, P, H, W)."""
-        x = self.normalise(x)
-        params: Tensor = self.network(x) if self.n_classes is None else self.network(x, y=y)
-        return params
 
     def initialise(self, x: Tensor, y: Tensor | None = None) -> None:
-        """Let a network that asks for it, PixelCNN++, scale its layers on a batch of training images."""
-        initialise = getattr(self.network, "initialise", None)
-        if initialise is not None:
-            initialise(self.normalise(self._checked(x)), self._classes(y, len(x)) if self.n_classes else None)
-
-    def normalise(self, x: Tensor) -> Tensor:
-        """Levels to the network's input, ``level / (levels - 1)`` in [0, 1]."""
-        return x.to(next(self.parameters()).dtype) / (self.levels - 1)
+        """Let a network that asks for it, such as PixelCNN++, scale its layers on a batch of training images."""
+        if isinstance(self.network, CausalNetwork):
+            self.network.initialise(
+                self.normalise(self._checked(x)), self._classes(y, len(x)) if self.n_classes else None
+            )
 
     def log_prob(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
         """``log p(x)``, or ``log p(x | y)``, in nats: levels (N, C, H, W) -> (N,).
@@ -144,7 +116,7 @@ class Density(nn.Module):
         if height < 1 or width < 1:
             raise ValueError(f"size must be at least (1, 1), got {size}")
         x = torch.zeros(n, self.image_shape[0], height, width, dtype=torch.uint8, device=self.device)
-        return sampling.draw(self, x, None, self._classes(y, n), seed, temperature, method, first, progress)
+        return draw(self, x, None, self._classes(y, n), Draw(_seed(seed), temperature, method, first, progress))
 
     def complete(
         self,
@@ -175,7 +147,7 @@ class Density(nn.Module):
             expected = f"bool of shape {tuple(x.shape[2:])} or {(x.shape[0], *x.shape[2:])}"
             raise ValueError(f"known must be {expected}, got {known.dtype} of shape {tuple(known.shape)}")
         known = known.to(self.device).expand(x.shape[0], *x.shape[2:])
-        return sampling.draw(self, x, known, self._classes(y, len(x)), seed, temperature, method, first, progress)
+        return draw(self, x, known, self._classes(y, len(x)), Draw(_seed(seed), temperature, method, first, progress))
 
     def _checked(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor):
@@ -203,3 +175,8 @@ class Density(nn.Module):
             got = f"{int(classes.min())}..{int(classes.max())}"
             raise ValueError(f"y must be in 0..{self.n_classes - 1}, got {got}")
         return classes.long().expand(n)
+
+
+def _seed(seed: int | None) -> int:
+    """A seed, or one from torch's global generator."""
+    return int(torch.randint(2**62, ())) if seed is None else seed

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-class Likelihood(Protocol):
+class Likelihood(ABC):
     """A distribution over the levels 0..levels-1 of each channel of a pixel, given those of its channels before.
 
     The network gives ``n_params(channels)`` parameters for a pixel. With ``couples_channels`` they must depend on the
@@ -18,36 +19,32 @@ class Likelihood(Protocol):
     parameters come in as many groups as there are channels.
     """
 
-    levels: int
-    couples_channels: bool
+    couples_channels: ClassVar[bool]
 
+    def __init__(self, *, levels: int) -> None:
+        """``levels`` of each channel, at least 2."""
+        self.levels = levels
+
+    @abstractmethod
     def n_params(self, channels: int) -> int:
         """How many parameters a pixel has."""
-        ...
 
+    @abstractmethod
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         """Parameters (N, P, H, W) and levels (N, C, H, W) -> nats (N, C, H, W)."""
-        ...
 
+    @abstractmethod
     def logits(self, params: Tensor, x: Tensor, channel: int) -> Tensor:
         """Unnormalised log-probabilities of all levels of a channel, given the channels before it in x.
 
-        Parameters (N, P, ...) and levels (N, C, ...) -> (N, levels, ...).
+        Parameters (N, P, ...) and levels (N, C, ...) -> (N, levels, ...). Their log-softmax at x is ``log_prob``.
         """
-        ...
-
-    def gain(self, params: Tensor, channels: int) -> Tensor | None:
-        """By how much the logits magnify an error of the parameters: (N, P) -> (N,). None where they don't."""
-        ...
 
 
-class Categorical:
+class Categorical(Likelihood):
     """A softmax over all levels: ``p(x = l) = exp(a_l) / sum_k exp(a_k)``, as in PixelCNN (arXiv 1601.06759, 3.2)."""
 
     couples_channels = False
-
-    def __init__(self, levels: int) -> None:
-        self.levels = levels
 
     def n_params(self, channels: int) -> int:
         return channels * self.levels
@@ -67,11 +64,8 @@ class Categorical:
         """Parameters (N, C levels, ...) -> logits (N, levels, ...)."""
         return params.unflatten(1, (-1, self.levels))[:, channel]
 
-    def gain(self, params: Tensor, channels: int) -> None:
-        return None
 
-
-class LogisticMixture:
+class LogisticMixture(Likelihood):
     """A mixture of ``n_mix`` logistic distributions, cut into levels: that of PixelCNN++.
 
     Level l stands at ``v(l) = 2 l / (levels - 1) - 1``, with half a step ``h = 1 / (levels - 1)`` to either side, and
@@ -91,8 +85,9 @@ class LogisticMixture:
 
     couples_channels = True
 
-    def __init__(self, levels: int, n_mix: int) -> None:
-        self.levels, self.n_mix = levels, n_mix
+    def __init__(self, *, levels: int, n_mix: int) -> None:
+        super().__init__(levels=levels)
+        self.n_mix = n_mix
         self.half_step = 1 / (levels - 1)
 
     def n_params(self, channels: int) -> int:
@@ -119,10 +114,6 @@ class LogisticMixture:
             log_weight = log_weight + mixture.log_interval(earlier)
         probability = (log_weight.softmax(1)[:, None] * mixture.intervals(channel)).sum(2)
         return probability.clamp_min(torch.finfo(probability.dtype).tiny).log()
-
-    def gain(self, params: Tensor, channels: int) -> Tensor:
-        """An error of a mean counts 1/s times: (N, P) -> the largest 1/s of a pixel, (N,)."""
-        return self.log_scale(params.unflatten(1, (-1, self.n_mix)), channels).amin((1, 2)).neg().exp()
 
     def log_scale(self, parts: Tensor, channels: int) -> Tensor:
         """The log-scales within the bounds, of parameters (N, P / n_mix, n_mix, ...): (N, C, n_mix, ...)."""

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+TRAIN, VAL, TEST = (f"{part}/bits_per_dim" for part in ("train", "val", "test"))
+"""What they are called in logs and in metrics.json."""
+
 
 class BitsPerDim(Metric):
     """The mean of ``-log2 p(x_i | earlier)`` over all dimensions of all images: nats / (dimensions ln 2), in bits.

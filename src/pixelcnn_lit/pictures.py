@@ -12,8 +12,8 @@ from torch import Tensor
 
 from pixelcnn_lit.data.quantise import intensities
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.files import write_whole
-from pixelcnn_lit.occlusion import half_known
+from pixelcnn_lit.masks import half_known
+from pixelcnn_lit.storage.files import write_whole
 
 Picture = NDArray[np.uint8]
 """(H, W, 3) RGB."""

@@ -1,42 +1,47 @@
-"""From a checked config to a density: the package's own list of networks and likelihoods."""
+"""The doors: a network, a data set or a likelihood from outside gets a name, and with it all that ours have.
+
+A module that calls these functions is a plugin. Users name it, ``plugins=[my.module]``, or the package that holds it
+offers it under the entry point group ``pixelcnn_lit.plugins``. docs/extending.md shows one of each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from pixelcnn_lit.config.data import DATA_SETS, DataConfig
+from pixelcnn_lit.config.likelihood import LIKELIHOODS, LikelihoodConfig
+from pixelcnn_lit.config.model import NETWORKS, NetworkConfig
 
-from pixelcnn_lit.config import (
-    CategoricalConfig,
-    LikelihoodConfig,
-    ModelConfig,
-    TrainConfig,
-)
-from pixelcnn_lit.density import Density
-from pixelcnn_lit.likelihood import Categorical, Likelihood, LogisticMixture
-from pixelcnn_lit.models import GatedPixelCNN, PixelCNN, PixelCNNpp
+if TYPE_CHECKING:
+    from pixelcnn_lit.data.splits import Splits
 
 
-def build_density(config: TrainConfig) -> Density:
-    """An untrained density, its weights drawn from torch's global generator."""
-    model = config.model
-    likelihood = _likelihood(config.likelihood, model.levels)
-    return Density(_network(model, likelihood), likelihood, model.image_shape, model.n_classes)
+def register_network(name: str, network: Callable[..., Any] | str, section: type[NetworkConfig]) -> None:
+    """Let ``model=NAME`` build a network.
+
+    ``network`` is a subclass of :class:`~pixelcnn_lit.nn.contract.CausalNetwork`, or "module:Class". It is called with
+    keywords alone: ``image_channels``, ``n_params`` and ``groups`` as :class:`~pixelcnn_lit.models.PixelCNN` has them,
+    and each key of ``section``, which says their types and ranges.
+
+    Raises TypeError for a section that is no ``NetworkConfig``, ValueError for a name that is taken.
+    """
+    NETWORKS.add(name, network, section)
 
 
-def _likelihood(config: LikelihoodConfig, levels: int) -> Likelihood:
-    return Categorical(levels) if isinstance(config, CategoricalConfig) else LogisticMixture(levels, config.n_mix)
+def register_data(name: str, load: Callable[[Any], Splits] | str, section: type[DataConfig]) -> None:
+    """Let ``data=NAME`` read a data set: ``load(section) -> Splits``, a function or "module:function".
+
+    Raises TypeError for a section that is no ``DataConfig``, ValueError for a name that is taken.
+    """
+    DATA_SETS.add(name, load, section)
 
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    "pixelcnn": PixelCNN,
-    "gated_pixelcnn": GatedPixelCNN,
-    "pixelcnn_pp": PixelCNNpp,
-}
+def register_likelihood(name: str, likelihood: Callable[..., Any] | str, section: type[LikelihoodConfig]) -> None:
+    """Let ``likelihood=NAME`` build a likelihood: a subclass of :class:`~pixelcnn_lit.likelihood.Likelihood`.
 
+    It is called with keywords alone: ``levels`` and each key of ``section``. "module:Class" will do too.
 
-def _network(model: ModelConfig, likelihood: Likelihood) -> nn.Module:
-    channels = model.image_shape[0]
-    groups = 1 if likelihood.couples_channels else channels
-    sizes = model.model_dump(exclude={"name", "levels", "image_shape"})
-    return NETWORKS[model.name](channels, likelihood.n_params(channels), groups, **sizes)
+    Raises TypeError for a section that is no ``LikelihoodConfig``, ValueError for a name that is taken.
+    """
+    LIKELIHOODS.add(name, likelihood, section)

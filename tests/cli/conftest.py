@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from process import TINY, command, succeeds
+
+from helpers.process import TINY, command, succeeds
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from process import command, fails, succeeds
 
-from pixelcnn_lit import build, checkpoint, load
+from helpers.process import command, fails, succeeds
+from pixelcnn_lit import build, load
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.storage import checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from process import command, succeeds
+
+from helpers.process import command, succeeds
 
 
 @pytest.mark.parametrize("batch_size", [1000, 7])

@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 
 import torch
-from process import command, fails, succeeds
 from safetensors import safe_open
 
+from helpers.process import command, fails, succeeds
 from pixelcnn_lit import load
 
 

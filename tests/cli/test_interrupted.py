@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from process import TINY, command, environment, succeeds
 
-from pixelcnn_lit import checkpoint
+from helpers.process import TINY, command, environment, succeeds
+from pixelcnn_lit.storage import checkpoint
 
 EPOCHS = 30
 RUN = [

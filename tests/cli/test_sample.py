@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-from process import command, succeeds
 
+from helpers.process import command, succeeds
 from pixelcnn_lit import load
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.datamodule import ImageDataModule

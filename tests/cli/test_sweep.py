@@ -11,9 +11,9 @@ import sys
 import time
 
 import pytest
-from process import TINY, command
 
-from pixelcnn_lit import runs
+from helpers.process import TINY, command
+from pixelcnn_lit.storage import run_folder
 
 JOBS = ["model.hidden-3", "model.hidden-5", "model.hidden-0"]
 
@@ -31,7 +31,7 @@ def undisturbed(tmp_path_factory, mnist_dir):
 
 def test_a_job_that_fails_does_not_stop_the_others(undisturbed):
     folder, result = undisturbed
-    assert [runs.status(folder / job).state for job in JOBS] == ["finished", "finished", "failed"]
+    assert [run_folder.status(folder / job).state for job in JOBS] == ["finished", "finished", "failed"]
     assert result.returncode == 1
     assert result.stderr == (
         "error: 1 of 3 jobs failed; model.hidden-0: model.hidden=0: must be an integer from 1 to 2048\n"

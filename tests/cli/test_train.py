@@ -9,11 +9,12 @@ import sys
 
 import pytest
 from PIL import Image
-from process import TINY, command, fails, succeeds
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from builders import write_mnist
-from pixelcnn_lit import load, runs
+from helpers.builders import write_mnist
+from helpers.process import TINY, command, fails, succeeds
+from pixelcnn_lit import load
+from pixelcnn_lit.storage import run_folder
 
 
 def test_a_run_leaves_what_the_design_says(trained):
@@ -59,7 +60,7 @@ def test_a_run_of_the_same_name_is_recognised_and_not_repeated(trained, mnist_di
     output = succeeds(command("train", *common, cwd=cwd))
     assert f"outputs/tiny is finished: test {metrics['test/bits_per_dim']:.4f} bits/dim" in output
     fails(command("train", *common, "model.hidden=5", "seed=1", cwd=cwd), "seed=0, not 1; model.hidden=4, not 5")
-    with runs.held(run):
+    with run_folder.held(run):
         fails(command("train", *common, cwd=cwd), "outputs/tiny: another process is writing there", str(os.getpid()))
     after = {path: path.stat().st_mtime_ns for path in before}
     assert after.pop(run / ".lock") > before.pop(run / ".lock")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from process import TINY, command, fails, succeeds
 
-from builders import write_mnist
+from helpers.builders import write_mnist
+from helpers.process import TINY, command, fails, succeeds
 
 # How each wrong value is worded is checked in tests/test_config.py; here is one of each way into a command.
 CONFIG_ERRORS = [

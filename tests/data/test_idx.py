@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from builders import write_idx
+from helpers.builders import write_idx
 from pixelcnn_lit.data.idx import read_idx
 from pixelcnn_lit.errors import UserError
 

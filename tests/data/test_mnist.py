@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builders import write_idx, write_mnist
+from helpers.builders import write_idx, write_mnist
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.data import download, mnist
 from pixelcnn_lit.errors import UserError

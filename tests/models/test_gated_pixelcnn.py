@@ -5,11 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import dependence
+from helpers.builders import dependence
 from pixelcnn_lit import build
-from pixelcnn_lit.layers import CausalConv2d
 from pixelcnn_lit.models import GatedPixelCNN
-from pixelcnn_lit.vertical import VerticalConv2d
+from pixelcnn_lit.nn.causal import CausalConv2d
+from pixelcnn_lit.nn.vertical import VerticalConv2d
 
 
 def receptive_field(network: GatedPixelCNN, height: int, width: int) -> torch.Tensor:

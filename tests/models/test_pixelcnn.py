@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import dependence
+from helpers.builders import dependence
 from pixelcnn_lit.models import PixelCNN
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import dependence, tiny_density
+from helpers.builders import dependence, tiny_density
 from pixelcnn_lit import build
 from pixelcnn_lit.models import PixelCNNpp
 from pixelcnn_lit.models.pixelcnn_pp import GatedResnet

@@ -9,8 +9,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 
-from pixelcnn_lit import command, runs
+from pixelcnn_lit import cli
 from pixelcnn_lit.config import conf_dir
+from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps import launcher
 
 
@@ -18,7 +19,7 @@ from pixelcnn_lit.sweeps import launcher
 def sweep(tmp_path, monkeypatch):
     """Sweep in ``tmp_path`` with jobs that do nothing but finish; gives the names of those that ran."""
     monkeypatch.chdir(tmp_path)
-    OmegaConf.register_new_resolver("folder", command.folder_name, replace=True)
+    OmegaConf.register_new_resolver("folder", cli.folder_name, replace=True)
 
     def run(*overrides, fails=(), interrupts=()):
         from hydra.core.plugins import Plugins
@@ -31,7 +32,7 @@ def sweep(tmp_path, monkeypatch):
                     raise KeyboardInterrupt
                 ran.append(job.name)
                 if job.name.startswith(tuple(fails)):
-                    runs.stop(job.folder, "failed", "out of memory")
+                    run_folder.stop(job.folder, "failed", "out of memory")
                 else:
                     (job.folder / "metrics.json").write_text(json.dumps(result(job)))
 

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from pixelcnn_lit import runs
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps import cluster
 from pixelcnn_lit.sweeps.jobs import Job
 
@@ -60,7 +60,7 @@ def test_at_the_signal_of_slurm_a_job_saves_ends_and_is_queued_again(tmp_path):
     output, _ = node.communicate(timeout=30)
     assert output == b"requeued True 0\n"
     assert (folder / "saved").exists()
-    assert runs.status(folder).state == "not started"
+    assert run_folder.status(folder).state == "not started"
 
 
 def test_jobs_that_are_still_queued_are_awaited_and_not_submitted_again(tmp_path, monkeypatch):
@@ -78,9 +78,9 @@ def test_jobs_that_are_still_queued_are_awaited_and_not_submitted_again(tmp_path
     launcher.run([old, new])
     assert submitted == [new]
     assert queue == []
-    assert runs.status(old.folder).state == "finished"
-    assert runs.status(new.folder).state == "failed"
-    assert "Slurm ended it" in runs.status(new.folder).reason
+    assert run_folder.status(old.folder).state == "finished"
+    assert run_folder.status(new.folder).state == "failed"
+    assert "Slurm ended it" in run_folder.status(new.folder).reason
 
 
 def test_a_machine_without_slurm_is_told(tmp_path, monkeypatch):

@@ -8,8 +8,8 @@ import time
 import pytest
 from hydra.core.utils import JobStatus
 
-from pixelcnn_lit import runs
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps.jobs import Job
 from pixelcnn_lit.sweeps.launcher import LocalLauncher, run_process
 
@@ -40,10 +40,10 @@ def test_however_a_job_ends_the_others_run_and_its_folder_says_why(tmp_path, scr
         "fine": FINISH,
     }
     returned = launcher(tmp_path, 2).launch([[code, f"hydra.sweep.subdir={name}"] for name, code in scripts.items()], 0)
-    assert runs.status(tmp_path / "killed").reason == "killed by SIGKILL, out of memory?"
-    assert runs.status(tmp_path / "crashed").reason == "killed by SIGSEGV"
-    assert runs.status(tmp_path / "refused").reason == "trainer.precision=5: is invalid"
-    assert runs.status(tmp_path / "stopped").state == "not started"
+    assert run_folder.status(tmp_path / "killed").reason == "killed by SIGKILL, out of memory?"
+    assert run_folder.status(tmp_path / "crashed").reason == "killed by SIGSEGV"
+    assert run_folder.status(tmp_path / "refused").reason == "trainer.precision=5: is invalid"
+    assert run_folder.status(tmp_path / "stopped").state == "not started"
     assert [job.status for job in returned] == [JobStatus.FAILED] * 4 + [JobStatus.COMPLETED]
     assert returned[-1].return_value == 2
     assert "refused | error: trainer.precision=5: is invalid" in capfd.readouterr().out
@@ -69,13 +69,13 @@ def test_a_job_waits_for_the_last_process_of_a_killed_sweep(tmp_path, scripted):
     free = threading.Event()
 
     def last_process():
-        with runs.held(folder):
+        with run_folder.held(folder):
             free.wait()
             (folder / "saved").touch()
 
     other = threading.Thread(target=last_process)
     other.start()
-    while not runs.locked(folder):
+    while not run_folder.locked(folder):
         time.sleep(0.01)
     threading.Timer(0.3, free.set).start()
     job = Job(folder, (BY_ITSELF + "sys.exit(not (folder / 'saved').exists())",))

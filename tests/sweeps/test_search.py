@@ -9,9 +9,9 @@ from hydra.errors import InstantiationException
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from pixelcnn_lit import runs
-from pixelcnn_lit.command import message
+from pixelcnn_lit.cli import message
 from pixelcnn_lit.errors import Pruned, UserError
+from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps.search import distribution, tell
 from pixelcnn_lit.sweeps.trial import Prune, note, open_study
 
@@ -127,7 +127,7 @@ def test_a_hopeless_trial_is_pruned_and_told_so(tmp_path):
     validated(prune, 0, 0.97)
     with pytest.raises(Pruned, match=r"val 0.9500 bits/dim after epoch 2: the median pruner has no hope"):
         validated(prune, 1, 0.95)
-    tell(study, trial, runs.Status("pruned"))
+    tell(study, trial, run_folder.Status("pruned"))
     last = study.trials[-1]
     assert last.state == TrialState.PRUNED
     assert last.intermediate_values == pytest.approx({1: 0.97, 2: 0.95})

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from omegaconf import OmegaConf
 
-from pixelcnn_lit import runs
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.storage import run_folder
 
 GRID = ("name=depth", "model.n_res=1,2", "data.levels=2,4")
 A, B, C, D = (f"model.n_res-{n_res}+data.levels-{levels}" for n_res in (1, 2) for levels in (2, 4))
@@ -29,7 +29,7 @@ def test_a_wrong_value_fails_before_anything_runs_and_the_others_run(sweep, tmp_
     with pytest.raises(UserError, match=r"2 of 4 jobs failed; .*: data.levels=1: must be an integer from 2 to 256"):
         sweep("name=depth", "model.n_res=1,2", "data.levels=1,2")
     assert sweep.ran == ["model.n_res-1+data.levels-2", "model.n_res-2+data.levels-2"]
-    assert runs.status(tmp_path / "outputs/depth/model.n_res-1+data.levels-1").state == "failed"
+    assert run_folder.status(tmp_path / "outputs/depth/model.n_res-1+data.levels-1").state == "failed"
 
 
 def test_a_changed_config_is_refused_before_anything_runs(sweep, tmp_path):
@@ -38,7 +38,9 @@ def test_a_changed_config_is_refused_before_anything_runs(sweep, tmp_path):
     from pixelcnn_lit.config import compose
 
     config = compose(["model.n_res=2", "data.levels=4"])
-    runs.record(folder, OmegaConf.create(config.model_dump(mode="json")), OmegaConf.create({"overrides": {"task": []}}))
+    run_folder.record(
+        folder, OmegaConf.create(config.model_dump(mode="json")), OmegaConf.create({"overrides": {"task": []}})
+    )
     with pytest.raises(UserError, match=r"optimizer.lr=0.001, not 0.01"):
         sweep(*GRID, "optimizer.lr=0.01")
     assert sweep.ran == []
@@ -46,7 +48,7 @@ def test_a_changed_config_is_refused_before_anything_runs(sweep, tmp_path):
 
 
 def test_one_sweep_at_a_time_and_not_where_a_run_is(sweep, tmp_path):
-    with runs.held(tmp_path / "outputs" / "depth"), pytest.raises(UserError, match="another process is writing"):
+    with run_folder.held(tmp_path / "outputs" / "depth"), pytest.raises(UserError, match="another process is writing"):
         sweep(*GRID)
     (tmp_path / "outputs" / "depth" / ".hydra").mkdir()
     (tmp_path / "outputs" / "depth" / ".hydra" / "config.yaml").touch()

@@ -13,7 +13,7 @@ from pixelcnn_lit.config import Cifar10Data
 from pixelcnn_lit.data.download import NotFoundError, downloading
 from pixelcnn_lit.data.splits import Split, Splits, hold_out
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.files import write_whole
+from pixelcnn_lit.storage.files import write_whole
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # as its author's page says

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pixelcnn_lit.config import ImagesData
 from pixelcnn_lit.data.splits import MAX_BYTES, Split, Splits, hold_out, in_three
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.files import write_whole
+from pixelcnn_lit.storage.files import write_whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MODES = {1: "L", 3: "RGB"}

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixelcnn_lit.cursor import Cursor
-from pixelcnn_lit.layers import CausalConv2d, gate
-from pixelcnn_lit.vertical import RowsAbove, VerticalConv2d
+from pixelcnn_lit.nn.causal import CausalConv2d, gate
+from pixelcnn_lit.nn.contract import CausalNetwork
+from pixelcnn_lit.nn.cursor import Cursor
+from pixelcnn_lit.nn.vertical import RowsAbove, VerticalConv2d
 
 
 class VerticalBlock(nn.Module):
@@ -62,37 +63,37 @@ class HorizontalBlock(nn.Module):
         super().__init__()
         self.groups = groups
         self.conv = CausalConv2d(
-            hidden, 2 * hidden, (1, kernel_size), "B", groups, dilation=dilation, n_classes=n_classes
+            hidden, 2 * hidden, (1, kernel_size), "B", groups, dilation=dilation, n_classes=n_classes, gated=True
         )
         self.out = CausalConv2d(hidden, hidden, 1, "B", groups)
 
     def forward(self, h: Tensor, link: Tensor, at: Cursor | None, y: Tensor | None) -> Tensor:
-        return self.out(gate(self.conv(h, at, y) + link, self.groups), at, plus=h)
+        return self.out(gate(self.conv(h, at, y) + link, self.groups), at, residual=h)
 
 
-class GatedPixelCNN(nn.Module):
+class GatedPixelCNN(CausalNetwork):
     """A vertical stack that sees all pixels above, a horizontal one that sees those to the left, and no blind spot.
 
     Block i has dilation ``dilations[i % len(dilations)]``. Input and output are those of
     :class:`~pixelcnn_lit.models.pixelcnn.PixelCNN`; the head is an ELU and a 1x1 convolution.
     """
 
+    cached_sampling = True
+
     def __init__(
         self,
+        *,
         image_channels: int,
         n_params: int,
-        groups: int = 1,
-        n_res: int = 7,
-        hidden: int = 64,
-        kernel_size: int = 3,
-        first_kernel_size: int = 3,
-        dilations: Sequence[int] = (1,),
-        n_classes: int | None = None,
+        groups: int,
+        n_res: int,
+        hidden: int,
+        kernel_size: int,
+        first_kernel_size: int,
+        dilations: Sequence[int],
+        n_classes: int | None,
     ) -> None:
-        """Raise ValueError where ``hidden`` can't be dealt into ``groups``."""
         super().__init__()
-        if hidden % groups:
-            raise ValueError(f"hidden must be a multiple of the {groups} channels, got {hidden}")
         each = [dilations[i % len(dilations)] for i in range(n_res)]
         self.vertical = VerticalStack(image_channels, hidden, kernel_size, first_kernel_size, each, n_classes)
         self.embed = CausalConv2d(image_channels, hidden, (1, first_kernel_size), "A", groups)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pixelcnn_lit.cursor import Cursor
-from pixelcnn_lit.layers import CausalConv2d
+from pixelcnn_lit.nn.causal import CausalConv2d
+from pixelcnn_lit.nn.contract import CausalNetwork
+from pixelcnn_lit.nn.cursor import Cursor
 
 
 class ResidualBlock(nn.Module):
@@ -19,12 +20,12 @@ class ResidualBlock(nn.Module):
         self.expand = CausalConv2d(hidden, 2 * hidden, 1, "B", groups)
 
     def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
-        h = self.reduce(torch.relu(x), at, into=self.conv.place(at))
+        h = self.reduce(torch.relu(x), at, out=self.conv.input_place(at))
         h = self.conv(h.relu_(), at, y)
-        return self.expand(h.relu_(), at, plus=x)
+        return self.expand(h.relu_(), at, residual=x)
 
 
-class PixelCNN(nn.Module):
+class PixelCNN(CausalNetwork):
     """A 7x7 type A convolution, ``n_res`` residual blocks, and a head of two 1x1 convolutions.
 
     Input: an image in [0, 1], (N, C, H, W), and with ``n_classes`` the classes y (N,). Output: ``n_params`` parameters
@@ -33,16 +34,19 @@ class PixelCNN(nn.Module):
     The network is fully convolutional: H and W come from the input.
     """
 
+    cached_sampling = True
+
     def __init__(
         self,
+        *,
         image_channels: int,
         n_params: int,
-        groups: int = 1,
-        n_res: int = 15,
-        hidden: int = 64,
-        kernel_size: int = 3,
-        first_kernel_size: int = 7,
-        n_classes: int | None = None,
+        groups: int,
+        n_res: int,
+        hidden: int,
+        kernel_size: int,
+        first_kernel_size: int,
+        n_classes: int | None,
     ) -> None:
         super().__init__()
         self.embed = CausalConv2d(image_channels, 2 * hidden, first_kernel_size, "A", groups)

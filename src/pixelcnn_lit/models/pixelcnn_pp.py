@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from pixelcnn_lit.cursor import Cursor
-from pixelcnn_lit.layers import CausalConv2d
-from pixelcnn_lit.resolution import Grow, HalvedPixels, HalvedRows
-from pixelcnn_lit.vertical import RowsAbove, VerticalConv2d
+from pixelcnn_lit.nn.causal import CausalConv2d
+from pixelcnn_lit.nn.contract import CausalNetwork
+from pixelcnn_lit.nn.cursor import Cursor
+from pixelcnn_lit.nn.multiscale import Grow, HalvedPixels, HalvedRows
+from pixelcnn_lit.nn.vertical import RowsAbove, VerticalConv2d
 
 Conv = Callable[..., nn.Module]
 
@@ -142,7 +143,7 @@ class PixelsLevel(nn.Module):
         return h
 
 
-class PixelCNNpp(nn.Module):
+class PixelCNNpp(CausalNetwork):
     """Two streams through a U of ``resolutions`` levels, each of ``n_res`` blocks on the way in and on the way out.
 
     Input and output are those of :class:`~pixelcnn_lit.models.pixelcnn.PixelCNN`, but the network does not tell the
@@ -150,16 +151,19 @@ class PixelCNNpp(nn.Module):
     convolutions of the image that see the row above and the pixel before are one here, of the same four taps.
     """
 
+    cached_sampling = True
+
     def __init__(
         self,
+        *,
         image_channels: int,
         n_params: int,
-        groups: int = 1,
-        n_res: int = 5,
-        hidden: int = 160,
-        resolutions: int = 3,
-        dropout: float = 0.5,
-        n_classes: int | None = None,
+        groups: int,
+        n_res: int,
+        hidden: int,
+        resolutions: int,
+        dropout: float,
+        n_classes: int | None,
     ) -> None:
         """Raise ValueError for ``groups`` other than 1."""
         super().__init__()

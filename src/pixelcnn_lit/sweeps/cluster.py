@@ -19,10 +19,10 @@ from typing import Annotated, Any
 from omegaconf import OmegaConf
 from pydantic import Field
 
-from pixelcnn_lit import runs
 from pixelcnn_lit.config import Count, Section, check
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.files import shown
+from pixelcnn_lit.storage import run_folder
+from pixelcnn_lit.storage.files import shown
 from pixelcnn_lit.sweeps.jobs import Job
 from pixelcnn_lit.sweeps.launcher import JobLauncher, interrupted, run_process
 
@@ -109,8 +109,8 @@ class SlurmLauncher(JobLauncher):
                 waiting &= queued_now
         for job in jobs:
             (job.folder / SUBMITTED).unlink(missing_ok=True)
-            if runs.status(job.folder).state in ("not started", "interrupted"):
-                runs.stop(job.folder, "failed", f"Slurm ended it; its log is in {shown(self._logs())}")
+            if run_folder.status(job.folder).state in ("not started", "interrupted"):
+                run_folder.stop(job.folder, "failed", f"Slurm ended it; its log is in {shown(self._logs())}")
 
     def _submit(self, jobs: Sequence[Job]) -> set[str]:
         import submitit
@@ -199,7 +199,7 @@ class RayLauncher(JobLauncher):
             except ray.exceptions.TaskCancelledError:
                 continue
             except ray.exceptions.RayError as error:
-                runs.stop(job.folder, "failed", f"Ray: {str(error).strip().splitlines()[-1]}")
+                run_folder.stop(job.folder, "failed", f"Ray: {str(error).strip().splitlines()[-1]}")
 
     def stop(self) -> None:
         import ray

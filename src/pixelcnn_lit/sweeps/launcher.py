@@ -25,10 +25,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from pydantic import Field
 
-from pixelcnn_lit import runs
-from pixelcnn_lit.command import PARENT
 from pixelcnn_lit.config import Section, check
+from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps.jobs import Job
+from pixelcnn_lit.sweeps.parent import PARENT
 
 
 class JobError(Exception):
@@ -64,7 +64,7 @@ class JobLauncher(Launcher):
 
 
 def _returned(job: Job) -> JobReturn:
-    status = runs.status(job.folder)
+    status = run_folder.status(job.folder)
     value = JobError(status.reason or status.state) if status.metrics is None else status.metrics["val/bits_per_dim"]
     done = JobStatus.FAILED if status.metrics is None else JobStatus.COMPLETED
     return JobReturn(overrides=job.overrides, status=done, _return_value=value)
@@ -143,7 +143,7 @@ def run_process(
     started: Callable[[], None] = lambda: None,
 ) -> int:
     """Run a job as a child of this process, pass its output on, and see to it that its folder says how it ended."""
-    if runs.rank() == 0:
+    if run_folder.rank() == 0:
         wait_for_the_folder(job.folder)
     process = subprocess.Popen(
         command,
@@ -171,7 +171,7 @@ def run_process(
         reader.join(timeout=5)
     if running is not None:
         running.discard(process)
-    if runs.rank() == 0:
+    if run_folder.rank() == 0:
         note_the_end(job.folder, code, last[-1] if last else "")
     return code
 
@@ -179,7 +179,7 @@ def run_process(
 def wait_for_the_folder(folder: Path, seconds: float = 60) -> None:
     """Give the processes of a killed sweep the time to save and end."""
     end = time.monotonic() + seconds
-    while runs.locked(folder) and time.monotonic() < end:
+    while run_folder.locked(folder) and time.monotonic() < end:
         time.sleep(0.2)
 
 
@@ -197,10 +197,10 @@ def interrupted(code: int) -> bool:
 
 def note_the_end(folder: Path, code: int, last: str) -> None:
     """Write down why a process ended that could not do so itself."""
-    if code == 0 or interrupted(code) or runs.status(folder).state in ("finished", "failed", "pruned", "running"):
+    if code == 0 or interrupted(code) or run_folder.status(folder).state in ("finished", "failed", "pruned", "running"):
         return
     if code < 0:
         reason = f"killed by {signal.Signals(-code).name}" + (", out of memory?" if code == -signal.SIGKILL else "")
     else:
         reason = last.removeprefix("error: ") or f"ended with status {code}"
-    runs.stop(folder, "failed", reason)
+    run_folder.stop(folder, "failed", reason)

@@ -12,11 +12,11 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import OmegaConf
 from rich import get_console
 
-from pixelcnn_lit import runs
 from pixelcnn_lit.config import Count, Section, Seed, check
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.files import shown
-from pixelcnn_lit.sweeps.jobs import OURS, Job, folder_name
+from pixelcnn_lit.storage import run_folder
+from pixelcnn_lit.storage.files import shown
+from pixelcnn_lit.sweeps.jobs import OF_THE_SWEEP, Job, folder_name
 from pixelcnn_lit.sweeps.sweeper import JobSweeper
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class OptunaSweeper(JobSweeper):
         self.options = check(OmegaConf.create(options), SearchConfig, "hydra.sweeper.")
 
     def sweep(self, arguments: list[str]) -> None:
-        overrides = [o for o in self.parse(self.options.params, arguments) if o.key_or_group not in OURS]
+        overrides = [o for o in self.parse(self.options.params, arguments) if o.key_or_group not in OF_THE_SWEEP]
         self.fixed = tuple(o.input_line or "" for o in overrides if not o.is_sweep_override())
         self.space = {o.get_key_element(): distribution(o) for o in overrides if o.is_sweep_override()}
         if not self.space:
@@ -101,7 +101,7 @@ class OptunaSweeper(JobSweeper):
                     note(job.folder, trial.number, self.options.pruner)
                 if status.state not in ("finished", "failed"):
                     self.launch([job])
-                    status = runs.status(job.folder)
+                    status = run_folder.status(job.folder)
                 with lock:
                     tell(study, trial, status)
 
@@ -138,7 +138,7 @@ class OptunaSweeper(JobSweeper):
 
     def _refuse_another(self, study: Study) -> None:
         asked: dict[str, Any] = {
-            "fixed": sorted(o for o in self.fixed if o.partition("=")[0] not in runs.FREE),
+            "fixed": sorted(o for o in self.fixed if o.partition("=")[0] not in run_folder.CHANGEABLE),
             "space": {key: str(value) for key, value in self.space.items()},
         }
         known = study.user_attrs.get("asked")
@@ -158,7 +158,7 @@ class OptunaSweeper(JobSweeper):
         from pixelcnn_lit.sweeps.trial import JOURNAL, NOTE
 
         for folder in self.dir.glob(f"*/{NOTE}"):
-            with runs.held(folder.parent):
+            with run_folder.held(folder.parent):
                 shutil.rmtree(folder.parent)
         for name in (JOURNAL, f"{JOURNAL}.lock"):
             (self.dir / name).unlink(missing_ok=True)
@@ -201,7 +201,7 @@ def suggest(trial: Trial, key: str, space: BaseDistribution) -> Any:
     raise TypeError(space)
 
 
-def tell(study: Study, trial: Trial, status: runs.Status) -> None:
+def tell(study: Study, trial: Trial, status: run_folder.Status) -> None:
     """Tell Optuna how a job ended. A trial that was interrupted stays open: it goes on at the next start."""
     from optuna.trial import TrialState
 

@@ -17,11 +17,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich import get_console
 from rich.table import Table
 
-from pixelcnn_lit import runs
-from pixelcnn_lit.command import message
 from pixelcnn_lit.config import Section, TrainConfig, check
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.files import shown, write_whole
+from pixelcnn_lit.messages import message
+from pixelcnn_lit.storage import run_folder
+from pixelcnn_lit.storage.files import shown, write_whole
 from pixelcnn_lit.sweeps.jobs import Job, grid
 from pixelcnn_lit.sweeps.launcher import JobLauncher
 
@@ -51,9 +51,9 @@ class JobSweeper(Sweeper):
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Hold the sweep's folder; SIGTERM is then as Ctrl-C, so that the jobs can save."""
-        if (self.dir / runs.RECORD).exists():
+        if (self.dir / run_folder.RECORD).exists():
             raise UserError(f"{shown(self.dir)}: holds a single run; give the sweep another name")
-        with runs.held(self.dir):
+        with run_folder.held(self.dir):
             with write_whole(self.dir / "multirun.yaml") as file:
                 file.write(OmegaConf.to_yaml(self.composed).encode())
             if threading.current_thread() is not threading.main_thread():
@@ -65,7 +65,7 @@ class JobSweeper(Sweeper):
             finally:
                 signal.signal(signal.SIGTERM, before)
 
-    def admit(self, job: Job, *, overwrite: bool = False) -> runs.Status:
+    def admit(self, job: Job, *, overwrite: bool = False) -> run_folder.Status:
         """How a job stands that is about to be run; one whose config is wrong has failed already.
 
         Raises UserError if its folder holds the run of another config.
@@ -78,25 +78,25 @@ class JobSweeper(Sweeper):
                 del composed["hydra"]
             config = check(composed, TrainConfig)
         except Exception as error:
-            runs.note_overrides(job.folder, job.overrides)
-            runs.stop(job.folder, "failed", message(error))
-            return runs.status(job.folder)
+            run_folder.note_overrides(job.folder, job.overrides)
+            run_folder.stop(job.folder, "failed", message(error))
+            return run_folder.status(job.folder)
         if overwrite:
-            with runs.held(job.folder):
-                runs.clear(job.folder)
+            with run_folder.held(job.folder):
+                run_folder.clear(job.folder)
         else:
-            runs.refuse_another(job.folder, config)
-        runs.note_overrides(job.folder, job.overrides)
-        status = runs.status(job.folder)
-        return runs.Status("not started") if status.state == "failed" else status
+            run_folder.refuse_another(job.folder, config)
+        run_folder.note_overrides(job.folder, job.overrides)
+        status = run_folder.status(job.folder)
+        return run_folder.Status("not started") if status.state == "failed" else status
 
     def launch(self, jobs: Sequence[Job]) -> None:
         """Run jobs; where they are interrupted, say what is done."""
         self.jobs_launcher.launch([[*job.overrides, f"{FOLDER}={job.name}"] for job in jobs], 0)
 
-    def conclude(self, jobs: Sequence[Job], before: frozenset[str] = frozenset()) -> list[runs.Status]:
+    def conclude(self, jobs: Sequence[Job], before: frozenset[str] = frozenset()) -> list[run_folder.Status]:
         """Show how all jobs ended. Raise UserError if any failed."""
-        statuses = [runs.status(job.folder) for job in jobs]
+        statuses = [run_folder.status(job.folder) for job in jobs]
         get_console().print(_table(self.dir, jobs, statuses, before))
         failed = [(job, status) for job, status in zip(jobs, statuses, strict=True) if _bad(status)]
         if failed:
@@ -105,7 +105,7 @@ class JobSweeper(Sweeper):
         return statuses
 
 
-def _bad(status: runs.Status) -> bool:
+def _bad(status: run_folder.Status) -> bool:
     return status.state not in ("finished", "pruned")
 
 
@@ -113,7 +113,7 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt("by SIGTERM")
 
 
-def _table(folder: Path, jobs: Sequence[Job], statuses: Sequence[runs.Status], before: frozenset[str]) -> Table:
+def _table(folder: Path, jobs: Sequence[Job], statuses: Sequence[run_folder.Status], before: frozenset[str]) -> Table:
     table = Table(title=shown(folder), title_justify="left", title_style="bold")
     table.add_column("job", overflow="fold")
     table.add_column("state")
@@ -156,7 +156,7 @@ class GridSweeper(JobSweeper):
             try:
                 self.launch(todo)
             except KeyboardInterrupt as interrupt:
-                done = sum(runs.status(job.folder).state == "finished" for job in jobs)
+                done = sum(run_folder.status(job.folder).state == "finished" for job in jobs)
                 raise KeyboardInterrupt(
                     *interrupt.args, f"{done} of {count} finished; the same command goes on with the rest"
                 ) from None

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytorch_lightning as pl
 
 from pixelcnn_lit.errors import Pruned
-from pixelcnn_lit.files import write_whole
+from pixelcnn_lit.metrics import VAL
+from pixelcnn_lit.storage.files import write_whole
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -67,8 +68,13 @@ class Prune(pl.Callback):
         told = json.loads((folder / NOTE).read_bytes())
         self._folder, self._number, self._pruner = folder, int(told["number"]), str(told["pruner"])
 
+    @staticmethod
+    def has_been_told(folder: Path) -> bool:
+        """Whether the run in ``folder`` is a job of a search."""
+        return (folder / NOTE).exists()
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        bits = trainer.callback_metrics.get("val/bits_per_dim")
+        bits = trainer.callback_metrics.get(VAL)
         if trainer.sanity_checking or trainer.state.fn != "fit" or bits is None:
             return
         epoch, hopeless = trainer.current_epoch + 1, False

@@ -1,0 +1,104 @@
+"""The exact likelihood of a split under a trained density."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from rich import get_console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+
+from pixelcnn_lit.config import EvaluateConfig, TrainConfig
+from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.device import enough_memory, pick_device
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.metrics import BitsPerDim
+from pixelcnn_lit.storage.checkpoint import load_with_config
+from pixelcnn_lit.storage.files import write_whole
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A split under a density: ``log_probs`` (N,) are nats, of p(x), in the order of the split.
+
+    With classes, ``given_class`` are the bits per dimension of p(x | y), and ``right`` counts the images whose class is
+    the most probable one by Bayes' rule.
+    """
+
+    log_probs: Tensor
+    dimensions: int
+    bits_per_dim: float
+    given_class: float | None = None
+    right: int = 0
+
+
+def score(density: Density, data: ImageDataModule, split: str, device: torch.device) -> Scores:
+    """Score the images of "train", "val" or "test", in batches of the data module, with a progress bar."""
+    metric = BitsPerDim().to(device)
+    loader = data.loader(split)
+    log_probs, right = [], 0
+    with torch.inference_mode():
+        for batch in track(loader, f"{split} images", len(loader), console=get_console(), transient=True):
+            x, y = batch[0].to(device), batch[1].to(device)
+            nats = density(x, y)
+            metric.update(nats)
+            log_prob = -nats.flatten(1).sum(1)
+            if density.n_classes is not None:
+                each = density.class_log_probs(x)
+                right += int((each.argmax(1) == y).sum())
+                log_prob = each.logsumexp(1) - math.log(density.n_classes)
+            log_probs.append(log_prob.cpu())
+    bits = float(metric.compute())
+    dimensions = math.prod(data.split(split).images.shape[1:])
+    joined = torch.cat(log_probs)
+    if density.n_classes is None:
+        return Scores(joined, dimensions, bits)
+    mixture = -float(joined.double().mean()) / (dimensions * math.log(2))
+    return Scores(joined, dimensions, mixture, given_class=bits, right=right)
+
+
+def evaluate(config: EvaluateConfig) -> float:
+    """Evaluate a split, show a table, write the nats of each image on request. Returns bits/dim.
+
+    Raises UserError for a checkpoint or data that can't be had, and for weights that have gone wrong.
+    """
+    if config.out is not None and not config.out.endswith(".npy"):
+        raise UserError(f"out={config.out}: must end in .npy")
+    density, trained = load_with_config(config.ckpt)
+    device = pick_device(config.device)
+    density.to(device)
+    data = ImageDataModule(config.data.instead_of(trained.data, batch_size=config.batch_size), trained.seed)
+    data.setup()
+    with enough_memory(f"batch_size={config.batch_size}"):
+        scores = score(density, data, config.split, device)
+    if not math.isfinite(scores.bits_per_dim):
+        raise UserError(f"ckpt={config.ckpt}: {scores.bits_per_dim} bits/dim: its weights have gone wrong")
+    shown = table(config, trained, data, scores)
+    if config.out is not None:
+        with write_whole(config.out) as file:
+            np.save(file, scores.log_probs.numpy())
+        shown.add_row("log p(x) of each, in nats", config.out)
+    get_console().print(shown)
+    return scores.bits_per_dim
+
+
+def table(config: EvaluateConfig, trained: TrainConfig, data: ImageDataModule, scores: Scores) -> Table:
+    """What was evaluated, and how it went."""
+    rows = Table(show_header=False)
+    rows.add_column(style="bold")
+    rows.add_column(overflow="fold")
+    rows.add_row("checkpoint", config.ckpt)
+    rows.add_row("data", f"{trained.data.name} ({data.source}), {trained.data.levels} levels")
+    images = len(scores.log_probs)
+    rows.add_row("images", f"{images:,} ({config.split})")
+    if scores.given_class is not None:
+        rows.add_row("bits/dim, given the class", f"{scores.given_class:.6f}")
+        rows.add_row("accuracy of Bayes' rule", f"{scores.right / images:.4%}")
+    rows.add_row("bits/dim", f"{scores.bits_per_dim:.6f}")
+    rows.add_row("nats/image", f"{scores.bits_per_dim * scores.dimensions * math.log(2):.4f}")
+    return rows

@@ -1,0 +1,23 @@
+"""The weights of a checkpoint as safetensors, with the config as plain JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich import get_console
+
+from pixelcnn_lit.config import ExportConfig
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.storage import checkpoint
+from pixelcnn_lit.storage.archive import write_safetensors
+
+
+def export(config: ExportConfig) -> None:
+    """Write the model of a checkpoint, without the state of its training, for other programs and for ``load``."""
+    out = Path(config.out)
+    if out.suffix != checkpoint.SAFETENSORS:
+        raise UserError(f"out={config.out}: must end in {checkpoint.SAFETENSORS}")
+    density, trained = checkpoint.load_with_config(config.ckpt)
+    write_safetensors(out, density.state_dict(), checkpoint.header(trained))
+    size = out.stat().st_size
+    get_console().print(f"{out}: {trained.model.name}, {size:,} bytes", highlight=False, soft_wrap=True)

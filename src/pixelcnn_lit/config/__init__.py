@@ -1,0 +1,48 @@
+"""What a run may be told: every key with its type and range, checked before anything costs time or memory.
+
+A key has two homes: a file of conf/, with its value and a comment, and its section here, with its type and range.
+"""
+
+from pixelcnn_lit.config.checking import check
+from pixelcnn_lit.config.commands import EvaluateConfig, ExportConfig, OtherData, ReceptiveFieldConfig, SampleConfig
+from pixelcnn_lit.config.composition import compose, conf_dir, one_line, plugins_of
+from pixelcnn_lit.config.data import Cifar10Data, DataConfig, ImagesData, MnistData, NpzData
+from pixelcnn_lit.config.likelihood import CategoricalConfig, LikelihoodConfig, LogisticMixtureConfig
+from pixelcnn_lit.config.model import GatedPixelCNNConfig, NetworkConfig, PixelCNNConfig, PixelCNNppConfig
+from pixelcnn_lit.config.optimizer import OptimizerConfig
+from pixelcnn_lit.config.plugins import load_plugins
+from pixelcnn_lit.config.train import CheckpointConfig, TrainConfig
+from pixelcnn_lit.config.types import Count, Section, Seed, inside
+
+__all__ = [
+    "CategoricalConfig",
+    "CheckpointConfig",
+    "Cifar10Data",
+    "Count",
+    "DataConfig",
+    "EvaluateConfig",
+    "ExportConfig",
+    "GatedPixelCNNConfig",
+    "ImagesData",
+    "LikelihoodConfig",
+    "LogisticMixtureConfig",
+    "MnistData",
+    "NetworkConfig",
+    "NpzData",
+    "OptimizerConfig",
+    "OtherData",
+    "PixelCNNConfig",
+    "PixelCNNppConfig",
+    "ReceptiveFieldConfig",
+    "SampleConfig",
+    "Section",
+    "Seed",
+    "TrainConfig",
+    "check",
+    "compose",
+    "conf_dir",
+    "inside",
+    "load_plugins",
+    "one_line",
+    "plugins_of",
+]

@@ -1,0 +1,85 @@
+"""conf/evaluate.yaml, sample.yaml, export.yaml and receptive_field.yaml: the commands beside train."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from pixelcnn_lit.config.data import DataConfig, Source
+from pixelcnn_lit.config.types import Place, Plugins, Section, Seed, Side
+from pixelcnn_lit.errors import UserError
+
+
+class OtherData(Section):
+    """Where the images are now, if not where the checkpoint's run found them."""
+
+    source: Source | None
+    dir: Place | None
+    path: Place | None
+
+    def instead_of(self, trained: DataConfig, **changes: Any) -> DataConfig:
+        """The data of the checkpoint's run, read from where they are now. Raise UserError for a key they don't have."""
+        moved = self.model_dump(exclude_none=True)
+        for key, value in moved.items():
+            if key not in type(trained).model_fields:
+                allowed = ", ".join(name for name in type(self).model_fields if name in type(trained).model_fields)
+                raise UserError(
+                    f"data.{key}={value}: the checkpoint's data, {trained.name}, has no such key but {allowed}"
+                )
+        return trained.model_copy(update=moved | changes)
+
+
+class EvaluateConfig(Section):
+    """What ``evaluate`` may be told."""
+
+    plugins: Plugins
+    ckpt: Annotated[str, Field(min_length=1)]
+    split: Literal["train", "val", "test"]
+    out: str | None
+    batch_size: Annotated[int, Field(ge=1, le=65536)]
+    device: Literal["auto", "cpu", "cuda"]
+    data: OtherData
+
+
+class ExportConfig(Section):
+    """What ``export`` may be told."""
+
+    plugins: Plugins
+    ckpt: Annotated[str, Field(min_length=1)]
+    out: Annotated[str, Field(min_length=1)]
+
+
+class SampleConfig(Section):
+    """What ``sample`` may be told."""
+
+    plugins: Plugins
+    ckpt: Annotated[str, Field(min_length=1)]
+    n: Annotated[int, Field(ge=1, le=1_000_000)]
+    seed: Seed
+    label: Annotated[int, Field(ge=0)] | Literal["each"] | None
+    out: Annotated[str, Field(min_length=1)]
+    size: Annotated[tuple[Side, Side], Field(strict=False)] | None
+    temperature: Annotated[float, Field(ge=0, le=100)]
+    method: Literal["cached", "naive"]
+    occlude: Literal["bottom", "top", "left", "right"] | None
+    mask: str | None
+    split: Literal["train", "val", "test"]
+    batch_size: Annotated[int, Field(ge=1, le=65536)]
+    scale: Annotated[int, Field(ge=1, le=64)] | None
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["float32", "bfloat16"]
+    data: OtherData
+
+
+class ReceptiveFieldConfig(Section):
+    """What ``receptive_field`` may be told."""
+
+    plugins: Plugins
+    models: Place | list[Place]
+    ckpt: Place | list[Place] | None
+    size: Annotated[tuple[Side, Side], Field(strict=False)]
+    draws: Annotated[int, Field(ge=1, le=64)]
+    seed: Seed
+    dpi: Annotated[int, Field(ge=20, le=1200)]
+    out: Place

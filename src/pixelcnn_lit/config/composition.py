@@ -1,0 +1,73 @@
+"""Hydra puts a config together from conf/ and overrides; its errors become one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+import pixelcnn_lit
+from pixelcnn_lit.config.checking import check
+from pixelcnn_lit.config.plugins import load_plugins
+from pixelcnn_lit.config.train import TrainConfig
+from pixelcnn_lit.errors import UserError
+
+
+def conf_dir() -> Path:
+    """Where the Hydra configs are: inside an installed package, else at the top of the checkout."""
+    package = Path(pixelcnn_lit.__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+def compose(overrides: Sequence[str]) -> TrainConfig:
+    """The checked config of ``python -m pixelcnn_lit.train OVERRIDES``, for use from Python.
+
+    Raises UserError for an unknown key or a value that is not allowed.
+    """
+    if isinstance(overrides, str):
+        raise UserError(f"overrides must be a list such as ['model.n_res=2'], not the text {overrides!r}")
+    # Inside a Hydra application, ours or somebody's, its own state steps aside.
+    outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            composed = hydra.compose("train", overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise UserError(one_line(error)) from error
+    finally:
+        GlobalHydra.instance().hydra = outer
+    load_plugins(plugins_of(composed))
+    return check(composed, TrainConfig)
+
+
+def plugins_of(composed: DictConfig) -> list[str]:
+    """The modules that a composed config names under ``plugins``. Raise UserError where that is no list of names."""
+    plugins = composed.get("plugins")
+    modules = [plugins] if isinstance(plugins, str) else list(plugins or ())
+    if not all(isinstance(name, str) and name for name in modules):
+        raise UserError(f"plugins={modules}: must be a list of modules, such as plugins=[my.module]")
+    return modules
+
+
+def one_line(error: BaseException) -> str:
+    """A Hydra or OmegaConf error, whose texts have several lines, in one."""
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read as an override; expected key=value (quote special characters)"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0].removeprefix("ValueError raised while resolving interpolation: ") if lines else type(error).__name__
+    if text.startswith("Ambiguous value for argument"):
+        return f"{text.split(chr(39))[1]}: one value is expected; a list is key=[a,b], a sweep needs -m"
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        parent = cause.parent_node
+        keys = ", ".join(str(key) for key in parent if key != "hydra") if isinstance(parent, DictConfig) else ""
+        return f"{cause.full_key}: no such key" + (f"; allowed here: {keys}" if keys else "")
+    options = [line for line in str(error).splitlines() if line.startswith("\t") and "provider=" not in line]
+    if options:
+        text += "; available: " + ", ".join(option.strip() for option in options)
+    return text

@@ -1,0 +1,71 @@
+"""conf/data: which images, and how they become levels."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pixelcnn_lit.config.parts import Parts
+from pixelcnn_lit.config.types import ImageShape, Levels, Place, Section, Seed, Side
+
+Source = Literal["auto", "torchvision", "embedded"]
+
+
+class DataConfig(Section):
+    """What all data sets have in common. What one asks for beside is in its own class."""
+
+    name: str
+    levels: Levels
+    binarize: Literal["dynamic"] | None
+    image_shape: Annotated[ImageShape, Field(strict=False)]
+    batch_size: Annotated[int, Field(ge=1, le=65536)]
+    n_classes: Annotated[int, Field(ge=0, le=65536)]
+    split_seed: Seed
+
+    may_lack_classes: ClassVar[bool] = False
+    """Whether its images may be of fewer classes than ``n_classes`` says."""
+
+    @model_validator(mode="after")
+    def _binary(self) -> Self:
+        if self.binarize is not None and self.levels != 2:
+            raise ValueError(f"data.binarize={self.binarize}: needs data.levels=2, not {self.levels}")
+        return self
+
+
+class MnistData(DataConfig):
+    """conf/data/mnist.yaml, fashion_mnist.yaml and digits.yaml."""
+
+    source: Source
+    dir: Place
+
+
+class Cifar10Data(DataConfig):
+    """conf/data/cifar10.yaml."""
+
+    dir: Place
+
+
+class NpzData(DataConfig):
+    """conf/data/npz.yaml: a file of numpy arrays."""
+
+    path: Place
+
+    may_lack_classes = True
+
+
+class ImagesData(DataConfig):
+    """conf/data/images.yaml: a folder of image files, resized to ``size`` x ``size``; ``dir`` keeps them decoded."""
+
+    path: Place
+    size: Side
+    channels: Literal[1, 3]
+    dir: Place
+
+
+DATA_SETS = Parts("data", DataConfig)
+DATA_SETS.add("mnist", "pixelcnn_lit.data.mnist:load", MnistData)
+DATA_SETS.add("fashion_mnist", "pixelcnn_lit.data.mnist:load", MnistData)
+DATA_SETS.add("cifar10", "pixelcnn_lit.data.cifar10:load", Cifar10Data)
+DATA_SETS.add("npz", "pixelcnn_lit.data.npz:load", NpzData)
+DATA_SETS.add("images", "pixelcnn_lit.data.folder:load", ImagesData)

@@ -1,0 +1,120 @@
+"""The first fault that a check found, in one line: which key it is, what it got and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+Node = Mapping[str, Any]
+"""A part of a JSON schema."""
+
+KINDS = {
+    "integer": "an integer",
+    "number": "a number",
+    "string": "a text",
+    "boolean": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "a group of keys",
+}
+
+
+def explain(error: ValidationError, section: type[BaseModel]) -> str:
+    """One line for the first fault of ``error``, which the check of a ``section`` raised."""
+    details = error.errors()[0]
+    schema = Schema(section)
+    key, node = schema.at(details["loc"], unknown=details["type"] == "extra_forbidden")
+    reason = details["msg"].removeprefix("Value error, ")
+    match details["type"]:
+        case "union_tag_invalid" | "union_tag_not_found":
+            got = f"={details['ctx']['tag']!r}" if "tag" in details["ctx"] else ": missing"
+            names = ", ".join(schema.tags(node))
+            return f"{key}.name{got}: must be one of {names}, or what a module of plugins=[MODULE] registers"
+        case "extra_forbidden":
+            return f"{key}: no such key; allowed here: {', '.join(schema.resolve(node).get('properties', {}))}"
+        case "missing":
+            return f"{key}: missing; must be {schema.words(node)}"
+        case "value_error" if isinstance(details["input"], Mapping | BaseModel):  # of several keys together
+            return reason
+        case "value_error":
+            allowed = f"must be odd, {schema.words(node)}" if reason == "must be odd" else reason
+            return f"{key}={details['input']!r}: {allowed}"
+    return f"{key}={details['input']!r}: must be {schema.words(node)}"
+
+
+class Schema:
+    """A section's JSON schema, which says of each key what is allowed."""
+
+    def __init__(self, section: type[BaseModel]) -> None:
+        self.root: dict[str, Any] = section.model_json_schema()
+
+    def resolve(self, node: Node) -> Node:
+        """A node without references to others."""
+        while "$ref" in node:
+            node = self.root["$defs"][node["$ref"].rsplit("/", 1)[1]]
+        return node
+
+    def tags(self, node: Node) -> dict[str, str]:
+        """Of a union that is told apart by a name: where the schema of each name is."""
+        return dict(self.resolve(node).get("discriminator", {}).get("mapping", {}))
+
+    def at(self, location: Sequence[str | int], *, unknown: bool) -> tuple[str, Node]:
+        """The dotted key of a fault and its node; of an ``unknown`` key, the node of the group that has none such.
+
+        pydantic's locations also name the branch of a union that failed: those parts are no keys.
+        """
+        node: Node = self.root
+        keys = []
+        for part in location:
+            node = self.resolve(node)
+            if (tags := self.tags(node)) and part in tags:
+                node = {"$ref": tags[str(part)]}
+                continue
+            inner = self._element(node, part) if isinstance(part, int) else node.get("properties", {}).get(part)
+            if inner is None and not unknown:
+                continue
+            node = node if inner is None else inner
+            keys.append(str(part))
+        return ".".join(keys), node
+
+    def _element(self, node: Node, index: int) -> Node:
+        for option in node.get("anyOf", [node]):
+            if "prefixItems" in option:
+                places: list[Node] = option["prefixItems"]
+                return places[index] if index < len(places) else {}
+            if "items" in option:
+                items: Node = option["items"]
+                return items
+        return {}
+
+    def words(self, node: Node) -> str:
+        """What a node allows, in words."""
+        node = self.resolve(node)
+        if "words" in node:
+            return str(node["words"])
+        if "anyOf" in node:
+            return " or ".join(dict.fromkeys(self.words(option) for option in node["anyOf"]))
+        if "enum" in node:
+            return "one of " + ", ".join(str(value) for value in node["enum"])
+        if "const" in node:
+            return str(node["const"]).lower()
+        if "prefixItems" in node:
+            return "[" + ", ".join(self.words(item) for item in node["prefixItems"]) + "]"
+        return f"{KINDS.get(str(node.get('type')), 'another value')}{_bounds(node)}"
+
+
+def _bounds(node: Node) -> str:
+    lower, upper = node.get("minimum"), node.get("maximum")
+    if "minLength" in node:
+        return ", not empty"
+    if lower is not None and upper is not None:
+        return f" from {lower} to {upper}"
+    bounds = [
+        (lower, "of at least"),
+        (node.get("exclusiveMinimum"), "above"),
+        (upper, "of at most"),
+        (node.get("exclusiveMaximum"), "below"),
+    ]
+    return " and".join(f" {word} {bound}" for bound, word in bounds if bound is not None)

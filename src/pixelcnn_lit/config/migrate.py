@@ -1,0 +1,65 @@
+"""Configs of older versions in today's keys: a function for each format, which may add, rename and drop keys.
+
+Whoever changes a key raises FORMAT by one and adds the function here that makes older files what they were. What a
+function is given may have been changed already: a run's folder does not say its format, so all of them are tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+FORMAT = 3
+"""1: before 0.1. 2: with a checksum. 3: ``model`` does not repeat data's keys, ``logger`` holds several."""
+
+Config = dict[str, Any]
+
+DEFAULTS_OF_2: Mapping[str, Any] = {
+    "overwrite": False,
+    "checkpoint.every_minutes": None,
+    "on_nan": "stop",
+    "trainer.checkpoint_activations": False,
+    "trainer.compile": None,
+    "data.n_classes": 10,
+    "data.binarize": None,
+    "model.n_classes": None,
+    "likelihood.name": "categorical",
+}
+"""Keys that configs of format 1 or 2 may lack, dotted, and what a config without them means."""
+
+
+def migrated(config: Mapping[str, Any], number: int) -> Config:
+    """A config of format ``number`` as one of today's format."""
+    config = {key: dict(value) if isinstance(value, Mapping) else value for key, value in config.items()}
+    for step in MIGRATIONS[number - 1 :]:
+        step(config)
+    return config
+
+
+def _from_1(config: Config) -> None:
+    """The format of the file changed alone."""
+
+
+def _from_2(config: Config) -> None:
+    for key, value in DEFAULTS_OF_2.items():
+        _set_default(config, key, value)
+    model, logger = config.get("model"), config.get("logger")
+    if isinstance(model, dict):
+        model.pop("levels", None)
+        model.pop("image_shape", None)
+    if isinstance(logger, dict) and "name" in logger:
+        name = logger.pop("name")
+        config["logger"] = {} if name == "none" else {name: {}}
+    config.setdefault("plugins", [])
+
+
+MIGRATIONS: tuple[Callable[[Config], None], ...] = (_from_1, _from_2)
+
+
+def _set_default(config: Config, key: str, value: Any) -> None:
+    *groups, name = key.split(".")
+    for group in groups:
+        config = config.setdefault(group, {})
+        if not isinstance(config, dict):
+            return  # the check of the whole config names it
+    config.setdefault(name, value)

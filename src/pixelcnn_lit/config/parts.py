@@ -1,0 +1,72 @@
+"""What can be chosen by name, of this package or registered from outside: each with its section of the config.
+
+A part's class is named as text, "module:name", or given. The text is imported when the part is built, so that a config
+is checked, and ``--help`` answers, without PyTorch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import Field, create_model
+
+from pixelcnn_lit.config.types import Section
+
+S = TypeVar("S", bound=Section)
+
+
+def imported(target: str) -> Any:
+    """What "module:name" names. Raise ImportError or AttributeError where there is no such thing."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+@dataclass(frozen=True)
+class Part(Generic[S]):
+    """A name's section of the config and what is built from it."""
+
+    section: type[S]
+    target: str | Callable[..., Any]
+
+    def load(self) -> Any:
+        """The class or function, imported now if it was named as text."""
+        return imported(self.target) if isinstance(self.target, str) else self.target
+
+
+class Parts(Generic[S]):
+    """The parts of one kind, such as all networks, by name."""
+
+    def __init__(self, kind: str, base: type[S]) -> None:
+        """``kind`` is the group of conf/ that chooses one, ``base`` what the sections of all have in common."""
+        self.kind, self.base = kind, base
+        self._parts: dict[str, Part[S]] = {}
+
+    def add(self, name: str, target: str | Callable[..., Any], section: type[S]) -> None:
+        """Give a part its name. The section's ``name`` is then this one alone.
+
+        Raises TypeError for a section of another kind, ValueError for a name that is taken.
+        """
+        if not (isinstance(section, type) and issubclass(section, self.base)):
+            raise TypeError(f"{self.kind}={name}: its section must be a subclass of {self.base.__name__}")
+        before = self._parts.get(name)
+        if before is not None and not (before.target == target and issubclass(before.section, section)):
+            raise ValueError(f"{self.kind}={name}: the name is taken")
+        fields: dict[str, Any] = {"name": (Literal[name], ...)}
+        named = create_model(section.__name__, __base__=section, __module__=section.__module__, **fields)
+        self._parts[name] = Part(named, target)
+
+    def __getitem__(self, name: str) -> Part[S]:
+        return self._parts[name]
+
+    def names(self) -> Iterable[str]:
+        """The names, in the order in which they were added."""
+        return tuple(self._parts)
+
+    def union(self) -> Any:
+        """The type of a config section that is any of these, told apart by its key ``name``."""
+        return Annotated[reduce(or_, (part.section for part in self._parts.values())), Field(discriminator="name")]

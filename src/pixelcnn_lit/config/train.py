@@ -1,0 +1,58 @@
+"""conf/train.yaml: the whole configuration of a training run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import AfterValidator, Field, create_model, model_validator
+
+from pixelcnn_lit.config.callbacks import CallbacksConfig
+from pixelcnn_lit.config.data import DATA_SETS, DataConfig
+from pixelcnn_lit.config.likelihood import LIKELIHOODS, LikelihoodConfig
+from pixelcnn_lit.config.logger import LoggerConfig
+from pixelcnn_lit.config.model import NETWORKS, NetworkConfig
+from pixelcnn_lit.config.optimizer import OptimizerConfig
+from pixelcnn_lit.config.trainer import TrainerConfig
+from pixelcnn_lit.config.types import Plugins, Section, Seed, inside
+
+
+class CheckpointConfig(Section):
+    """How often last.ckpt is written inside an epoch; null: only at its end and when a signal ends the run."""
+
+    every_minutes: Annotated[float, Field(gt=0)] | None
+
+
+class TrainConfig(Section):
+    """What ``train`` may be told."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(inside)] | None
+    overwrite: bool
+    seed: Seed
+    ckpt: str | None
+    plugins: Plugins
+    checkpoint: CheckpointConfig
+    on_nan: Literal["stop", "skip"]
+    data: DataConfig
+    model: NetworkConfig
+    likelihood: LikelihoodConfig
+    optimizer: OptimizerConfig
+    trainer: TrainerConfig
+    callbacks: CallbacksConfig
+    logger: LoggerConfig
+
+    @classmethod
+    def complete(cls) -> type[Self]:
+        """With the sections of all data sets, networks and likelihoods that are registered now."""
+        groups = (DATA_SETS, NETWORKS, LIKELIHOODS)
+        fields: dict[str, Any] = {group.kind: (group.union(), ...) for group in groups}
+        return cast("type[Self]", create_model(cls.__name__, __base__=cls, __module__=cls.__module__, **fields))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.model.n_classes is not None and self.model.n_classes != self.data.n_classes:
+            raise ValueError(
+                f"model.n_classes={self.model.n_classes}: {self.data.name} has {self.data.n_classes} classes; "
+                "set model.n_classes='${data.n_classes}', or null for a model without classes"
+            )
+        self.model.check_beside(self.data, self.likelihood)
+        return self

@@ -1,0 +1,46 @@
+"""The values that keys may have, and what all sections share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("must be odd")
+    return value
+
+
+def inside(name: str) -> str:
+    """A name of a run, which may have parts but stays below outputs/. Raise ValueError for one that does not."""
+    if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+        raise ValueError("must name a folder below outputs/")
+    return name
+
+
+Levels = Annotated[int, Field(ge=2, le=256)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+KernelSize = Annotated[int, Field(ge=1, le=63), AfterValidator(odd)]
+Count = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=1, le=4096)]
+Place = Annotated[str, Field(min_length=1)]
+"""A file or a folder."""
+ImageShape = tuple[Annotated[int, Field(ge=1, le=4)], Side, Side]
+Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)]
+"""A number of batches, or a fraction of them."""
+Plugins = list[Annotated[str, Field(min_length=1)]]
+"""Modules that register networks, data sets or likelihoods."""
+
+
+class Section(BaseModel):
+    """One group of keys. Unknown keys and values of another type are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def complete(cls) -> type[Self]:
+        """The section with all that is registered now; itself where it has no parts that can be."""
+        return cls

@@ -1,0 +1,42 @@
+"""From a checked config to a density: what knows how many parameters, and groups of them, a likelihood asks for."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from pixelcnn_lit.config.likelihood import LIKELIHOODS, LikelihoodConfig
+from pixelcnn_lit.config.model import NETWORKS, NetworkConfig
+from pixelcnn_lit.config.train import TrainConfig
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.likelihood import Likelihood
+
+
+def build_density(config: TrainConfig) -> Density:
+    """An untrained density, its weights drawn from torch's global generator.
+
+    Raises UserError where the network refuses the likelihood, the channels or its own sizes.
+    """
+    likelihood = build_likelihood(config.likelihood, config.data.levels)
+    try:
+        network = build_network(config.model, likelihood, config.data.image_shape[0])
+    except ValueError as error:
+        raise UserError(f"model={config.model.name}: {error}") from error
+    return Density(network, likelihood, config.data.image_shape, config.model.n_classes)
+
+
+def build_likelihood(config: LikelihoodConfig, levels: int) -> Likelihood:
+    """The likelihood of a config at so many levels."""
+    likelihood: Likelihood = LIKELIHOODS[config.name].load()(levels=levels, **config.model_dump(exclude={"name"}))
+    return likelihood
+
+
+def build_network(config: NetworkConfig, likelihood: Likelihood, channels: int) -> nn.Module:
+    """The network of a config, with the parameters that the likelihood asks for. Raise ValueError where it refuses."""
+    network: nn.Module = NETWORKS[config.name].load()(
+        image_channels=channels,
+        n_params=likelihood.n_params(channels),
+        groups=1 if likelihood.couples_channels else channels,
+        **config.model_dump(exclude={"name"}),
+    )
+    return network

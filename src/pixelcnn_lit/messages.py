@@ -1,0 +1,54 @@
+"""What a person reads: lines on the screen and in the log, and errors as one line."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from rich import get_console
+from rich.text import Text
+
+from pixelcnn_lit.config import conf_dir, one_line
+from pixelcnn_lit.errors import UserError
+
+SHOW_TRACEBACK = "HYDRA_FULL_ERROR"
+"""The variable of the environment that asks for tracebacks, which Hydra has too."""
+NO_NAME = r"null|true|false|nan|inf|[-+\d.e]+|[\[{].*"
+"""What cannot be the name of a group's option."""
+SHOWN = logging.getLogger("pixelcnn_lit.shown")
+"""What a run shows to a person, for its log file alone: conf/hydra/job_logging."""
+
+
+def say(text: str) -> None:
+    """Show a line of rich's markup to a person, and keep it in the run's log."""
+    get_console().print(text, highlight=False, soft_wrap=True)
+    SHOWN.info(Text.from_markup(text).plain)
+
+
+def message(error: Exception) -> str:
+    """An error in one line."""
+    if isinstance(error, UserError):
+        return " ".join(str(error).split())
+    if isinstance(error, HydraException) and isinstance(error.__cause__, UserError):  # of a sweeper or launcher
+        return message(error.__cause__)
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return one_line(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    text = " ".join(str(error).split())
+    if isinstance(error, TypeError | ValueError) and (word := _no_option()):  # Hydra does not say which
+        return f"{word}: names a group of keys; choose one of its options, which --help lists"
+    return f"{type(error).__name__}: {text} ({SHOW_TRACEBACK}=1 shows where)"
+
+
+def _no_option() -> str | None:
+    """The first override that gives a group of conf/ something that cannot be the name of an option."""
+    for word in sys.argv[1:]:
+        key, _, value = word.partition("=")
+        if re.fullmatch(r"\w+", key) and (conf_dir() / key).is_dir() and re.fullmatch(NO_NAME, value, re.IGNORECASE):
+            return word
+    return None

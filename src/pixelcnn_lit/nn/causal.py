@@ -1,0 +1,312 @@
+"""Causal building blocks: what a network is made of when no pixel may see itself or a later one.
+
+Every layer is called as ``layer(x, at)``. With ``at=None`` it computes a whole image, ``x`` being (N, C, H, W).
+With a :class:`~pixelcnn_lit.nn.cursor.Cursor` it computes what an ancestral sampler needs next, and keeps what it will
+need again. A network that hands ``at`` to its causal layers is therefore evaluated and sampled from one description:
+everything between those layers (activations, gates, sums) is pointwise, and does not care how many pixels it is given.
+
+Layers with ``n_classes`` add a bias of each image's class, ``y`` (N,), as van den Oord et al. (2016, arXiv 1606.05328,
+equation 4) do; a cursor holds the classes itself.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixelcnn_lit.nn.contract import CausalLayer, LayerCache
+from pixelcnn_lit.nn.cursor import Cursor, Window
+
+MaskType = Literal["A", "B"]
+
+
+class Convolution(CausalLayer):
+    """What causal convolutions share: ``weight`` (out, in, taps), ``bias`` (out,), and a bias of the class, if any.
+
+    Initialised uniformly in +-1/sqrt(fan-in), as torch.nn.Conv2d, with the fan-in that causality leaves. Those that
+    look at the image may see a further channel, 1 inside the image and 0 around it: ``marks_padding``.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        taps: tuple[int, ...],
+        *,
+        looks_at_image: bool,
+        dilation: int,
+        stride: int,
+        n_classes: int | None,
+        marks_padding: bool,
+    ) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features + marks_padding, out_features
+        self.looks_at_image, self.marks_padding = looks_at_image, marks_padding
+        self.dilation, self.stride = dilation, stride
+        self.weight = nn.Parameter(torch.empty(out_features, self.in_features, *taps))
+        self.bias = nn.Parameter(torch.empty(out_features))
+        self.class_bias = None if n_classes is None else nn.Parameter(torch.zeros(n_classes, out_features))
+        bound = 1 / math.sqrt(max(1, self.weight[0].numel()))
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def marked(self, x: Tensor) -> Tensor:
+        """The image with the channel that tells it from its padding, where the layer wants that."""
+        return F.pad(x, (0, 0, 0, 0, 0, 1), value=1) if self.marks_padding else x
+
+    def window(self, at: Cursor) -> Window:
+        """The rows that the layer looks at: those of the image, or a new window on what it is given."""
+        if self.looks_at_image:
+            return at.image
+        return Window(at.like, self.rows_above, at.width, self.in_features)
+
+    def finished(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """x (N, out, H, W) plus the bias of each image's class y (N,). Raise ValueError where that is missing."""
+        if self.class_bias is not None:
+            x = x + self.class_bias[known_classes(y)][:, :, None, None]
+        # An image of one channel does not tell its memory format, and a network that mixes formats is twice as slow.
+        return x.contiguous(memory_format=torch.channels_last)
+
+
+class CausalConv2d(Convolution):
+    """A convolution over the pixels above and to the left, the masked convolution of PixelCNN.
+
+    ``out[o, r, c] = bias[o] + sum over i, (dr, dc) < (0, 0) in raster order of weight[o, i, dr, dc] x[i, r+dr, c+dc]``,
+    and type B adds the centre tap (0, 0). In raster order these taps are the first of the kernel's, so ``weight``
+    stores just them, flat: (out, in, taps). Nothing is stored or multiplied for a masked tap, but those to the right
+    of the centre in its own row.
+
+    ``kernel_size`` k means the masked k x k convolution: k//2 rows above, k//2 columns to either side. A pair (rows,
+    columns) is cropped to what it sees: rows up to the current one, columns//2 to the left. So (1, k) looks to the left
+    only, and (2, 2) at the pixel, the one before it and the two above these. With ``dilation`` d, taps are d apart.
+
+    With ``groups`` G > 1 the features are dealt into G groups, as :func:`channel_groups` says, ordered as R, G, B are.
+    At the centre, a feature of group g sees the groups before g (type A) or up to g (type B): so type A has a centre
+    tap too. A layer whose output goes through a :func:`gate` is ``gated``: each of its groups has two halves.
+
+    Type A layers look at the image.
+
+    van den Oord et al., "Pixel Recurrent Neural Networks" (2016), arXiv 1601.06759, section 3.4.
+
+    Shapes: (N, in, H, W) -> (N, out, H, W), or half of H and W, rounded up, with ``stride`` 2; with a cursor at one
+    pixel (N, in) -> (N, out).
+    """
+
+    centre_mask: Tensor | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: int | tuple[int, int],
+        mask_type: MaskType,
+        groups: int = 1,
+        *,
+        dilation: int = 1,
+        stride: int = 1,
+        n_classes: int | None = None,
+        marks_padding: bool = False,
+        gated: bool = False,
+    ) -> None:
+        """Raise ValueError for an even or non-positive ``kernel_size``."""
+        if isinstance(kernel_size, int):
+            if kernel_size < 1 or kernel_size % 2 == 0:
+                raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")
+            kernel_size = (kernel_size // 2 + 1, kernel_size)
+        rows, columns = kernel_size
+        sees_centre = mask_type == "B" or groups > 1
+        super().__init__(
+            in_features,
+            out_features,
+            ((rows - 1) * columns + columns // 2 + sees_centre,),
+            looks_at_image=mask_type == "A",
+            dilation=dilation,
+            stride=stride,
+            n_classes=n_classes,
+            marks_padding=marks_padding,
+        )
+        self.mask_type: MaskType = mask_type
+        self.sees_centre = sees_centre
+        self.above, self.left, self.right = rows - 1, columns // 2, columns - 1 - columns // 2
+        self.rows_above = self.above * dilation
+        mask = None
+        if groups > 1:
+            group_in = channel_groups(self.in_features, groups)
+            halves = 2 if gated else 1
+            group_out = channel_groups(out_features // halves, groups).repeat_interleave(halves)
+            earlier = group_in[None] < group_out[:, None]
+            mask = (earlier if mask_type == "A" else earlier | (group_in[None] == group_out[:, None])).float()
+        self.register_buffer("centre_mask", mask, persistent=False)
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether it is a 1x1 convolution, which looks at nothing but the pixel itself."""
+        return not self.above and not self.left
+
+    def extra_repr(self) -> str:
+        size = f"kernel_size=({self.above + 1}, {self.left + self.right + 1})"
+        return f"{self.in_features}, {self.out_features}, {size}, type {self.mask_type}"
+
+    def causal_weight(self) -> Tensor:
+        """The stored taps (out, in, taps), those that a later channel would leak through set to zero."""
+        if self.centre_mask is None:
+            return self.weight
+        return torch.cat([self.weight[..., :-1], (self.weight[..., -1] * self.centre_mask)[..., None]], dim=-1)
+
+    def kernel(self) -> Tensor:
+        """The kernel, masked taps too: (out, in, rows, columns), the columns cropped to the left if it is one row."""
+        weight = self.causal_weight()
+        rows, columns = self.above + 1, self.left + 1 + (self.right if self.above else 0)
+        weight = F.pad(weight, (0, rows * columns - weight.shape[-1]))
+        weight = weight.view(self.out_features, self.in_features, rows, columns)
+        return weight if self.pointwise else weight.contiguous(memory_format=torch.channels_last)
+
+    def forward(
+        self,
+        x: Tensor,
+        at: Cursor | None = None,
+        y: Tensor | None = None,
+        *,
+        residual: Tensor | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """The convolution of x: of a whole image, or with a cursor of the pixel there.
+
+        Two arguments save copies at 1x1 convolutions, which compute one matrix product a pixel. ``residual`` is a
+        tensor of the result's shape to add; for a whole image it is lost. ``out``, where it is not None, receives the
+        result of a pixel: see :meth:`input_place`.
+        """
+        if at is None or at.stage == "known":
+            if at is not None and not self.pointwise and not self.looks_at_image:
+                at.cache(self).window.fill(x)
+            result = self.whole(x, y if at is None else at.classes)
+            return result if residual is None else result.add_(residual)
+        cache: PixelCache = at.cache(self)
+        if self.pointwise:
+            if residual is not None:
+                return torch.add(residual, cache.bias).addmm_(x, cache.weights[0])
+            if out is not None:
+                return torch.addmm(cache.bias, x, cache.weights[0], out=out)
+            return torch.addmm(cache.bias, x, cache.weights[0])
+        if not self.looks_at_image and x is not cache.pixels[at.column]:
+            cache.pixels[at.column].copy_(x)
+        skipped = at.row_modulo(self.stride) or at.column % self.stride
+        return x if skipped else cache.read(at.column)
+
+    def input_place(self, at: Cursor | None) -> Tensor | None:
+        """Where the cache keeps this pixel's input, (N, in): the layer before can write it there. None elsewhere."""
+        if at is None or at.stage != "pixel" or self.pointwise:
+            return None
+        place: Tensor = at.cache(self).pixels[at.column]
+        return place
+
+    def whole(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """A whole image: (N, in, H, W) -> (N, out, H, W)."""
+        x = self.marked(x)
+        left, right = self.left * self.dilation, (self.right if self.above else 0) * self.dilation
+        padding = left if left == right else 0
+        around = left - padding, right - padding, self.above * self.dilation
+        if any(around):
+            x = F.pad(x, (*around, 0))
+        x = F.conv2d(x, self.kernel(), self.bias, self.stride, (0, padding), self.dilation)
+        return self.finished(x, y)
+
+    def new_cache(self, at: Cursor) -> PixelCache:
+        return PixelCache(self, at)
+
+
+class PixelCache(LayerCache):
+    """What a causal convolution keeps: its window, its share of the rows above, its weights as matrices."""
+
+    recordable = True
+
+    def __init__(self, layer: CausalConv2d, at: Cursor) -> None:
+        self._layer, self._at = layer, at
+        features, columns = layer.in_features, layer.left + layer.right + 1
+        left = layer.causal_weight()[..., layer.above * columns :].permute(2, 1, 0)
+        left = left.reshape(-1, layer.out_features).contiguous()
+        self.weights = [left[skipped * features :] for skipped in range(layer.left + 1)]
+        # In full, since a product that has to expand its bias takes a microsecond more.
+        bias = layer.bias if layer.class_bias is None else layer.bias + layer.class_bias[known_classes(at.classes)]
+        self.bias = bias.expand(len(at.like), -1).contiguous()
+        if layer.pointwise:
+            return
+        self.window = layer.window(at)
+        row = self.window.row
+        self.pixels = row.unbind(1)
+        columns_out = range(0, at.width, layer.stride)
+        self._taps = [self._tap_columns(column) for column in columns_out]
+        if layer.dilation == 1:
+            self._inputs = [row[:, taps.start : taps.stop].flatten(1) for taps in self._taps]
+        else:
+            gathered = [row.new_empty(len(row), count * features) for count in range(layer.left + 2)]
+            self._inputs = [gathered[len(taps)] for taps in self._taps]
+        self.above: tuple[Tensor, ...] | None = None
+        if layer.above:
+            height = self.window.past.shape[1]
+            self._past = self.window.past[:, height - layer.rows_above :].permute(0, 3, 1, 2)
+            self._kernel = layer.kernel()[:, :, :-1].contiguous(memory_format=torch.channels_last)
+            self._above = row.new_empty(row.shape[0], len(columns_out), layer.out_features)
+            self.above = self._above.unbind(1)
+
+    def _tap_columns(self, column: int) -> range:
+        d = self._layer.dilation
+        return range(column - min(self._layer.left, column // d) * d, column + self._layer.sees_centre, d)
+
+    def start_row(self) -> None:
+        """Let the window scroll and compute what the new row takes from the rows above: one convolution."""
+        layer = self._layer
+        if layer.pointwise:
+            return
+        if not layer.looks_at_image:
+            self.window.scroll()
+        if layer.above and self._at.row_modulo(layer.stride) == 0:
+            d = layer.dilation
+            sides = layer.left * d, layer.right * d
+            past, padding = (self._past, sides[0]) if sides[0] == sides[1] else (F.pad(self._past, sides), 0)
+            share = F.conv2d(past, self._kernel, None, layer.stride, (0, padding), d).permute(0, 2, 3, 1)[:, 0]
+            torch.add(share, self.bias.unsqueeze(-2), out=self._above)
+
+    def read(self, column: int) -> Tensor:
+        """The result at a column, from the pixels that the window holds up to there: (N, out)."""
+        layer = self._layer
+        column //= layer.stride
+        taps, x = self._taps[column], self._inputs[column]
+        if layer.dilation > 1:
+            torch.cat([self.pixels[tap] for tap in taps], dim=1, out=x)
+        weight = self.weights[layer.left + layer.sees_centre - len(taps)]
+        return torch.addmm(self.bias if self.above is None else self.above[column], x, weight)
+
+
+def channel_groups(features: int, groups: int) -> Tensor:
+    """The group of each feature, (features,): dealt out in order, as evenly as they can be.
+
+    >>> channel_groups(8, 3)
+    tensor([0, 0, 0, 1, 1, 1, 2, 2])
+    """
+    return torch.arange(features) * groups // features
+
+
+def gate(x: Tensor, groups: int = 1) -> Tensor:
+    """``tanh(a) * sigmoid(b)``, a and b being the halves of each group's features: (N, 2F, ...) -> (N, F, ...).
+
+    van den Oord et al. (2016), arXiv 1606.05328, equation 2.
+    """
+    features = x.shape[1] // 2
+    if features % groups == 0:
+        halves = x.unflatten(1, (groups, 2, -1))
+        return (torch.tanh(halves[:, :, 0]) * torch.sigmoid(halves[:, :, 1])).flatten(1, 2)
+    sizes = [int((channel_groups(features, groups) == group).sum()) for group in range(groups)]
+    parts = x.split([size for size in sizes for _ in range(2)], dim=1)
+    return torch.tanh(torch.cat(parts[::2], dim=1)) * torch.sigmoid(torch.cat(parts[1::2], dim=1))
+
+
+def known_classes(y: Tensor | None) -> Tensor:
+    """The classes (N,) of the images, to index with. Raise ValueError where there are none."""
+    if y is None:
+        raise ValueError("a class-conditional network needs the classes y of the images")
+    return y.long()

@@ -1,0 +1,150 @@
+"""What looks at the rows above alone: the vertical stack of a network, computed for a whole row when it starts.
+
+van den Oord et al., "Conditional Image Generation with PixelCNN Decoders" (2016), arXiv 1606.05328, section 2.2.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pixelcnn_lit.nn.causal import Convolution
+from pixelcnn_lit.nn.contract import CausalLayer, LayerCache
+from pixelcnn_lit.nn.cursor import Cursor
+
+
+class VerticalConv2d(Convolution):
+    """A convolution over whole rows: those above and, unless it ``looks_at_image``, the current one.
+
+    It is for features that depend on the rows above alone, the vertical stack of Gated PixelCNN, so that looking at all
+    columns of their current row leaks nothing. The layer that makes them from the image sees just the rows above.
+    ``kernel_size`` is (rows, columns), columns odd: cropped, so that no weight is masked.
+
+    Shapes: (N, in, H, W) -> (N, out, H, W), or half of H and W, rounded up, with ``stride`` 2; with a cursor at the
+    start of a row (N, in, 1, W) -> (N, out, 1, W).
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: tuple[int, int],
+        *,
+        looks_at_image: bool = False,
+        dilation: int = 1,
+        stride: int = 1,
+        n_classes: int | None = None,
+        marks_padding: bool = False,
+    ) -> None:
+        super().__init__(
+            in_features,
+            out_features,
+            kernel_size,
+            looks_at_image=looks_at_image,
+            dilation=dilation,
+            stride=stride,
+            n_classes=n_classes,
+            marks_padding=marks_padding,
+        )
+        rows, columns = kernel_size
+        self.rows_above = (rows if looks_at_image else rows - 1) * dilation
+        self.side = columns // 2 * dilation
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, kernel_size={tuple(self.weight.shape[2:])}"
+
+    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
+        if at is None or at.stage == "known":
+            if at is not None and not self.looks_at_image:
+                at.cache(self).window.fill(x)
+            # The last row of the image is above no other.
+            x = F.pad(self.marked(x), (0, 0, self.rows_above, -1 if self.looks_at_image else 0))
+            return self.convolve(x, self.weight, y if at is None else at.classes)
+        cache: RowCache = at.cache(self)
+        if not self.looks_at_image:
+            cache.window.scroll()
+            cache.window.row.copy_(x[:, :, 0].transpose(1, 2))
+        return cache.read() if at.row_modulo(self.stride) == 0 else x
+
+    def convolve(self, x: Tensor, weight: Tensor, y: Tensor | None) -> Tensor:
+        """The convolution of rows that are there already, above and below: no padding but to the sides."""
+        x = F.conv2d(x, weight, self.bias, self.stride, (0, self.side), self.dilation)
+        return self.finished(x, y)
+
+    def new_cache(self, at: Cursor) -> RowCache:
+        return RowCache(self, at)
+
+
+class RowCache(LayerCache):
+    """What a convolution of whole rows keeps: the last of them."""
+
+    recordable = True
+
+    def __init__(self, layer: VerticalConv2d, at: Cursor) -> None:
+        self._layer, self._classes, self._weight = layer, at.classes, layer.weight
+        self.window = layer.window(at)
+
+    def read(self) -> Tensor:
+        """The result for the current row: (N, out, 1, W)."""
+        past, row = self.window.past[:, self.window.past.shape[1] - self._layer.rows_above :], self.window.row[:, None]
+        rows = past if self._layer.looks_at_image else torch.cat([past, row], dim=1)
+        return self._layer.convolve(rows.permute(0, 3, 1, 2), self._weight, self._classes)
+
+
+class RowsAbove(CausalLayer):
+    """A part of a network that looks at the rows above alone, so that all columns of a row are known at its start.
+
+    Subclasses define ``rows``. Shapes: an image (N, C, H, W) -> lists, one for each resolution from the finest, of
+    features (N, F, H, W); with a cursor at a pixel the same lists of that pixel's features (N, F).
+    """
+
+    def rows(self, x: Tensor, at: Cursor | None, y: Tensor | None) -> list[list[Tensor]]:
+        """Compute the features: of a whole image, or with a cursor at the start of a row of this row, (N, F, 1, W).
+
+        Those of a coarser resolution are only asked for where a row of theirs starts.
+        """
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> list[list[Tensor]]:
+        if at is None:
+            return self.rows(x, None, y)
+        cache: RowsCache = at.cache(self)
+        if at.stage == "known":
+            features = self.rows(x, at, None)
+            cache.keep(features)
+            return features
+        return cache.read(at.column)
+
+    def new_cache(self, at: Cursor) -> RowsCache:
+        return RowsCache(self, at)
+
+
+class RowsCache(LayerCache):
+    """The features of the current row, of all resolutions."""
+
+    recordable = True
+
+    def __init__(self, layer: RowsAbove, at: Cursor) -> None:
+        self._layer, self._at = layer, at
+        self._rows: list[list[Tensor]] = []
+        self._pixels: list[list[tuple[Tensor, ...]]] = []
+
+    def start_row(self) -> None:
+        """Compute this row."""
+        self._at.enter("row")
+        self.keep(self._layer.rows(self._at.like, self._at, None))
+        self._at.enter("pixel")
+
+    def keep(self, features: list[list[Tensor]]) -> None:
+        """Take the last row of each of the features (N, F, H, W). Without those of a coarser level, they stay."""
+        if not self._rows:
+            self._rows = [[x.new_empty(x.shape[3], x.shape[0], x.shape[1]) for x in level] for level in features]
+            self._pixels = [[row.unbind(0) for row in level] for level in self._rows]
+        for level, rows in zip(features, self._rows, strict=False):
+            for x, row in zip(level, rows, strict=True):
+                row.copy_(x[:, :, -1].permute(2, 0, 1))
+
+    def read(self, column: int) -> list[list[Tensor]]:
+        """The features of a pixel, (N, F)."""
+        return [[row[column >> depth] for row in level] for depth, level in enumerate(self._pixels)]

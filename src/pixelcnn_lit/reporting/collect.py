@@ -1,0 +1,126 @@
+"""The runs below a folder, read from what they left: for tables and reports."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from pixelcnn_lit.storage import run_folder
+from pixelcnn_lit.storage.files import shown
+from pixelcnn_lit.sweeps.jobs import OF_THE_SWEEP, Job
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: how it stands, the values it was told, and its validations as (epochs, bits per dimension)."""
+
+    folder: Path
+    status: run_folder.Status
+    values: dict[str, str]
+    overrides: tuple[str, ...] = ()
+    curve: tuple[tuple[float, float], ...] = ()
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def test(self) -> float | None:
+        """Bits per dimension of the test split; None while there are none."""
+        return None if self.status.metrics is None else self.status.metrics["test/bits_per_dim"]
+
+    @property
+    def val(self) -> float | None:
+        """The best validation so far, in bits per dimension."""
+        if self.status.metrics is not None:
+            return self.status.metrics.get("val/bits_per_dim")
+        return min((bits for _, bits in self.curve), default=None)
+
+    @property
+    def epochs(self) -> float | None:
+        """The epochs behind it, as far as they were validated."""
+        if self.status.metrics is not None:
+            return self.status.metrics.get("epochs")
+        return self.curve[-1][0] if self.curve else None
+
+    def value(self, key: str) -> str:
+        """What the run was told of a key, or what its config has, as short text; empty where neither says."""
+        if key in self.values:
+            return _short(self.values[key])
+        found = self.config.get(key, self.config.get(f"{key}.name"))
+        return "" if found is None else _short(str(found))
+
+    def command(self) -> str:
+        """The command that runs it alone."""
+        arguments = Job(Path(shown(self.folder.absolute())), self.overrides).arguments()
+        return shlex.join(["python", "-m", "pixelcnn_lit.train", *arguments])
+
+
+def _short(text: str) -> str:
+    """A long number, as a search draws them, with four digits of it."""
+    try:
+        return f"{float(text):.4g}" if len(text) > 10 else text
+    except ValueError:
+        return text
+
+
+def runs_below(folder: Path) -> list[Run]:
+    """All runs in ``folder``, itself perhaps, the best test first, then those without one."""
+    found = []
+    for path, folders, _ in os.walk(folder):
+        here = Path(path)
+        if (here / run_folder.OVERRIDES).exists() or (here / run_folder.METRICS).exists():
+            found.append(read(here))
+            folders.clear()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+
+    def rank(run: Run) -> tuple[bool, float, bool, float]:
+        return run.test is None, run.test or 0, run.val is None, run.val or 0
+
+    return sorted(found, key=rank)
+
+
+def read(folder: Path) -> Run:
+    """What a run left. What is damaged counts as missing."""
+    overrides = tuple(str(override) for override in _yaml(folder / run_folder.OVERRIDES) or ())
+    config = _yaml(folder / run_folder.RECORD)
+    return Run(
+        folder,
+        run_folder.status(folder),
+        {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)},
+        tuple(override for override in overrides if override.partition("=")[0] not in OF_THE_SWEEP),
+        curve(folder),
+        run_folder.flat(config) if isinstance(config, dict) else {},
+    )
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except Exception:  # YAML's and OmegaConf's errors have no base in common
+        return None
+
+
+def curve(folder: Path) -> tuple[tuple[float, float], ...]:
+    """The validations of a run, each once, in the order of its steps."""
+    by_step: dict[int, tuple[float, float]] = {}
+    try:
+        with (folder / run_folder.CURVE).open(newline="") as file:
+            for row in csv.DictReader(file):
+                try:
+                    by_step[int(row["steps"])] = float(row["epochs"]), float(row["bits_per_dim"])
+                except (KeyError, TypeError, ValueError):
+                    continue  # a line that a killed run did not finish
+    except OSError:
+        return ()
+    return tuple(by_step[step] for step in sorted(by_step))
+
+
+def swept_keys(found: Sequence[Run]) -> list[str]:
+    """The keys by which the runs were told different things, in the order of their overrides."""
+    keys = dict.fromkeys(key for run in found for key in run.values if key not in ("name", "data.dir", *OF_THE_SWEEP))
+    return [key for key in keys if len({run.value(key) for run in found}) > 1 and not key.startswith("hydra")]

@@ -1,0 +1,1 @@
+"""Drawing images from the conditionals of a model, pixel by pixel."""

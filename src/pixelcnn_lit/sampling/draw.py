@@ -1,0 +1,210 @@
+"""Ancestral sampling: the naive reference and the fast cached one, which draw the same images.
+
+The noise is fixed first: with Gumbel noise g, one value a pixel, channel and level, ``argmax over l of a_l + T g_l``
+is a draw from softmax(a / T) (Gumbel, 1954; Maddison et al., 2014, arXiv 1411.0030), and T = 0 gives the mode. What
+remains is to compute the logits a of one pixel at a time:
+
+* naive: run the network over the whole image for every pixel, H W times;
+* cached: a pixel's features never change once they are computed, so let each causal layer keep the few rows that it
+  looks at. When a row starts, all that a layer takes from the rows above is one convolution; each pixel is then a
+  handful of small matrix products (Ramachandran et al., 2017, arXiv 1704.06001).
+
+Both compute the same sums in another order, so their logits differ in the last bits of float32. Where the two best
+levels lie closer than such an error can tell, both ask the same judge: the network in float64. Hence equal images, on
+one condition that the tests watch: float32 errors stay well under :data:`~pixelcnn_lit.sampling.ties.TIE`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.sampling.conditionals import CachedConditionals, Conditionals, NaiveConditionals
+from pixelcnn_lit.sampling.noise import GumbelNoise, generators
+from pixelcnn_lit.sampling.replay import CudaGraph, Recording
+from pixelcnn_lit.sampling.ties import TieBreaker
+
+Method = Literal["cached", "naive"]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How to draw: the arguments of :meth:`~pixelcnn_lit.density.Density.sample` beside the images and their classes.
+
+    Raises ValueError for an unknown method, a temperature that is negative or not finite, and a negative seed.
+    """
+
+    seed: int
+    temperature: float = 1.0
+    method: Method = "cached"
+    first: int = 0
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in ("cached", "naive"):
+            raise ValueError(f"method must be 'cached' or 'naive', got {self.method!r}")
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature must be at least 0 and finite, got {self.temperature}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}")
+
+
+@torch.inference_mode()
+def draw(model: Conditionals, x: Tensor, known: Tensor | None, y: Tensor | None, how: Draw) -> Tensor:
+    """Fill the pixels of x (N, C, H, W) that are not ``known`` (N, H, W), in raster order, in place; return x.
+
+    ``y`` (N,) are the classes of the images; a class-conditional model draws those that it is not given. A network
+    that has no cached path is sampled naively, and a line of the log says so once.
+    """
+    start, stop = 0, x.shape[2]
+    if known is not None:
+        x.mul_(known[:, None])
+        unknown_rows = (~known).any(2).any(0).nonzero().flatten().tolist()
+        start, stop = (unknown_rows[0], unknown_rows[-1] + 1) if unknown_rows else (0, 0)
+    if x.numel() == 0 or start == stop:
+        return x
+    was_training = model.training
+    model.eval()
+    try:
+        if model.n_classes is not None and y is None:
+            y = draw_classes(model, x, known, how.seed, how.first)
+        rows = RowDrawer(model, x, known, y, how, start)
+        for row in range(start, stop):
+            rows.draw(row)
+            if how.progress is not None:
+                how.progress(row + 1 - start, stop - start)
+    finally:
+        model.train(was_training)
+    return x
+
+
+_told: set[str] = set()
+
+
+def _tell_of_no_cached_path(model: Conditionals) -> None:
+    name = type(model.network).__name__
+    if name not in _told:
+        _told.add(name)
+        logging.getLogger(__name__).warning(
+            "%s is not a CausalNetwork with cached_sampling=True: each pixel costs a pass over the whole image", name
+        )
+
+
+def draw_classes(model: Conditionals, x: Tensor, known: Tensor | None, seed: int, first: int) -> Tensor:
+    """A class for each image of x, drawn from ``p(y | the known pixels before the first unknown one)``: (N,)."""
+    assert model.n_classes is not None
+    log_posterior = torch.zeros(len(x), model.n_classes, device=x.device)
+    if known is not None:
+        # 1 up to the first unknown pixel of an image, 0 from there on.
+        leading = known.flatten(1).cummin(1).values.view_as(known)[:, None]
+        rows = int(leading.any(3).any(1).sum(1).max())
+        for y in range(model.n_classes if rows else 0):
+            nats = model(x[:, :, :rows], torch.full((len(x),), y, device=x.device))
+            log_posterior[:, y] = -(nats * leading[:, :, :rows]).flatten(1).sum(1)
+    for image, generator in zip(log_posterior, generators(~seed, first, len(x), x.device), strict=True):
+        image -= torch.empty_like(image).exponential_(generator=generator).log_()
+    return log_posterior.argmax(1)
+
+
+class RowDrawer:
+    """Draws one row after the other into x.
+
+    Everything that a row needs lies in memory that stays where it is. So where the layers say that they do the same in
+    every row, the operations of a row are recorded and replayed for the others: for every ``period``-th, where a
+    network has several resolutions.
+    """
+
+    def __init__(
+        self, model: Conditionals, x: Tensor, known: Tensor | None, y: Tensor | None, how: Draw, start: int
+    ) -> None:
+        n, channels, height, width = x.shape
+        self._likelihood = model.likelihood
+        self._x, self._known, self._temperature, self._channels = x, known, how.temperature, channels
+        self._row = x.new_empty(n, channels, width)
+        self._pixels = self._row.unbind(2)
+        self._cells = [cell for pixel in self._pixels for cell in pixel.unbind(1)]
+        self._known_row = None if known is None else known.new_empty(n, width)
+        self._fixed = None if self._known_row is None else self._known_row.unbind(1)
+        self._noise = GumbelNoise(how.seed, how.first, x, model.levels, skip_rows=start)
+        self._noise_at = self._noise.row.unbind(1)
+        self._scores = self._noise.row.new_empty(n, model.levels)
+        self._best = self._noise.row.new_empty(len(self._cells), n, 2)
+        self._best_at = self._best.unbind(0)
+        self._choice = torch.empty(n, 2, dtype=torch.long, device=x.device)
+        self._ties = TieBreaker(model, x, y, how.temperature, len(self._cells))
+        cached = how.method == "cached" and model.has_cached_path
+        if how.method == "cached" and not cached:
+            _tell_of_no_cached_path(model)
+        self._conditionals = (CachedConditionals if cached else NaiveConditionals)(model, x, y, self._row, start)
+        self._period = self._conditionals.period
+        self._recordings: dict[int, Recording | CudaGraph] = {}
+        self._recording: Recording | CudaGraph | None = None
+        self._records = self._conditionals.recordable and height - start > self._period
+
+    def draw(self, row: int) -> None:
+        """Draw ``row``, the one below the last: columns from the left and, within a column, R, G, B."""
+        self._conditionals.start_row(row)
+        self._noise.next_row()
+        self._row.copy_(self._x[:, :, row])
+        if self._known is not None and self._known_row is not None:
+            self._known_row.copy_(self._known[:, row])
+        self._pick_all(row % self._period)
+        if not self._best[:, :, 0].isfinite().all():
+            raise UserError(f"row {row}: the model's logits are NaN or infinite: its weights have gone wrong")
+        self._x[:, :, row].copy_(self._row)
+        if self._ties.needed:
+            self._settle(row)
+
+    def _pick_all(self, phase: int) -> None:
+        if phase in self._recordings:
+            self._recordings[phase].play()
+        elif self._records:
+            reads = self._conditionals.row_reads
+            self._recording = CudaGraph() if self._x.device.type == "cuda" else Recording()
+            self._recording.record(self._pick_from)
+            # What a layer made of the row's number holds for this row alone.
+            self._records = self._conditionals.row_reads == reads
+            if self._records:
+                self._recordings[phase] = self._recording
+            self._recording = None
+        else:
+            self._pick_from()
+
+    def _pick_from(self, begin: int = 0) -> None:
+        for position in range(begin, len(self._cells)):
+            column, channel = divmod(position, self._channels)
+            if self._recording is not None and channel == 0:
+                self._recording.start_section(column % self._period)
+            params = self._conditionals.params(position)
+            logits = self._likelihood.logits(params, self._pixels[column], channel)
+            torch.add(logits, self._noise_at[position], alpha=self._temperature, out=self._scores)
+            torch.topk(self._scores, 2, out=(self._best_at[position], self._choice))
+            self._ties.note(position, params, self._pixels[column], channel)
+            cell, chosen = self._cells[position], self._choice[:, 0]
+            if self._fixed is not None:
+                chosen = torch.where(self._fixed[column], cell, chosen)
+            cell.copy_(chosen)
+
+    def _settle(self, row: int) -> None:
+        """Put right what float32 decided otherwise than float64 does, and draw again what comes after it."""
+        settled = 0
+        while (tie := self._ties.first_tie(self._best, settled)) is not None:
+            position, images = tie
+            settled = position + 1
+            column, channel = divmod(position, self._channels)
+            if self._fixed is not None:
+                images = [image for image in images if not self._fixed[column][image]]
+            noise, cell = self._noise_at[position], self._cells[position]
+            self._x[:, :, row].copy_(self._row)
+            verdicts = self._ties.levels(images, row, column, channel, noise[images]) if images else cell[images]
+            if not torch.equal(verdicts, cell[images]):
+                cell[images] = verdicts
+                self._pick_from(settled)
+        self._x[:, :, row].copy_(self._row)

@@ -1,0 +1,81 @@
+"""Ties: where float32 cannot tell which level is drawn, float64 does, for every way to sample."""
+
+from __future__ import annotations
+
+import copy
+from functools import singledispatch
+
+import torch
+from torch import Tensor
+
+from pixelcnn_lit.likelihood import Categorical, Likelihood, LogisticMixture
+from pixelcnn_lit.sampling.conditionals import Conditionals
+
+TIE = 8e-6
+"""Two scores closer than TIE (1 + |the larger| + the error gain) are settled in float64."""
+
+
+@singledispatch
+def error_gain(likelihood: Likelihood, params: Tensor, x: Tensor, channel: int) -> Tensor | None:
+    """By how much the logits of a channel magnify an error of the parameters: (N,), or None where they don't.
+
+    Parameters (N, P), levels of the pixel (N, C). This one, for any likelihood, moves the parameters a little, twice,
+    and looks how far the logits of levels move that can be drawn. ``error_gain.register`` gives a formula.
+    """
+    step = 1e-3
+    number = torch.arange(params.shape[1], device=params.device)
+    logits = likelihood.logits(params, x, channel)
+    likely = logits > logits.amax(1, keepdim=True) - 30
+    gain = torch.zeros_like(logits[:, 0])
+    for pattern in (number % 2, number // 2 % 2):
+        moved = params + step * (2 * pattern - 1) * (1 + params.abs())
+        moves = (likelihood.logits(moved, x, channel) - logits).abs() / step
+        gain = torch.maximum(gain, torch.where(likely, moves, 0).amax(1))
+    return gain
+
+
+@error_gain.register
+def _(likelihood: Categorical, params: Tensor, x: Tensor, channel: int) -> None:
+    return None
+
+
+@error_gain.register
+def _(likelihood: LogisticMixture, params: Tensor, x: Tensor, channel: int) -> Tensor:
+    """An error of a mean counts 1/s times; the largest 1/s of the pixel."""
+    scales = likelihood.log_scale(params.unflatten(1, (-1, likelihood.n_mix)), x.shape[1])
+    return scales.amin((1, 2)).neg().exp()
+
+
+class TieBreaker:
+    """Settles what float32 cannot tell: one position of some images, by the network in float64."""
+
+    def __init__(self, model: Conditionals, x: Tensor, y: Tensor | None, temperature: float, positions: int) -> None:
+        self._model, self._x, self._y, self._temperature = model, x, y, temperature
+        self._double: Conditionals | None = None
+        self.needed = next(model.parameters()).dtype == torch.float32
+        self._gain = torch.zeros(positions, len(x), device=x.device)
+        self._gain_at = self._gain.unbind(0)
+
+    def note(self, position: int, params: Tensor, x: Tensor, channel: int) -> None:
+        """Remember how much the logits of a position magnify errors: parameters (N, P), the pixel's levels (N, C)."""
+        gain = error_gain(self._model.likelihood, params, x, channel)
+        if gain is not None:
+            self._gain_at[position].copy_(gain)
+
+    def first_tie(self, best: Tensor, begin: int) -> tuple[int, list[int]] | None:
+        """The first position from ``begin`` on where the two best scores (P, N, 2) are too close, and its images."""
+        larger, smaller = best[begin:].unbind(2)
+        ties = larger - smaller < TIE * (1 + larger.abs() + self._gain[begin:])
+        if not ties.any():
+            return None
+        position = int(ties.any(1).nonzero()[0])
+        return begin + position, ties[position].nonzero().flatten().tolist()
+
+    def levels(self, images: list[int], row: int, column: int, channel: int, noise: Tensor) -> Tensor:
+        """The levels that maximise logits + temperature * noise, (images, levels), in float64: (images,)."""
+        if self._double is None:
+            self._double = copy.deepcopy(self._model).double()
+        above = self._x[images, :, : row + 1]
+        params = self._double.params(above, None if self._y is None else self._y[images])
+        logits = self._double.likelihood.logits(params[:, :, row, column], above[:, :, row, column], channel)
+        return (logits + self._temperature * noise.double()).argmax(1).to(self._x.dtype)

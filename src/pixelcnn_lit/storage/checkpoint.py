@@ -1,0 +1,174 @@
+"""Checkpoints are data: reading one runs none of its content and imports nothing that it names."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pixelcnn_lit.config import TrainConfig, check, load_plugins
+from pixelcnn_lit.config.migrate import FORMAT, migrated
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.factory import build_density
+from pixelcnn_lit.storage.archive import DamagedError, is_whole, read_archive, read_safetensors, write_archive
+from pixelcnn_lit.storage.files import copy_whole
+
+KEY = "pixelcnn_lit"
+PREFIX = "density."
+SAFETENSORS = ".safetensors"
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+
+
+def header(config: TrainConfig) -> dict[str, Any]:
+    """What this package adds to a Lightning checkpoint: the format's number and the whole config, plain."""
+    # Not the plugins: a checkpoint names what it needs, and never brings an import.
+    return {"format": FORMAT, "config": config.model_dump(mode="json", exclude={"plugins"})}
+
+
+def write(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint, whole and with its checksum. Where there is a good last.ckpt, it becomes previous.ckpt.
+
+    Raises UserError that names the file if it cannot be written; what was there before is then still there.
+    """
+    path = Path(path)
+    if path.name == LAST and is_whole(path):
+        copy_whole(path, path.with_name(PREVIOUS))
+    write_archive(path, content)
+
+
+def newest_good(folder: str | Path) -> Path | None:
+    """The checkpoint of a run's folder of checkpoints that goes furthest and is whole: last, previous or best.
+
+    Each damaged one that is passed over is named in one line of the log. None where there is none.
+    """
+    for name in (LAST, PREVIOUS, BEST):
+        path = Path(folder) / name
+        if not path.is_file():
+            continue
+        try:
+            read(path)
+        except UserError as error:
+            logging.getLogger(__name__).warning("warning: %s; looking for an earlier one", error)
+        else:
+            return path
+    return None
+
+
+def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
+    """The checked config of a checkpoint and its whole content, on the CPU.
+
+    Raises UserError that names the file if it is missing, damaged, of a newer format, or no checkpoint of this package.
+    """
+    path = Path(path)
+    content, sound = _content(path)
+    own = content.get(KEY) if isinstance(content, dict) else None
+    if not isinstance(content, dict) or not isinstance(own, dict) or not isinstance(content.get("state_dict"), dict):
+        raise UserError(f"ckpt={path}: no checkpoint of pixelcnn-lit")
+    number = _format(path, own, sound)
+    if not all(w.isfinite().all() for w in content["state_dict"].values() if isinstance(w, torch.Tensor)):
+        raise UserError(f"ckpt={path}: its weights are not all finite (NaN or infinity): the training went wrong")
+    config = own.get("config")
+    if not isinstance(config, Mapping):
+        raise UserError(f"ckpt={path}: damaged: it has no config")
+    load_plugins()  # those that installed packages offer
+    return check(migrated({**config, "plugins": []}, number), TrainConfig, f"ckpt={path}: "), content
+
+
+def _content(path: Path) -> tuple[Any, bool]:
+    """What a file holds, in the shape of a Lightning checkpoint, and whether a checksum vouches for it."""
+    # os.path, unlike pathlib, says False of names that no file can have.
+    if os.path.isdir(path):  # noqa: PTH112
+        raise UserError(f"ckpt={path}: a folder; name a file, such as {path / 'checkpoints' / BEST}")
+    if not os.path.isfile(path):  # noqa: PTH113
+        raise UserError(f"ckpt={path}: no such file")
+    try:
+        if path.suffix != SAFETENSORS:
+            return read_archive(path)
+        weights, own = read_safetensors(path)
+        return {"state_dict": {PREFIX + name: weight for name, weight in weights.items()}, KEY: own}, True
+    except DamagedError as error:
+        raise UserError(f"ckpt={path}: damaged, or no checkpoint ({' '.join(str(error).split())[:200]})") from error
+
+
+def _format(path: Path, own: Mapping[str, Any], sound: bool) -> int:
+    """The number of a checkpoint's format. Raise UserError for one that is not read."""
+    number = own.get("format")
+    if not isinstance(number, int) or number < 1:
+        raise UserError(f"ckpt={path}: damaged: its format is {number!r}")
+    if number > FORMAT:
+        raise UserError(
+            f"ckpt={path}: format {number}, of a newer pixelcnn-lit than this one, which reads formats 1 to {FORMAT}"
+        )
+    if number > 1 and not sound:
+        raise UserError(f"ckpt={path}: damaged: its checksum is missing")
+    return number
+
+
+def load_with_config(path: str | Path) -> tuple[Density, TrainConfig]:
+    """A trained density in evaluation mode and the config of its run. Raise UserError as :func:`read` does."""
+    config, content = read(path)
+    with torch.device("meta"):
+        expected = build_density(config).state_dict()
+    weights = {
+        name.removeprefix(PREFIX): weight
+        for name, weight in content["state_dict"].items()
+        if isinstance(name, str) and name.startswith(PREFIX)
+    }
+    # Compared before any memory is asked for: a config may want more than the file holds.
+    if weights.keys() != expected.keys() or not all(_fits(weights[name], expected[name]) for name in expected):
+        raise UserError(f"ckpt={path}: its weights do not fit its own config")
+    density = build_density(config)
+    density.load_state_dict(weights)
+    return density.eval(), config
+
+
+def _fits(weight: Any, expected: torch.Tensor) -> bool:
+    return isinstance(weight, torch.Tensor) and weight.is_floating_point() and weight.shape == expected.shape
+
+
+def load(path: str | Path) -> Density:
+    """A trained density, on the CPU and in evaluation mode, from a file that ``train`` or ``export`` wrote.
+
+    Raises UserError that names the file if it is missing, damaged, or not a checkpoint of this package.
+    """
+    return load_with_config(path)[0]
+
+
+STATE = {"loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list}
+"""What Lightning needs of a checkpoint to go on with a training."""
+
+
+def _is_progress(loops: Any) -> bool:
+    return all(map(_is_progress, loops.values())) if isinstance(loops, dict) else isinstance(loops, int)
+
+
+def resumable(path: str | Path, config: TrainConfig) -> Path:
+    """The checkpoint that a run of ``config`` goes on from: ``path``, or an earlier one if it is a damaged last.ckpt.
+
+    Raises UserError where there is none, or the run cannot go on from it.
+    """
+    path = Path(path)
+    try:
+        theirs, content = read(path)
+    except UserError:
+        earlier = newest_good(path.parent) if path.name == LAST and path.is_file() else None
+        if earlier is None:
+            raise
+        path = earlier
+        theirs, content = read(path)
+    missing = [key for key, kind in STATE.items() if not isinstance(content.get(key), kind) or not content[key]]
+    if missing:
+        raise UserError(f"ckpt={path}: holds no state of a training to resume (no {', '.join(missing)})")
+    if not _is_progress(content["loops"]):
+        raise UserError(f"ckpt={path}: damaged: its loops hold other things than numbers")
+    for section in ("model", "likelihood", "data", "optimizer"):
+        for key, value in getattr(config, section).model_dump().items():
+            other = getattr(theirs, section).model_dump().get(key)
+            if other != value and key not in ("dir", "source", "path"):
+                raise UserError(f"{section}.{key}={value}: ckpt={path} was trained with {other}; resume with the same")
+    return path

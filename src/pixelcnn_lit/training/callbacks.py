@@ -1,0 +1,223 @@
+"""What happens beside the training: a bar and lines for a person, throughput, pictures in TensorBoard."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import RichProgressBar
+
+from pixelcnn_lit import messages, pictures
+from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.metrics import TRAIN, VAL
+from pixelcnn_lit.storage import checkpoint, run_folder
+from pixelcnn_lit.storage.files import shown
+from pixelcnn_lit.training.loggers import TensorBoard
+from pixelcnn_lit.training.module import LitDensity
+
+
+class Throughput(pl.Callback):
+    """Training images per second, without validation; kept in checkpoints, so that a resumed run counts all of it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.images = 0
+        self.last_epoch = 0.0
+        self._mark = 0.0
+        self._epoch_seconds = 0.0
+        self._epoch_images = 0
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Over the whole training, None before the first step."""
+        return self.images / self.seconds if self.seconds else None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._mark = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epoch_seconds, self._epoch_images = 0.0, 0
+        self._mark = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        now = time.perf_counter()
+        elapsed, self._mark = now - self._mark, now
+        count = len(batch[0]) * trainer.world_size
+        self.seconds += elapsed
+        self.images += count
+        self._epoch_seconds += elapsed
+        self._epoch_images += count
+        self.last_epoch = self._epoch_images / self._epoch_seconds
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._mark = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        pl_module.log("images_per_second", self.last_epoch, rank_zero_only=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "images": self.images}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds, self.images = state_dict["seconds"], state_dict["images"]
+
+
+def may_read(trainer: pl.Trainer, device: torch.device) -> bool:
+    """Whether the host may read numbers of this step: on a CPU always, on a GPU every ``log_every_n_steps`` steps.
+
+    Who reads waits for the device, which then has nothing to do until the host has prepared the next step.
+    """
+    every = int(getattr(trainer, "log_every_n_steps", 0)) or 50
+    return device.type == "cpu" or trainer.global_step % every == 0
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's, and beside it the training's bits per dimension, when the host may read them.
+
+    What is logged with ``prog_bar=True`` Lightning reads at each step.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._train: dict[str, float] = {}
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        if trainer.training and may_read(trainer, pl_module.device) and TRAIN in trainer.callback_metrics:
+            self._train = {TRAIN: float(trainer.callback_metrics[TRAIN])}
+        return {**self._train, **super().get_metrics(trainer, pl_module)}
+
+
+class FiniteSteps(pl.Callback):
+    """Lets no step with NaN or infinite gradients change the weights; a NaN loss has such gradients.
+
+    The fused optimiser leaves such a step out by itself, on the device. ``policy`` "stop" ends the run as soon as the
+    host reads of it, and names the checkpoint to go back to; "skip" counts the step. Under 16-mixed precision the
+    scaler of the loss skips such steps by itself.
+    """
+
+    def __init__(self, policy: str, folder: Path) -> None:
+        self._policy, self._folder = policy, folder
+        self._skipped, self._first = torch.zeros((), dtype=torch.long), torch.zeros((), dtype=torch.long)
+        self._reported = 0
+
+    @property
+    def skipped(self) -> int:
+        """How many steps were left out. Reading it waits for the device."""
+        return int(self._skipped)
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        if getattr(trainer.precision_plugin, "scaler", None) is not None:
+            return
+        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+        wrong = torch.nn.utils.get_total_norm(gradients).isfinite().logical_not()
+        # What a scaler of the loss hands to a fused optimiser, for the same purpose.
+        optimizer.found_inf = wrong.float()  # type: ignore[attr-defined]
+        first = self._first.to(wrong.device)
+        self._first = torch.where(wrong & (first == 0), trainer.global_step + 1, first)
+        self._skipped = self._skipped.to(wrong.device) + wrong
+        if may_read(trainer, pl_module.device):
+            self._report(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._report(trainer)
+
+    def _report(self, trainer: pl.Trainer) -> None:
+        if self.skipped == self._reported:
+            return
+        self._reported, step = self.skipped, int(self._first)
+        self._first = torch.zeros_like(self._first)
+        if self._policy == "stop":
+            good = checkpoint.newest_good(self._folder)
+            back = "none was saved yet" if good is None else f"ckpt={shown(good)}"
+            raise UserError(
+                f"step {step}: the loss or its gradients are NaN or infinite; the last good checkpoint: {back}. "
+                "Lower optimizer.lr or trainer.gradient_clip_val, or leave out such steps: on_nan=skip"
+            )
+        for logger in trainer.loggers:
+            logger.log_metrics({"skipped_steps": float(self._reported)}, step)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"skipped": self.skipped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._reported = int(state_dict["skipped"])
+        self._skipped = torch.tensor(self._reported)
+
+
+class EpochLines(pl.Callback):
+    """One line an epoch, which stays on the screen and in a log file: where the training is and what it has reached."""
+
+    def __init__(self, throughput: Throughput) -> None:
+        self._throughput = throughput
+        self._start = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        values = trainer.callback_metrics
+        parts = [f"{name} {float(values[key]):.4f}" for name, key in (("train", TRAIN), ("val", VAL)) if key in values]
+        last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
+        elapsed = timedelta(seconds=round(time.perf_counter() - self._start))
+        messages.say(
+            f"epoch {trainer.current_epoch + 1:>3}/{last}  {'  '.join(parts)} bits/dim  "
+            f"{self._throughput.last_epoch:,.0f} images/s  {elapsed}"
+        )
+
+
+class ValidationCurve(pl.Callback):
+    """One line a validation in validation.csv: the epochs and steps behind it, bits per dimension, seconds of training.
+
+    A run that goes on from before its last line repeats some of them, with the same numbers but the seconds.
+    """
+
+    def __init__(self, folder: Path, throughput: Throughput) -> None:
+        self._path, self._throughput = folder / run_folder.CURVE, throughput
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        bits = trainer.callback_metrics.get(VAL)
+        if not trainer.is_global_zero or trainer.sanity_checking or trainer.state.fn != "fit" or bits is None:
+            return
+        steps = trainer.global_step
+        epochs = steps * trainer.accumulate_grad_batches / trainer.num_training_batches
+        new = not self._path.exists()
+        with self._path.open("a") as file:
+            file.write("epochs,steps,bits_per_dim,seconds\n" * new)
+            file.write(f"{epochs:.4g},{steps},{float(bits):.6f},{self._throughput.seconds:.1f}\n")
+
+
+class Pictures(pl.Callback):
+    """Grids of samples and of completions of half-hidden validation images in TensorBoard.
+
+    They are drawn while a validation ends, and so with averaged weights where there are any.
+    """
+
+    def __init__(self, every_n_epochs: int, n: int, seed: int, data: ImageDataModule) -> None:
+        self._every, self._n, self._seed, self._data = every_n_epochs, n, seed, data
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoard)]
+        if trainer.sanity_checking or not trainer.is_global_zero or not boards:
+            return
+        if self._every == 0 or (trainer.current_epoch + 1) % self._every:
+            return
+        assert isinstance(pl_module, LitDensity)
+        density = pl_module.density
+        scale = max(1, pictures.default_scale(density.image_shape[2]) // 2)
+        original = self._data.split("val").images[: self._n]
+        for name, picture in (
+            ("samples", pictures.draw_samples(density, self._n, self._seed, scale)),
+            ("completions", pictures.draw_completions(density, original, self._seed, scale)),
+        ):
+            boards[0].experiment.add_image(name, torch.from_numpy(picture), trainer.global_step, dataformats="HWC")

@@ -1,0 +1,48 @@
+"""The command ``train``: a run in its folder, or what is missing of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+
+from pixelcnn_lit import messages
+from pixelcnn_lit.config import TrainConfig
+from pixelcnn_lit.errors import Pruned
+from pixelcnn_lit.metrics import VAL
+from pixelcnn_lit.storage import run_folder
+from pixelcnn_lit.storage.files import shown
+from pixelcnn_lit.training.run import Run
+
+
+def train(config: TrainConfig) -> float | None:
+    """Run one training, or what is missing of it in its folder. Returns the best validation bits/dim."""
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    with run_folder.claimed(folder, config) as done:
+        if done is not None:
+            if run_folder.rank() == 0:
+                print(f"{shown(folder)} is finished: {run_folder.summary(done)}. To start over: overwrite=true")
+            return done.get(VAL)
+        if run_folder.rank() == 0:
+            run_folder.record(folder, config, list(hydra.overrides.task), hydra)
+        try:
+            run = Run(config, folder)
+            run.fit()
+            metrics = run.conclude()
+        except Exception as error:
+            if run_folder.rank() == 0:
+                _note_the_end(folder, error)
+            if isinstance(error, Pruned):
+                return None
+            raise
+    return None if metrics is None else metrics.val
+
+
+def _note_the_end(folder: Path, error: Exception) -> None:
+    if isinstance(error, Pruned):
+        run_folder.stop(folder, "pruned", str(error))
+        messages.say(f"pruned: {error}")
+    else:
+        run_folder.stop(folder, "failed", messages.message(error))
+        messages.SHOWN.error(messages.message(error))

@@ -1,0 +1,85 @@
+"""Where the curves go: any of TensorBoard, CSV files, MLflow and Weights & Biases, or several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+from torch.utils.tensorboard.summary import hparams
+
+from pixelcnn_lit.config.logger import LoggerConfig
+from pixelcnn_lit.errors import UserError
+
+SCORES = ("hparams/test", "hparams/val")
+
+
+class TensorBoard(TensorBoardLogger):
+    """Lightning's logger, under ``<run>/tensorboard``: one file a process, runs in the HParams tab from their start."""
+
+    def __init__(self, run_dir: Path) -> None:
+        super().__init__(run_dir, name="", version="tensorboard", default_hp_metric=False)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Flush alone: Lightning would close the file after each of fit, validate and test, and open another."""
+        if self._experiment is not None:
+            self._experiment.flush()
+
+    @rank_zero_only
+    def begin(self, choices: Mapping[str, Any]) -> None:
+        """Name the choices by which runs are compared."""
+        plain = {
+            key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in choices.items()
+        }
+        experiment, start, _ = hparams(plain, dict.fromkeys(SCORES, 0))
+        for summary in (experiment, start):
+            self.experiment.file_writer.add_summary(summary)
+        self.experiment.flush()
+
+    @rank_zero_only
+    def end(self, scores: Mapping[str, float | None]) -> None:
+        """Give the scores of :data:`SCORES` that there are."""
+        for key, value in scores.items():
+            if value is not None:
+                self.experiment.add_scalar(key, value, 0)
+        self.experiment.file_writer.add_summary(hparams({}, {})[2])
+        self.experiment.flush()
+
+
+def make_loggers(config: LoggerConfig, folder: Path) -> list[Logger]:
+    """The loggers of a run. Raise UserError where one needs a package that is not installed."""
+    made: list[Logger] = []
+    if config.tensorboard is not None:
+        made.append(TensorBoard(folder))
+    if config.csv is not None:
+        made.append(CSVLogger(folder, name="", version="csv"))
+    if (mlflow := config.mlflow) is not None:
+        make: Callable[[], Logger] = lambda: MLFlowLogger(  # noqa: E731
+            experiment_name=mlflow.experiment, tracking_uri=mlflow.tracking_uri, run_name=folder.name
+        )
+        made.append(_with_package("mlflow", make))
+    if (wandb := config.wandb) is not None:
+        make = lambda: WandbLogger(  # noqa: E731
+            name=folder.name, project=wandb.project, offline=wandb.offline, save_dir=folder
+        )
+        made.append(_with_package("wandb", make))
+    return made
+
+
+def _with_package(name: str, make: Callable[[], Logger]) -> Logger:
+    try:
+        return make()
+    except ModuleNotFoundError as error:
+        raise UserError(f"logger={name}: needs {name}; pip install 'pixelcnn-lit[{name}]'") from error
+
+
+def begin(loggers: Sequence[Logger], choices: Mapping[str, Any]) -> None:
+    """Tell all loggers the choices by which runs are compared."""
+    for logger in loggers:
+        if isinstance(logger, TensorBoard):
+            logger.begin(choices)
+        else:
+            logger.log_hyperparams(dict(choices))

@@ -1,0 +1,129 @@
+"""The LightningModule: loss, bits/dim, optimiser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.plugins.precision import Precision
+from pytorch_lightning.utilities import GradClipAlgorithmType
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, distributed, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.checkpoint import checkpoint as recompute
+
+from pixelcnn_lit.config import OptimizerConfig, TrainConfig
+from pixelcnn_lit.data.datamodule import Batch
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.metrics import TRAIN, BitsPerDim
+from pixelcnn_lit.storage import checkpoint
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+class LitDensity(pl.LightningModule):
+    """Trains a density by its negative log-likelihood, in nats per dimension, and reports bits per dimension."""
+
+    def __init__(self, density: Density, config: TrainConfig) -> None:
+        """``config`` is kept in every checkpoint: it says how to build the density again."""
+        super().__init__()
+        self.density = density
+        self.config = config
+        self._train: Callable[..., Tensor] = density.forward
+        if config.trainer.checkpoint_activations:
+            checkpoint_activations(density.network)
+        if config.trainer.compile is not None:
+            # Evaluation and sampling stay as they are: batches of other sizes would be compiled anew.
+            self._train = torch.compile(density.forward, mode=config.trainer.compile, dynamic=False)
+        self.val_metric, self.test_metric = BitsPerDim(), BitsPerDim()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        nats = self._train(*batch)
+        world = 1
+        sums = torch.stack([nats.detach().double().sum(), nats.new_full((), nats.numel(), dtype=torch.double)])
+        if distributed.is_available() and distributed.is_initialized():
+            world = distributed.get_world_size()
+            distributed.all_reduce(sums)
+        self.log(TRAIN, sums[0] / sums[1] / math.log(2), batch_size=len(batch[0]))
+        # The processes' gradients are averaged; so weighted, they are those of the mean over the whole batch,
+        # whatever their shares of it are.
+        return nats.sum() * (world / sums[1]).to(nats.dtype)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate("val", self.val_metric, batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate("test", self.test_metric, batch)
+
+    def _evaluate(self, split: str, metric: BitsPerDim, batch: Batch) -> None:
+        with torch.autocast(self.device.type, enabled=False):
+            metric.update(self.density(*batch))
+        self.log(f"{split}/bits_per_dim", metric, prog_bar=True, batch_size=len(batch[0]))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        config = self.config.optimizer
+        fused = self.trainer.precision != "16-mixed"  # where clipping needs the gradients without the scale of the loss
+        optimizer = OPTIMIZERS[config.name](
+            self.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=fused
+        )
+        schedule = LambdaLR(optimizer, learning_rate_schedule(config, self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        plugin, clip = self.trainer.precision_plugin, gradient_clip_val or 0.0
+        algorithm = GradClipAlgorithmType(gradient_clip_algorithm or GradClipAlgorithmType.NORM)
+        if self.trainer.precision == "bf16-mixed":
+            # Lightning refuses to clip for a fused optimiser under any mixed precision; bfloat16 has no scale.
+            Precision.clip_gradients(plugin, optimizer, clip, algorithm)
+        else:
+            plugin.clip_gradients(optimizer, clip, algorithm)
+
+    def on_save_checkpoint(self, checkpoint_: dict[str, Any]) -> None:
+        checkpoint_[checkpoint.KEY] = checkpoint.header(self.config)
+
+
+def checkpoint_activations(network: nn.Module) -> None:
+    """Let each block of a network keep its input alone while it trains, and compute the rest again for the gradient.
+
+    Chen et al., "Training Deep Nets with Sublinear Memory Cost" (2016), arXiv 1604.06174.
+    """
+    for blocks in network.modules():
+        if isinstance(blocks, nn.ModuleList):
+            for block in blocks:
+                block.forward = partial(_recomputed, block.forward)
+
+
+def _recomputed(forward: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*arguments, **options)
+    return recompute(forward, *arguments, use_reentrant=False, preserve_rng_state=True, **options)
+
+
+def learning_rate_schedule(config: OptimizerConfig, total_steps: float) -> Callable[[int], float]:
+    """The factor on ``optimizer.lr`` at a step: a linear warm-up times a schedule from 1 down.
+
+    ``constant`` 1; ``exponential`` gamma^step (the article's decay); ``cosine`` half a cosine that ends at 0.
+    Raises UserError where ``cosine`` has no end to go to.
+    """
+    if config.schedule == "cosine" and math.isinf(total_steps):
+        raise UserError("optimizer.schedule=cosine: needs an end; set trainer.max_epochs or trainer.max_steps")
+
+    def factor(step: int) -> float:
+        warm_up = min(1.0, (step + 1) / (config.warmup_steps + 1))
+        if config.schedule == "exponential":
+            return warm_up * config.gamma**step
+        if config.schedule == "cosine":
+            return warm_up * (1 + math.cos(math.pi * min(1.0, step / max(1, total_steps)))) / 2
+        return warm_up
+
+    return factor

@@ -1,0 +1,231 @@
+"""How a run keeps what it has reached and goes on from there, bit for bit on the CPU in float32.
+
+A checkpoint holds what Lightning keeps (weights, optimiser, schedule, averages, progress, early stopping) and, by
+:class:`Position`, the place inside the epoch and torch's random state. The order of an epoch's images is a function
+of the seed and the epoch, so the number of its batches that are done says which one is next.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins import CheckpointIO
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from torch import Tensor
+
+from pixelcnn_lit.data.datamodule import Batch, BatchIndices
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.storage import checkpoint as checkpoints
+from pixelcnn_lit.storage.files import copy_whole
+from pixelcnn_lit.training import lightning
+
+FRESH_SECONDS = 10.0
+"""A last.ckpt no older than this is not written anew before a validation."""
+
+
+class WholeCheckpoints(CheckpointIO):
+    """Lightning's reading and writing of checkpoints by this package's: whole, with a checksum, nothing executed."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        checkpoints.write(path, checkpoint)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return checkpoints.read(path)[1]
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+class Stop(Exception):  # noqa: N818
+    """Raised out of a training that a signal asked to end, when what it has reached is on the disk."""
+
+
+class StopSignals:
+    """SIGTERM and Ctrl-C: remembered while ``patient``, until the run has saved its state; else they end it at once.
+
+    A second Ctrl-C does not wait.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self.patient = False
+
+    @contextmanager
+    def caught(self) -> Iterator[StopSignals]:
+        """Catch the signals inside the block. Elsewhere than in the main thread nothing can be caught."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.listen()
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def listen(self) -> None:
+        """Take the two signals."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._receive)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        again = self.received is not None
+        self.received = signal.Signals(number)
+        if not self.patient or (again and number == signal.SIGINT):
+            raise KeyboardInterrupt
+
+
+class Position(pl.Callback):
+    """Where the run is in its epoch, and the state of torch's random generators in each process: in every checkpoint.
+
+    Nothing in this package draws from Python's or NumPy's global generators while it trains.
+    """
+
+    def __init__(self) -> None:
+        self.started = False
+        self._epoch, self._batch = 0, 0
+        self._generators: list[dict[str, Tensor]] = []
+        self._max_steps = -1
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._max_steps = trainer.max_steps
+        lightning.set_max_steps(trainer, -1)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = True
+        lightning.set_max_steps(trainer, self._max_steps)
+        assert trainer.train_dataloader is not None
+        sampler = trainer.train_dataloader.sampler
+        assert isinstance(sampler, BatchIndices)
+        sampler.start_at(self._epoch, self._batch)
+        if self._generators:
+            states = self._generators[trainer.global_rank % len(self._generators)]
+            torch.set_rng_state(states["cpu"])
+            if "cuda" in states and pl_module.device.type == "cuda":
+                torch.cuda.set_rng_state(states["cuda"], pl_module.device)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self._epoch, self._batch = trainer.current_epoch, batch_idx + 1
+
+    def state_dict(self) -> dict[str, Any]:
+        states = {"cpu": torch.get_rng_state()}
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            states["cuda"] = torch.cuda.get_rng_state()
+        every = [states]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            every = [{} for _ in range(torch.distributed.get_world_size())]
+            torch.distributed.all_gather_object(every, states)
+        return {"epoch": self._epoch, "batch": self._batch, "generators": every}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._epoch, self._batch = int(state_dict["epoch"]), int(state_dict["batch"])
+        self._generators = state_dict["generators"]
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """best.ckpt: the state after the best validation so far, or after the last epoch where nothing is validated."""
+
+    def __init__(self, folder: Path, monitor: str | None, ckpt: Path | None) -> None:
+        """``ckpt`` is the checkpoint that the run goes on from: the best one so far lies beside it."""
+        super().__init__(folder, filename="best", monitor=monitor, enable_version_counter=False)
+        self._path = Path(self.format_checkpoint_name({}))
+        self._before = self._path if ckpt is None else ckpt.with_name(checkpoints.BEST)
+
+    @property
+    def state_key(self) -> str:
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the best score and the file that reached it. No path that the state names is followed."""
+        if not state_dict["best_model_path"]:
+            return
+        try:
+            checkpoints.read(self._before)
+        except UserError as error:
+            logging.getLogger(__name__).warning("warning: %s; the best of the epochs before is forgotten", error)
+            return
+        if lightning.is_first_process() and self._before.resolve() != self._path.resolve():
+            copy_whole(self._before, self._path)
+        self.best_model_path = str(self._path)
+        score = state_dict["best_model_score"]
+        if self.monitor is not None and isinstance(score, Tensor):
+            self.best_model_score = self.current_score = self.kth_value = score
+            self.kth_best_model_path = self.best_model_path
+            self.best_k_models = {self.best_model_path: score}
+
+
+class LastCheckpoint(Checkpoint):
+    """last.ckpt: after every epoch, every so many minutes, before a validation, and when a signal ends the run.
+
+    Between two epochs it is written after steps that leave nothing pending: no gradients that wait for others of their
+    batch, no validation. A signal that comes while an epoch is validated ends the run at the next batch; the
+    validation is then done again.
+    """
+
+    def __init__(self, folder: Path, every_minutes: float | None, signals: StopSignals) -> None:
+        self._path = folder / checkpoints.LAST
+        self._seconds = float("inf") if every_minutes is None else 60 * every_minutes
+        self._signals = signals
+        self._written: float | None = None
+        self._start = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._start = time.monotonic()
+        self._signals.patient = True
+        self._signals.listen()  # Lightning, which has taken SIGTERM meanwhile, waits for the end of the epoch
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._signals.patient = False
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self._signals.patient = False
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        if lightning.leaves_something_pending(trainer, batch_idx + 1):
+            return
+        now = time.monotonic()
+        stop = self._signals.received is not None
+        due = now - (self._written or self._start) >= self._seconds
+        if lightning.is_before_validation(trainer, batch_idx + 1):
+            due |= self._written is None or now - self._written > FRESH_SECONDS
+        if self._any(trainer, stop or due):
+            self._write(trainer)
+        self._stop_if(self._any(trainer, stop))
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if self._signals.patient:
+            self._stop_if(self._any(trainer, self._signals.received is not None))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._write(trainer)
+        self._stop_if(self._any(trainer, self._signals.received is not None))
+
+    def _any(self, trainer: pl.Trainer, here: bool) -> bool:
+        return here if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(here, all=False)
+
+    def _stop_if(self, stop: bool) -> None:
+        if stop:
+            self._signals.received = self._signals.received or signal.SIGTERM
+            raise Stop
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self._path)
+        self._written = time.monotonic()

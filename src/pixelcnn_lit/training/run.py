@@ -1,0 +1,281 @@
+"""A run: what one training is made of, from its config to the numbers and pictures that it leaves in its folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, LearningRateMonitor
+from rich import get_console
+
+from pixelcnn_lit import messages
+from pixelcnn_lit.config import TrainConfig
+from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.device import enough_memory, fast_precision
+from pixelcnn_lit.errors import Interrupted, UserError
+from pixelcnn_lit.factory import build_density
+from pixelcnn_lit.metrics import TEST, VAL
+from pixelcnn_lit.storage import checkpoint, run_folder
+from pixelcnn_lit.storage.files import shown
+from pixelcnn_lit.sweeps.trial import Prune
+from pixelcnn_lit.training import loggers, summary
+from pixelcnn_lit.training.callbacks import (
+    EpochLines,
+    FiniteSteps,
+    Pictures,
+    ProgressBar,
+    Throughput,
+    ValidationCurve,
+)
+from pixelcnn_lit.training.module import LitDensity
+from pixelcnn_lit.training.profile import make_profiler
+from pixelcnn_lit.training.resume import (
+    BestCheckpoint,
+    LastCheckpoint,
+    Position,
+    Stop,
+    StopSignals,
+    WholeCheckpoints,
+)
+
+
+class Run:
+    """One training: its ``config``, ``folder``, ``data``, ``module`` and Lightning's ``trainer``.
+
+    ::
+
+        run = Run(compose(["experiment=quickstart", "trainer.max_epochs=1"]))
+        run.fit()
+        metrics = run.conclude()
+        run.density.sample(4, seed=0)
+
+    A run goes on from the newest good checkpoint in its folder, else from ``config.ckpt``, else it begins.
+    """
+
+    def __init__(
+        self, config: TrainConfig, folder: str | Path | None = None, *, callbacks: Sequence[Callback] = ()
+    ) -> None:
+        """In ``folder``, by default a dated one below outputs/; ``callbacks`` of Lightning come before the run's own.
+
+        Seeds torch's generators and reads the data. Raises UserError for data that can't be had, arguments that the
+        Trainer refuses, and a checkpoint that this run cannot go on from.
+        """
+        summary.quiet_lightning()
+        pl.seed_everything(config.seed, verbose=False)
+        self.config = config
+        self.folder = _dated(config) if folder is None else Path(folder)
+        if run_folder.rank() == 0 and not (self.folder / run_folder.RECORD).exists():
+            run_folder.record(self.folder, config, [], {})
+        self.ckpt = self._start()
+        self.data = ImageDataModule(config.data, config.seed)
+        self.throughput, self.signals, self._position = Throughput(), StopSignals(), Position()
+        self._finite = FiniteSteps(config.on_nan, self.folder / run_folder.CHECKPOINTS)
+        self.trainer = self._make_trainer(callbacks)
+        self.data.setup()
+        self.module = LitDensity(build_density(config), config)
+
+    @property
+    def density(self) -> Any:
+        """What is trained; after :meth:`conclude`, with the best weights."""
+        return self.module.density
+
+    def fit(self) -> None:
+        """Train to the end, or go on with it.
+
+        Raises Interrupted where Ctrl-C or SIGTERM ended it, when what it had reached was saved; Pruned where a search
+        ended it; UserError where its numbers went wrong or memory was too small.
+        """
+        self._announce()
+        with self._guarded():
+            if self.ckpt is None:
+                self.density.initialise(*next(iter(self.data.loader("train", shuffle=True))))
+            self._train()
+
+    def conclude(self) -> summary.Metrics | None:
+        """Test the best checkpoint; write metrics.json, two pictures and the scores; show a table.
+
+        Gives the metrics, in the first of several processes alone. Raises UserError for a test that is not finite.
+        """
+        with self._guarded():
+            best, val = self._best()
+            if best is not None:
+                density, _ = checkpoint.load_with_config(best)
+                self.density.load_state_dict(density.state_dict())
+            tested = self.trainer.test(self.module, datamodule=self.data, verbose=False)
+            test = tested[0].get(TEST) if tested else None
+            if test is not None and not math.isfinite(test):
+                raise UserError(
+                    f"test bits/dim: {test}: the weights have gone wrong; lower optimizer.lr, optimizer.weight_decay "
+                    "or trainer.gradient_clip_val"
+                )
+            if not self.trainer.is_global_zero:
+                return None
+            metrics = self._metrics(test, val, best)
+            summary.write(self.folder, self.config, metrics, self.density, self.data, self.trainer.loggers)
+        messages.SHOWN.info(f"finished: {run_folder.summary(metrics.as_json())}")
+        get_console().print(summary.table(metrics, self.folder))
+        return metrics
+
+    def _start(self) -> Path | None:
+        """The checkpoint to go on from."""
+        there = None if run_folder.starts_over(self.config) else checkpoint.newest_good(self._checkpoints)
+        start = there or self.config.ckpt
+        return None if start is None else checkpoint.resumable(start, self.config)
+
+    @property
+    def _checkpoints(self) -> Path:
+        return self.folder / run_folder.CHECKPOINTS
+
+    def _make_trainer(self, first: Sequence[Callback]) -> pl.Trainer:
+        options = trainer_options(self.config, self.folder)
+        kept_loggers = loggers.make_loggers(self.config.logger, self.folder)
+        callbacks = [*first, *self._watching(options), *self._averaging(options), *self._saving(options)]
+        try:
+            return pl.Trainer(
+                **options, callbacks=callbacks, logger=kept_loggers or False, plugins=[WholeCheckpoints()]
+            )
+        except Exception as error:  # Lightning refuses arguments with many kinds of errors
+            raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+
+    def _watching(self, options: dict[str, Any]) -> Iterator[Callback]:
+        """What looks at the training."""
+        yield from (self._position, self._finite, self.throughput, EpochLines(self.throughput))
+        yield ValidationCurve(self.folder, self.throughput)
+        if Prune.has_been_told(self.folder):
+            yield Prune(self.folder)
+        if options["enable_progress_bar"]:
+            yield ProgressBar()
+        if self.config.logger != type(self.config.logger)():
+            yield LearningRateMonitor("step")
+        if self.config.logger.tensorboard is not None:
+            chosen = self.config.callbacks.pictures
+            yield Pictures(chosen.every_n_epochs, chosen.n, self.config.seed, self.data)
+
+    def _averaging(self, options: dict[str, Any]) -> Iterator[Callback]:
+        """What changes which weights are evaluated, and when the training ends."""
+        chosen = self.config.callbacks
+        if chosen.ema.decay is not None:
+            yield EMAWeightAveraging(decay=chosen.ema.decay)
+        if chosen.early_stopping.patience is None:
+            return
+        if not _validates(options):
+            raise UserError("callbacks.early_stopping.patience: needs validation, which trainer turns off")
+        patience, min_delta = chosen.early_stopping.patience, chosen.early_stopping.min_delta
+        # After validations, not epochs: an epoch that ends without one would count the one before again.
+        yield EarlyStopping(VAL, min_delta, patience, mode="min", check_on_train_epoch_end=False)
+
+    def _saving(self, options: dict[str, Any]) -> Iterator[Callback]:
+        if options["enable_checkpointing"] is not False and not options["fast_dev_run"]:
+            yield BestCheckpoint(self._checkpoints, VAL if _validates(options) else None, self.ckpt)
+            yield LastCheckpoint(self._checkpoints, self.config.checkpoint.every_minutes, self.signals)
+
+    def _announce(self) -> None:
+        if self.trainer.is_global_zero:
+            precision = str(self.trainer.precision)
+            messages.say(summary.headline(self.config, self.density, self.data, self.folder, precision))
+            if self.ckpt is not None:
+                messages.say(f"goes on from {shown(self.ckpt)}")
+        loggers.begin(self.trainer.loggers, summary.hyperparameters(self.config, self.data))
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Say of a signal how to go on, and of memory that is too small what to try."""
+        batch = f"data.batch_size={self.config.data.batch_size}"
+        advice = "Try a smaller one with trainer.accumulate_grad_batches=N, N times as large in effect"
+        with self.signals.caught():
+            try:
+                with enough_memory(batch, advice):
+                    yield
+            except (Stop, SystemExit, KeyboardInterrupt):  # SystemExit is what Lightning makes of the third
+                raise Interrupted(self._how_to_go_on(), self.signals.received) from None
+
+    def _how_to_go_on(self) -> str:
+        last = self._checkpoints / checkpoint.LAST
+        reached = last if last.exists() else self.ckpt
+        if reached is None:
+            return "before the first checkpoint"
+        return "the same command goes on" if self.config.name else f"go on with ckpt={shown(reached)}"
+
+    def _train(self) -> None:
+        """Say of what Lightning refuses whether it was the Trainer's arguments or the checkpoint."""
+        try:
+            self.trainer.fit(self.module, datamodule=self.data, ckpt_path=self.ckpt, weights_only=True)
+        except (UserError, Stop):
+            raise
+        except MisconfigurationException as error:
+            raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+        except Exception as error:
+            if self.ckpt is None or self._position.started:
+                raise
+            reason = " ".join([f"{type(error).__name__}:", *str(error).split()])
+            raise UserError(f"ckpt={self.ckpt}: its state of a training does not fit this run ({reason})") from error
+
+    def _best(self) -> tuple[Path | None, float | None]:
+        """The best checkpoint and its validation."""
+        keeper = self.trainer.checkpoint_callback
+        val = self.trainer.callback_metrics.get(VAL)
+        if not isinstance(keeper, BestCheckpoint):
+            return None, None if val is None else float(val)
+        if keeper.best_model_path:
+            score = keeper.best_model_score if keeper.monitor and keeper.best_model_score is not None else val
+            return Path(keeper.best_model_path), None if score is None else float(score)
+        # Training ended before its first validation, by max_steps or max_time: what it has reached is its best.
+        validated = self.trainer.validate(self.module, datamodule=self.data, verbose=False)
+        best = self._checkpoints / checkpoint.BEST
+        self.trainer.save_checkpoint(best)
+        return best, validated[0].get(VAL) if validated else None
+
+    def _metrics(self, test: float | None, val: float | None, best: Path | None) -> summary.Metrics:
+        return summary.Metrics(
+            test=test,
+            val=val,
+            dimensions=math.prod(self.config.data.image_shape),
+            data=self.config.data.name,
+            source=self.data.source,
+            levels=self.config.data.levels,
+            model=self.config.model.name,
+            params=summary.parameter_count(self.density),
+            epochs=self.trainer.current_epoch,
+            train_seconds=self.throughput.seconds,
+            precision=str(self.trainer.precision),
+            images_per_second=self.throughput.images_per_second,
+            skipped_steps=self._finite.skipped,
+            best_ckpt=None if best is None else str(best.absolute().relative_to(self.folder.absolute())),
+            seed=self.config.seed,
+            git=summary.git_revision(),
+        )
+
+
+def _dated(config: TrainConfig) -> Path:
+    now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return Path("outputs", run_folder.folder_name(config.name, None, config.model.name, now))
+
+
+def _validates(options: dict[str, Any]) -> bool:
+    return options["limit_val_batches"] != 0 and not options["overfit_batches"]
+
+
+def trainer_options(config: TrainConfig, folder: Path) -> dict[str, Any]:
+    """The arguments of Lightning's Trainer, what "auto" means here filled in.
+
+    Raises UserError where a GPU is asked for and there is none.
+    """
+    options: dict[str, Any] = config.trainer.model_dump(exclude={"compile", "checkpoint_activations"})
+    wish = options["accelerator"]
+    if wish == "auto":
+        options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
+    if wish in ("cuda", "gpu") and not torch.cuda.is_available():
+        raise UserError(f"trainer.accelerator={wish}: no CUDA GPU here; trainer=auto or trainer=cpu would work")
+    if options["precision"] == "auto":
+        options["precision"] = fast_precision(options["accelerator"])
+    if options["enable_progress_bar"] is None:
+        options["enable_progress_bar"] = get_console().is_terminal
+    options["profiler"] = make_profiler(options["profiler"], folder)
+    return options

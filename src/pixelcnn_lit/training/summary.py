@@ -1,0 +1,181 @@
+"""What a training run says and leaves behind: a headline, metrics.json, two pictures, HParams and a table."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import subprocess
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+from rich.table import Table
+
+from pixelcnn_lit import pictures
+from pixelcnn_lit.config import TrainConfig
+from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.metrics import TEST, VAL
+from pixelcnn_lit.storage.files import shown, write_whole
+from pixelcnn_lit.training.loggers import TensorBoard
+
+SAMPLES = 64
+COMPLETIONS = 24
+
+
+def quiet_lightning() -> None:
+    """Silence what Lightning says of settings that are meant here."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    for message in (
+        ".*does not have many workers.*",
+        ".*The `srun` command is available.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*The number of training batches .* is smaller than the logging interval.*",
+        ".*treespec, LeafSpec.*",
+        ".*could not find the monitored key.*",
+        ".*your dataloader is not resumable.*",  # it is: pixelcnn_lit.training.resume.Position
+        ".*Grad strides do not match bucket view strides.*",
+        ".*It is recommended to use .*sync_dist=True.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def parameter_count(density: Density) -> int:
+    """How many numbers training can change."""
+    return sum(p.numel() for p in density.parameters())
+
+
+def headline(config: TrainConfig, density: Density, data: ImageDataModule, run_dir: Path, precision: str) -> str:
+    """What is about to be trained, on what, and where it will be."""
+    counts = "/".join(f"{len(data.split(part)):,}" for part in ("train", "val", "test"))
+    return (
+        f"[bold]{config.name or config.model.name}[/bold]: {config.model.name}, "
+        f"{parameter_count(density):,} parameters, on "
+        f"{config.data.name} ({data.source}, {counts} images) at {config.data.levels} levels, "
+        f"in {precision}\n{shown(run_dir)}"
+    )
+
+
+def git_revision() -> str | None:
+    """The commit of the code that runs, "-dirty" if it was changed since; None where the code is in no checkout."""
+    here = Path(__file__)
+    try:
+        # A package installed below somebody's repository is not of that repository.
+        git("ls-files", "--error-unmatch", here.name, cwd=here.parent)
+        return git("describe", "--always", "--dirty", "--abbrev=12", cwd=here.parent)
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    """The output of a git command. Raise OSError without git, subprocess.SubprocessError if it fails."""
+    done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What a finished run reports. Bits are per dimension, of the best checkpoint; seconds those of training steps."""
+
+    test: float | None
+    val: float | None
+    dimensions: int
+    data: str
+    source: str
+    levels: int
+    model: str
+    params: int
+    epochs: int
+    train_seconds: float
+    precision: str
+    images_per_second: float | None
+    skipped_steps: int
+    best_ckpt: str | None
+    """From the run's folder, which may move."""
+    seed: int
+    git: str | None
+
+    @property
+    def nats_per_image(self) -> float | None:
+        """The test's, or None where there was none."""
+        return None if self.test is None else self.test * self.dimensions * math.log(2)
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of metrics.json; null for what came out NaN or infinite."""
+        rest = {key: value for key, value in asdict(self).items() if key not in ("test", "val", "dimensions")}
+        rest["train_seconds"] = round(self.train_seconds, 3)
+        if self.images_per_second is not None:
+            rest["images_per_second"] = round(self.images_per_second, 2)
+        return valid({TEST: self.test, "test/nats_per_image": self.nats_per_image, VAL: self.val, **rest})
+
+
+def write(
+    folder: Path,
+    config: TrainConfig,
+    metrics: Metrics,
+    density: Density,
+    data: ImageDataModule,
+    loggers: Sequence[Logger],
+) -> None:
+    """Write the pictures, then the HParams, and metrics.json last: where that is, the run is finished."""
+    density.eval()
+    scale = pictures.default_scale(config.data.image_shape[2])
+    original = data.split("test").images[:COMPLETIONS]
+    pictures.save_png(folder / "samples.png", pictures.draw_samples(density, SAMPLES, config.seed, scale))
+    pictures.save_png(folder / "completions.png", pictures.draw_completions(density, original, config.seed, scale))
+    for logger in loggers:
+        if isinstance(logger, TensorBoard):
+            logger.end({"hparams/test": metrics.test, "hparams/val": metrics.val})
+    with write_whole(folder / "metrics.json") as file:
+        file.write(json.dumps(metrics.as_json(), indent=2, allow_nan=False).encode() + b"\n")
+
+
+def valid(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Metrics as JSON can hold them: null for what came out NaN or infinite."""
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in metrics.items()
+    }
+
+
+def hyperparameters(config: TrainConfig, data: ImageDataModule) -> dict[str, Any]:
+    """The choices by which runs are compared, flat: model.n_res and the like, and the data's true source."""
+    chosen = config.model_dump(mode="json")
+    flat = {
+        f"{section}.{key}": value
+        for section in ("data", "model", "likelihood", "optimizer")
+        for key, value in chosen[section].items()
+        if key not in ("image_shape", "betas", "dir", "path")
+    }
+    flat |= {
+        "data.source": data.source,
+        "seed": config.seed,
+        "ema.decay": chosen["callbacks"]["ema"]["decay"] or 0.0,
+    }
+    return flat | {f"trainer.{key}": chosen["trainer"][key] for key in ("max_epochs", "max_steps", "precision")}
+
+
+def table(metrics: Metrics, folder: Path) -> Table:
+    """The short table that a run ends with."""
+
+    def number(value: float | None, form: str, unit: str = "") -> str:
+        return "not measured" if value is None else format(value, form) + unit
+
+    rows = Table(title="Finished", title_justify="left", show_header=False, title_style="bold green")
+    rows.add_column(style="bold")
+    rows.add_column(overflow="fold")
+    rows.add_row("test bits/dim", number(metrics.test, ".4f"))
+    rows.add_row("test nats/image", number(metrics.nats_per_image, ".2f"))
+    rows.add_row("validation bits/dim", number(metrics.val, ".4f"))
+    rows.add_row("data", f"{metrics.data} ({metrics.source}), {metrics.levels} levels")
+    rows.add_row("parameters", number(metrics.params, ",d"))
+    rows.add_row("epochs", number(metrics.epochs, "d"))
+    rows.add_row("training", number(metrics.train_seconds, ",.0f", " s"))
+    rows.add_row("images/s", number(metrics.images_per_second, ",.0f", f", in {metrics.precision}"))
+    rows.add_row("folder", shown(folder))
+    left = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if not path.name.startswith("."))
+    rows.add_row("in it", ", ".join(left))
+    return rows

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from omegaconf import OmegaConf
+
+from pixelcnn_lit.config import compose
+from pixelcnn_lit.reporting import collect
+from pixelcnn_lit.storage import run_folder
+
+
+def leave(folder, *overrides, bits=None, curve=(), stopped=None):
+    """What a run leaves, without the run."""
+    config = compose([override for override in overrides if not override.startswith("data.levels=1,")])
+    hydra = OmegaConf.create({"overrides": {"task": list(overrides)}})
+    run_folder.record(folder, OmegaConf.create(config.model_dump(mode="json")), hydra)
+    rows = [f"{epochs},{3 * epochs},{value}\n" for epochs, value in curve]
+    if rows:
+        (folder / "validation.csv").write_text("epochs,steps,bits_per_dim\n" + "".join(rows))
+    if stopped:
+        run_folder.stop(folder, *stopped)
+    if bits is not None:
+        metrics = {"test/bits_per_dim": bits, "val/bits_per_dim": bits, "params": 1234, "epochs": 2}
+        (folder / "metrics.json").write_text(json.dumps(metrics | {"images_per_second": 12.3}))
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    folder = tmp_path / "depth"
+    leave(folder / "a", "name=depth", "model.n_res=5", "data.levels=4", bits=0.5, curve=[(1, 0.7), (2, 0.5)])
+    leave(folder / "b", "name=depth", "model.n_res=15", "data.levels=4", bits=0.25, curve=[(1, 0.6), (2, 0.25)])
+    leave(folder / "c", "name=depth", "model.n_res=5", "data.levels=2", stopped=("failed", "no <memory> [left]"))
+    leave(folder / "d", "name=depth", "model.n_res=15", "data.levels=2", curve=[(1, 0.9)])
+    return folder
+
+
+def test_runs_come_best_first_with_what_each_was_told(sweep):
+    found = collect.runs_below(sweep)
+    assert [run.folder.name for run in found] == ["b", "a", "d", "c"]
+    assert [run.status.state for run in found] == ["finished", "finished", "interrupted", "failed"]
+    assert collect.swept_keys(found) == ["model.n_res", "data.levels"]
+    assert [run.value("model.n_res") for run in found] == ["15", "5", "15", "5"]
+    assert (found[2].val, found[2].epochs, found[2].test) == (0.9, 1, None)
+    assert found[0].value("model.hidden") == "64"
+    assert found[0].value("model") == "pixelcnn"
+
+
+def test_the_long_numbers_of_a_search_are_shortened(tmp_path):
+    leave(tmp_path, "optimizer.lr=0.0029997417348655154", "data.levels=4")
+    assert collect.read(tmp_path).value("optimizer.lr") == "0.003"
+
+
+def test_a_running_run_is_one_whose_folder_is_held(sweep):
+    with run_folder.held(sweep / "d"):
+        assert collect.read(sweep / "d").status.state == "running"
+
+
+def test_a_curve_has_each_validation_once_and_no_unfinished_line(tmp_path):
+    (tmp_path / "validation.csv").write_text("epochs,steps,bits_per_dim\n1,3,0.9\n2,6,0.8\n2,6,0.7\n3,9,0.6\n4,")
+    assert collect.curve(tmp_path) == ((1, 0.9), (2, 0.7), (3, 0.6))
+    assert collect.curve(tmp_path / "none") == ()
+
+
+def test_a_command_can_be_pasted(sweep, monkeypatch):
+    monkeypatch.chdir(sweep.parent)
+    command = collect.read(sweep / "a").command()
+    assert command == ("python -m pixelcnn_lit.train name=depth model.n_res=5 data.levels=4 hydra.run.dir=depth/a")

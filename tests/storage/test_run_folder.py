@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from omegaconf import OmegaConf
+
+from pixelcnn_lit.config import compose
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.storage import run_folder
+
+HYDRA = OmegaConf.create({"overrides": {"task": ["seed=3"]}})
+
+
+def start(folder, *overrides):
+    """Leave what a run leaves that was started, and was then killed."""
+    config = compose(overrides)
+    run_folder.record(folder, OmegaConf.create(config.model_dump(mode="json")), HYDRA)
+    return config
+
+
+def test_a_folder_goes_through_the_states_of_its_run(tmp_path):
+    assert run_folder.status(tmp_path / "none").state == "not started"
+    config = start(tmp_path)
+    assert run_folder.status(tmp_path).state == "interrupted"
+    with run_folder.claimed(tmp_path, config) as done:
+        assert done is None
+        assert run_folder.status(tmp_path).state == "running"
+    run_folder.stop(tmp_path, "failed", "out of memory")
+    assert run_folder.status(tmp_path) == run_folder.Status("failed", reason="out of memory")
+    start(tmp_path)
+    assert run_folder.status(tmp_path).state == "interrupted"
+    (tmp_path / "metrics.json").write_text('{"test/bits_per_dim": 0.5')
+    assert run_folder.status(tmp_path).state == "interrupted"
+    (tmp_path / "metrics.json").write_text('{"test/bits_per_dim": 0.5}')
+    assert run_folder.status(tmp_path).state == "finished"
+    with run_folder.claimed(tmp_path, config) as done:
+        assert done == {"test/bits_per_dim": 0.5}
+
+
+def test_a_changed_config_is_refused_with_the_keys_that_differ(tmp_path):
+    start(tmp_path, "model.n_res=5", "optimizer.lr=0.01")
+    config = compose(["model.n_res=6", "optimizer.lr=0.02", "data.dir=elsewhere", "name=moved"])
+    with (
+        pytest.raises(UserError, match=r"model.n_res=5, not 6; optimizer.lr=0.01, not 0.02. Choose another name"),
+        run_folder.claimed(tmp_path, config),
+    ):
+        pass
+    assert run_folder.differences(tmp_path, compose(["model.n_res=5", "optimizer.lr=0.01", "data.dir=x"])) == []
+
+
+def test_overwriting_takes_away_what_a_run_left_and_nothing_else(tmp_path, monkeypatch):
+    start(tmp_path, "model.n_res=5")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    (tmp_path / "metrics.json").write_text('{"test/bits_per_dim": 0.5}')
+    (tmp_path / "notes.txt").touch()
+    log = (tmp_path / "train.log").open("a")
+    print("of the run before", file=log, flush=True)
+    config = compose(["model.n_res=6", "overwrite=true"])
+    monkeypatch.setenv("RANK", "1")
+    with run_folder.claimed(tmp_path, config) as done:
+        assert done is None
+    assert (tmp_path / "checkpoints").exists()
+    monkeypatch.delenv("RANK")
+    with run_folder.claimed(tmp_path, config) as done:
+        assert done is None
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "train.log", ".hydra", ".lock"}
+    with log:
+        print("of this run", file=log)
+    assert (tmp_path / "train.log").read_text() == "of this run\n"
+    start(tmp_path, "model.n_res=6", "overwrite=true")
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    with run_folder.claimed(tmp_path, config):
+        assert (tmp_path / "checkpoints").exists()
+
+
+def test_one_process_at_a_time_and_the_lock_ends_with_it(tmp_path):
+    code = "import sys, time, pathlib, pixelcnn_lit.storage.run_folder as runs\nwith run_folder.held(pathlib.Path(sys.argv[1])):"
+    code += " print('in', flush=True); time.sleep(60)"
+    other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    assert other.stdout.readline() == b"in\n"
+    assert run_folder.locked(tmp_path)
+    with (
+        pytest.raises(UserError, match=f"there .process {other.pid} on"),
+        run_folder.held(tmp_path),
+    ):
+        pass
+    other.kill()
+    with run_folder.held(tmp_path):
+        assert f"process {os.getpid()} on" in (tmp_path / ".lock").read_text()
+    other.wait()
+    other.stdout.close()
+    assert not run_folder.locked(tmp_path)
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    config = start(tmp_path)
+    path = tmp_path / ".hydra" / "config.yaml"
+    path.write_text("data: [")
+    with (
+        pytest.raises(UserError, match=r"config.yaml: damaged; overwrite=true starts over"),
+        run_folder.claimed(tmp_path, config),
+    ):
+        pass
+    plain = {key: value for key, value in config.model_dump(mode="json").items() if key != "overwrite"}
+    path.write_text(json.dumps(plain))
+    with run_folder.claimed(tmp_path, config) as done:
+        assert done is None

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from helpers.builders import tiny_density
+from pixelcnn_lit.config import compose
+from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.device import fast_precision
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.factory import build_density
+from pixelcnn_lit.training.callbacks import Throughput
+from pixelcnn_lit.training.module import LitDensity, learning_rate_schedule
+from pixelcnn_lit.training.resume import Position, StopSignals
+from pixelcnn_lit.training.run import make_trainer
+
+OVERRIDES = [
+    *("model.n_res=1", "model.hidden=4", "data.levels=4", "data.source=torchvision", "logger=none"),
+    *("trainer.max_steps=1", "trainer.enable_checkpointing=false", "trainer.accelerator=cpu"),
+]
+
+
+def optimizer_config(*overrides):
+    return compose(overrides).optimizer
+
+
+def test_the_loss_is_the_nats_per_dimension():
+    density = tiny_density(4)
+    module = LitDensity(density, compose([]))
+    module.log = lambda *args, **kwargs: None
+    x = torch.randint(0, 4, (5, 1, 3, 3), dtype=torch.uint8)
+    loss = module.training_step((x, torch.zeros(5)), 0)
+    assert loss.item() == pytest.approx(density.bits_per_dim(x).mean().item() * math.log(2), rel=1e-5)
+
+
+def test_cosine_warms_up_and_ends_at_zero():
+    factor = learning_rate_schedule(optimizer_config("optimizer.warmup_steps=9"), 100)
+    assert factor(0) == pytest.approx(0.1)
+    assert factor(9) == pytest.approx((1 + math.cos(math.pi * 0.09)) / 2)
+    assert factor(50) == pytest.approx(0.5)
+    assert factor(100) == pytest.approx(0)
+    assert factor(101) == pytest.approx(0)
+
+
+def test_exponential_is_the_articles_decay():
+    factor = learning_rate_schedule(optimizer_config("optimizer=adam_exponential"), math.inf)
+    assert factor(0) == 1
+    assert factor(1000) == pytest.approx(0.999995**1000)
+
+
+def test_constant_stays():
+    factor = learning_rate_schedule(
+        optimizer_config("optimizer.schedule=constant", "optimizer.warmup_steps=0"), math.inf
+    )
+    assert factor(0) == factor(10**6) == 1
+
+
+def test_cosine_needs_an_end():
+    with pytest.raises(UserError, match="needs an end"):
+        learning_rate_schedule(optimizer_config(), math.inf)
+
+
+@pytest.mark.parametrize("network", ["pixelcnn", "gated_pixelcnn", "pixelcnn_pp"])
+def test_checkpointed_activations_change_neither_loss_nor_gradients(network):
+    x, y = torch.randint(0, 4, (5, 1, 6, 6), dtype=torch.uint8), torch.zeros(5)
+    results = []
+    for checkpointed in ("false", "true"):
+        density = tiny_density(4, n_res=2, size=(6, 6), network=network)
+        module = LitDensity(density, compose([f"trainer.checkpoint_activations={checkpointed}"]))
+        module.log = lambda *args, **kwargs: None
+        loss = module.training_step((x, y), 0)
+        loss.backward()
+        drawn = density.sample(2, seed=0)
+        results.append([loss.detach(), *(p.grad for p in density.parameters()), drawn])
+    for kept, recomputed in zip(*results, strict=True):
+        assert torch.equal(kept, recomputed)
+
+
+def test_checkpointed_activations_are_not_kept():
+    kept = []
+    for checkpointed in ("false", "true"):
+        density = tiny_density(4, n_res=8, hidden=8)
+        module = LitDensity(density, compose([f"trainer.checkpoint_activations={checkpointed}"]))
+        module.log = lambda *args, **kwargs: None
+        sizes: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, sizes=sizes: sizes.append(t.numel()) or t, lambda t: t):
+            module.training_step((torch.zeros(5, 1, 9, 9, dtype=torch.uint8), torch.zeros(5)), 0)
+        kept.append(sum(sizes))
+    assert kept[1] < kept[0] / 2
+
+
+def test_compile_is_for_the_training_step_alone(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda f, **options: compiled.append((f, options)) or f)
+    density = tiny_density(4)
+    module = LitDensity(density, compose(["trainer=gpu"]))
+    assert compiled == [(density.forward, {"mode": "reduce-overhead", "dynamic": False})]
+    assert [name for name, _ in module.named_parameters()] == [f"density.{n}" for n, _ in density.named_parameters()]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [([], "bf16-mixed"), (["trainer.precision=32-true"], "32-true"), (["trainer=cpu"], "32-true")],
+)
+def test_precision_auto_trains_in_bfloat16_where_that_is_fast_and_evaluates_in_float32(
+    options, expected, monkeypatch, mnist_dir, tmp_path
+):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    config = compose([*OVERRIDES, *options, f"data.dir={mnist_dir}"])
+    data = ImageDataModule(config.data, 0)
+    module = LitDensity(build_density(config), config)
+    seen = []
+    module.density.network.register_forward_hook(lambda *_: seen.append((module.training, _[2].dtype)))
+    trainer = make_trainer(config, tmp_path, data, Throughput(), Position(), StopSignals(), None)
+    trainer.fit(module, datamodule=data)
+    assert trainer.precision == expected
+    assert set(seen) == {(True, torch.bfloat16 if "bf16" in expected else torch.float32), (False, torch.float32)}
+    (optimizer,) = trainer.optimizers
+    assert optimizer.defaults["fused"]
+
+
+def test_hardware_without_bfloat16_trains_in_float32(monkeypatch):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False)
+    assert fast_precision("cpu") == "32-true"
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(mnist_dir, tmp_path):
+    weights = []
+    for accumulated, size in ((1, 16), (4, 4)):
+        options = [f"trainer.accumulate_grad_batches={accumulated}", f"data.batch_size={size}", "trainer=cpu"]
+        config = compose([*OVERRIDES, *options, f"data.dir={mnist_dir}", "trainer.max_steps=2", "seed=1"])
+        data = ImageDataModule(config.data, 0)
+        torch.manual_seed(0)
+        module = LitDensity(build_density(config), config)
+        trainer = make_trainer(config, tmp_path, data, Throughput(), Position(), StopSignals(), None)
+        trainer.fit(module, datamodule=data)
+        weights.append(torch.cat([p.detach().flatten() for p in module.parameters()]))
+    assert torch.allclose(*weights, rtol=1e-4, atol=1e-6)
