@@ -13,7 +13,7 @@ from pixelcnn_lit.likelihood import Categorical, LogisticMixture
 
 def test_categorical_is_a_log_softmax_over_levels_for_each_channel():
     torch.manual_seed(0)
-    likelihood = Categorical(5)
+    likelihood = Categorical(levels=5)
     params, x = torch.randn(2, likelihood.n_params(3), 4, 6), torch.randint(0, 5, (2, 3, 4, 6))
     logits = torch.stack([likelihood.logits(params, x, channel) for channel in range(3)], dim=1)
     assert logits.shape == (2, 3, 5, 4, 6)
@@ -24,9 +24,9 @@ def test_categorical_is_a_log_softmax_over_levels_for_each_channel():
 def test_half_precision_parameters_are_summed_in_float32():
     params = torch.randn(1, 256, 2, 2)
     x = torch.zeros(1, 1, 2, 2, dtype=torch.uint8)
-    nats = Categorical(256).log_prob(params.bfloat16(), x)
+    nats = Categorical(levels=256).log_prob(params.bfloat16(), x)
     assert nats.dtype == torch.float32
-    torch.testing.assert_close(nats, Categorical(256).log_prob(params.bfloat16().float(), x))
+    torch.testing.assert_close(nats, Categorical(levels=256).log_prob(params.bfloat16().float(), x))
 
 
 def textbook(params: torch.Tensor, x: torch.Tensor, levels: int, n_mix: int) -> torch.Tensor:
@@ -53,7 +53,7 @@ def textbook(params: torch.Tensor, x: torch.Tensor, levels: int, n_mix: int) -> 
 @pytest.mark.parametrize("levels", [2, 5, 256])
 def test_the_mixture_is_the_formula_of_its_paper(channels, levels):
     torch.manual_seed(0)
-    likelihood = LogisticMixture(levels, 3)
+    likelihood = LogisticMixture(levels=levels, n_mix=3)
     params = torch.rand(8, likelihood.n_params(channels), 1, 1, dtype=torch.double) * 2 - 1  # no scale below the least
     x = torch.randint(0, levels, (8, channels, 1, 1))
     expected = torch.stack([textbook(params[i, :, 0, 0], x[i, :, 0, 0], levels, 3) for i in range(8)])
@@ -62,7 +62,7 @@ def test_the_mixture_is_the_formula_of_its_paper(channels, levels):
 
 @given(levels=st.sampled_from([2, 3, 16, 256]), spread=st.sampled_from([0.1, 1.0, 10.0]), seed=st.integers(0, 99))
 def test_the_probabilities_of_all_levels_sum_to_one(levels, spread, seed):
-    likelihood = LogisticMixture(levels, 4)
+    likelihood = LogisticMixture(levels=levels, n_mix=4)
     params = torch.randn(1, likelihood.n_params(1), generator=torch.Generator().manual_seed(seed)) * spread
     x = torch.arange(levels).view(1, 1, 1, levels)
     log_prob = likelihood.log_prob(params[:, :, None, None].expand(-1, -1, 1, levels), x)[0, 0, 0]
@@ -72,7 +72,7 @@ def test_the_probabilities_of_all_levels_sum_to_one(levels, spread, seed):
 
 def test_the_channels_of_a_pixel_sum_to_one_together_and_one_by_one():
     torch.manual_seed(1)
-    likelihood = LogisticMixture(3, 2)
+    likelihood = LogisticMixture(levels=3, n_mix=2)
     x = torch.tensor(list(itertools.product(range(3), repeat=3)))[:, :, None, None]
     params = torch.randn(1, likelihood.n_params(3), 1, 1).expand(27, -1, 1, 1)
     log_prob = likelihood.log_prob(params, x)
@@ -84,7 +84,7 @@ def test_the_channels_of_a_pixel_sum_to_one_together_and_one_by_one():
 
 
 def test_tails_are_exact_where_a_difference_of_sigmoids_would_vanish():
-    likelihood = LogisticMixture(256, 1)
+    likelihood = LogisticMixture(levels=256, n_mix=1)
     mean, log_scale = -1.0, -5.0
     params = torch.tensor([0.0, mean, log_scale]).view(1, 3, 1, 1).requires_grad_()
     nats = likelihood.log_prob(params, torch.full((1, 1, 1, 1), 200))
@@ -101,7 +101,7 @@ def test_tails_are_exact_where_a_difference_of_sigmoids_would_vanish():
 
 @pytest.mark.parametrize("value", [-1e4, -50.0, 50.0, 1e4])
 def test_extreme_parameters_give_finite_nats_and_gradients(value):
-    likelihood = LogisticMixture(256, 2)
+    likelihood = LogisticMixture(levels=256, n_mix=2)
     params = torch.full((1, likelihood.n_params(3), 1, 3), value, requires_grad=True)
     x = torch.tensor([0, 128, 255]).view(1, 1, 1, 3).expand(1, 3, 1, 3)
     nats = likelihood.log_prob(params, x)

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.builders import dependence
+from helpers.builders import all_images, dependence, tiny_density
 from pixelcnn_lit import build
 from pixelcnn_lit.models import GatedPixelCNN
 from pixelcnn_lit.nn.causal import CausalConv2d
 from pixelcnn_lit.nn.vertical import VerticalConv2d
+
+
+def gated_pixelcnn(**sizes: Any) -> GatedPixelCNN:
+    """One channel of two levels, and 3x3 kernels, but for what ``sizes`` say."""
+    usual = {"image_channels": 1, "n_params": 2, "groups": 1, "kernel_size": 3, "first_kernel_size": 3}
+    return GatedPixelCNN(**{**usual, "dilations": [1], "n_classes": None, **sizes})
 
 
 def receptive_field(network: GatedPixelCNN, height: int, width: int) -> torch.Tensor:
@@ -46,7 +54,9 @@ def receptive_field(network: GatedPixelCNN, height: int, width: int) -> torch.Te
 )
 def test_an_output_depends_on_exactly_the_earlier_pixels_in_reach(kernel, first_kernel, dilations, size, seed):
     torch.manual_seed(seed)
-    network = GatedPixelCNN(1, 2, 1, len(dilations), 3, kernel, first_kernel, dilations)
+    network = gated_pixelcnn(
+        n_res=len(dilations), hidden=3, kernel_size=kernel, first_kernel_size=first_kernel, dilations=dilations
+    )
     allowed = receptive_field(network, *size)
     seen = dependence(network, *size)[0, :, :, 0] > 0
     assert torch.equal(seen, allowed)
@@ -56,25 +66,33 @@ def test_an_output_depends_on_exactly_the_earlier_pixels_in_reach(kernel, first_
 def test_there_is_no_blind_spot():
     """Every earlier pixel counts, within a reach of one layer a block: PixelCNN's missing triangle too."""
     torch.manual_seed(0)
-    seen = dependence(GatedPixelCNN(1, 2, n_res=5, hidden=4), 9, 9)[0, 6, 4, 0] > 0
+    seen = dependence(gated_pixelcnn(n_res=5, hidden=4), 9, 9)[0, 6, 4, 0] > 0
     before = torch.arange(81).view(9, 9) < 6 * 9 + 4
     assert torch.equal(seen, before)
 
 
-@given(n_res=st.integers(0, 2), size=st.tuples(st.integers(1, 3), st.integers(1, 4)), seed=st.integers(0, 1000))
-def test_a_channel_depends_on_earlier_pixels_and_earlier_channels_only(n_res, size, seed):
+@given(
+    n_res=st.integers(0, 2),
+    hidden=st.sampled_from([4, 5, 6]),
+    size=st.tuples(st.integers(1, 3), st.integers(1, 4)),
+    seed=st.integers(0, 1000),
+)
+def test_a_channel_depends_on_earlier_pixels_and_earlier_channels_only(n_res, hidden, size, seed):
+    """Where ``hidden`` is no multiple of the channels, the features part into groups of unequal size."""
     torch.manual_seed(seed)
     height, width = size
-    network = GatedPixelCNN(3, 6, 3, n_res, 6)
+    network = gated_pixelcnn(image_channels=3, n_params=6, groups=3, n_res=n_res, hidden=hidden)
     seen = dependence(network, height, width, 3).permute(1, 2, 0, 4, 5, 3).reshape(height * width * 3, -1) > 0
     assert not seen.triu().any()
     pixel = dependence(network, height, width, 3)[:, 0, 0, :, 0, 0] > 0
     assert torch.equal(pixel, torch.ones(3, 3, dtype=torch.bool).tril(-1))
 
 
-def test_features_that_do_not_part_into_the_channels_are_refused():
-    with pytest.raises(ValueError, match="hidden must be a multiple of the 3 channels, got 4"):
-        GatedPixelCNN(3, 6, 3, hidden=4)
+def test_features_need_not_part_evenly_into_the_channels():
+    density = tiny_density(2, channels=3, n_res=2, hidden=4, size=(1, 2), network="gated_pixelcnn")
+    with torch.no_grad():
+        total = density.log_prob(all_images(2, (3, 1, 2))).double().exp().sum()
+    assert total.item() == pytest.approx(1, abs=1e-5)
 
 
 def test_the_default_network_is_that_of_uva_tutorial_12():

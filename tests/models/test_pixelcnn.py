@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.builders import dependence
+from pixelcnn_lit import build
 from pixelcnn_lit.models import PixelCNN
+
+
+def pixelcnn(**sizes: Any) -> PixelCNN:
+    """One channel of two levels, and the kernels of the article, but for what ``sizes`` say."""
+    usual = {"image_channels": 1, "n_params": 2, "groups": 1, "kernel_size": 3, "first_kernel_size": 7}
+    return PixelCNN(**{**usual, "n_classes": None, **sizes})
 
 
 def receptive_field(kernel: int, first_kernel: int, n_res: int, height: int, width: int) -> torch.Tensor:
@@ -46,7 +55,7 @@ def test_an_output_depends_on_exactly_the_earlier_pixels_in_reach(
     n_res, hidden, kernel, first_kernel, height, width, seed
 ):
     torch.manual_seed(seed)
-    network = PixelCNN(1, 2, 1, n_res, hidden, kernel, first_kernel)
+    network = pixelcnn(n_res=n_res, hidden=hidden, kernel_size=kernel, first_kernel_size=first_kernel)
     allowed = receptive_field(kernel, first_kernel, n_res, height, width)
     seen = dependence(network, height, width)[0, :, :, 0] > 0
     assert not (seen & ~allowed).any()
@@ -61,7 +70,7 @@ def test_an_output_depends_on_exactly_the_earlier_pixels_in_reach(
 def test_a_channel_depends_on_earlier_pixels_and_earlier_channels_only(n_res, size, seed):
     torch.manual_seed(seed)
     height, width = size
-    network = PixelCNN(3, 6, 3, n_res, 6)
+    network = pixelcnn(image_channels=3, n_params=6, groups=3, n_res=n_res, hidden=6)
     seen = dependence(network, height, width, 3).permute(1, 2, 0, 4, 5, 3).reshape(height * width * 3, -1) > 0
     assert not seen.triu().any()
     with torch.no_grad():
@@ -85,4 +94,4 @@ def test_the_articles_network_has_the_parameters_that_its_layers_need():
     block = (2 * h * h + h) + (5 * h * h + h) + (h * 2 * h + 2 * h)
     head = (2 * h * 2 * h + 2 * h) + (2 * h * levels + levels)
     expected = (24 * 2 * h + 2 * h) + 15 * block + head
-    assert sum(p.numel() for p in PixelCNN(1, levels).parameters()) == expected
+    assert sum(p.numel() for p in build([]).network.parameters()) == expected

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -11,6 +13,11 @@ from pixelcnn_lit.models import PixelCNNpp
 from pixelcnn_lit.models.pixelcnn_pp import GatedResnet
 
 
+def pixelcnn_pp(**sizes: Any) -> PixelCNNpp:
+    """One channel of two levels, but for what ``sizes`` say."""
+    return PixelCNNpp(**{"image_channels": 1, "n_params": 2, "groups": 1, "dropout": 0.5, "n_classes": None, **sizes})
+
+
 @given(
     n_res=st.integers(0, 2),
     resolutions=st.integers(1, 3),
@@ -19,28 +26,28 @@ from pixelcnn_lit.models.pixelcnn_pp import GatedResnet
 )
 def test_an_output_depends_on_no_later_pixel(n_res, resolutions, size, seed):
     torch.manual_seed(seed)
-    seen = dependence(PixelCNNpp(1, 2, 1, n_res, 3, resolutions), *size)[0, :, :, 0] > 0
+    seen = dependence(pixelcnn_pp(n_res=n_res, hidden=3, resolutions=resolutions), *size)[0, :, :, 0] > 0
     assert not seen.view(size[0] * size[1], -1).triu().any()
 
 
 def test_every_earlier_pixel_counts():
     torch.manual_seed(0)
-    seen = dependence(PixelCNNpp(1, 2, 1, 2, 4, 2), 8, 8)[0, :, :, 0].view(64, 64) > 0
+    seen = dependence(pixelcnn_pp(n_res=2, hidden=4, resolutions=2), 8, 8)[0, :, :, 0].view(64, 64) > 0
     assert torch.equal(seen, torch.ones(64, 64, dtype=torch.bool).tril(-1))
 
 
 def test_the_channels_of_a_pixel_are_seen_by_later_pixels_only():
     torch.manual_seed(0)
-    network = PixelCNNpp(3, 30, 1, 1, 4, 2)
+    network = pixelcnn_pp(image_channels=3, n_params=30, n_res=1, hidden=4, resolutions=2)
     seen = dependence(network, 3, 3, 3).sum((0, 3)).view(9, 9) > 0
     assert torch.equal(seen, torch.ones(9, 9, dtype=torch.bool).tril(-1))
     with pytest.raises(ValueError, match="needs a likelihood that couples the channels"):
-        PixelCNNpp(3, 6, 3)
+        pixelcnn_pp(image_channels=3, n_params=6, groups=3, n_res=1, hidden=4, resolutions=2)
 
 
 def test_a_black_image_differs_from_the_padding_around_it():
     torch.manual_seed(0)
-    params = PixelCNNpp(1, 2, 1, 1, 4, 1)(torch.zeros(1, 1, 5, 5))
+    params = pixelcnn_pp(n_res=1, hidden=4, resolutions=1)(torch.zeros(1, 1, 5, 5))
     assert not torch.allclose(params[..., 0, 0], params[..., 4, 2])
 
 

@@ -98,7 +98,7 @@ def test_a_pointwise_convolution_adds_what_it_is_given_beside():
     layer = CausalConv2d(3, 5, 1, "B")
     x, beside = torch.randn(2, 3, 4, 4), torch.randn(2, 5, 4, 4, requires_grad=True)
     before = beside.detach().clone()
-    total = layer(x, plus=beside)
+    total = layer(x, residual=beside)
     torch.testing.assert_close(total, layer(x) + before)
     total.sum().backward()
     assert torch.equal(beside.grad, torch.ones_like(beside))

@@ -21,7 +21,7 @@ def test_a_window_holds_the_last_rows_of_a_stream():
 @torch.inference_mode()
 def test_coarser_resolutions_move_at_every_other_row_and_column():
     density = tiny_density(network="pixelcnn_pp", resolutions=3)
-    cursor = Cursor(density.network, torch.zeros(1), 9, 1)
+    cursor = Cursor(density.network, torch.zeros(1), (9, 9), 1)
     assert cursor.period == 4
     assert cursor.coarser is not None
     assert cursor.coarser.coarser is not None

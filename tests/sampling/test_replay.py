@@ -17,14 +17,14 @@ def test_playing_does_again_what_was_recorded_on_what_is_there_now():
         h.mul_(2)  # in place
         torch.add(h[:, :], bias, alpha=0.5, out=out)
 
-    tape = Recording()
+    recording = Recording()
     with torch.inference_mode():
-        tape.record(compute)
+        recording.record(compute)
     recorded = out.clone()
     for _ in range(3):
         with torch.inference_mode():
             x.normal_()
-            tape.play()
+            recording.play()
         played = out.clone()
         compute()
         torch.testing.assert_close(played, out)
@@ -33,43 +33,43 @@ def test_playing_does_again_what_was_recorded_on_what_is_there_now():
 
 def test_sections_share_the_memory_of_what_they_compute():
     rows, sums = torch.randn(6, 4), torch.zeros(6, 4)
-    tape = Recording()
+    recording = Recording()
     results = []
 
     def compute() -> None:
         for row, total in zip(rows.unbind(0), sums.unbind(0), strict=True):
-            tape.start_section()
+            recording.start_section()
             result = torch.exp(row)
             results.append(result.data_ptr())
             total.copy_(result * 2)
 
     with torch.inference_mode():
-        tape.record(compute)
+        recording.record(compute)
     assert len(set(results)) == 1
     torch.testing.assert_close(sums, 2 * rows.exp())
     with torch.inference_mode():
         rows.normal_()
-        tape.play()
+        recording.play()
     torch.testing.assert_close(sums, 2 * rows.exp())
 
 
 def test_sections_that_do_not_do_alike_are_refused():
-    tape = Recording()
+    recording = Recording()
 
     def compute() -> None:
         for rows in (2, 3):
-            tape.start_section()
+            recording.start_section()
             torch.exp(torch.ones(1).expand(rows))
 
     with pytest.warns(UserWarning, match="resized"), pytest.raises(RuntimeError, match="must do alike"):
-        tape.record(compute)
+        recording.record(compute)
 
 
 def test_shapes_and_the_like_are_not_steps():
     x = torch.ones(3, 2)
-    tape = Recording()
-    tape.record(lambda: x.new_zeros(x.shape[0], x.dim()))
-    assert len(tape.steps) == 1
+    recording = Recording()
+    recording.record(lambda: x.new_zeros(x.shape[0], x.dim()))
+    assert len(recording.steps) == 1
 
 
 def test_an_operation_with_several_results_is_refused():
@@ -84,10 +84,10 @@ def test_operations_in_place_stay_in_place():
         F.relu(x - 1)
         F.relu(x, inplace=True)
 
-    tape = Recording()
+    recording = Recording()
     with torch.inference_mode():
-        tape.record(compute)
+        recording.record(compute)
         x.normal_()
         expected = x.relu()
-        tape.play()
+        recording.play()
     assert torch.equal(x, expected)
