@@ -29,8 +29,8 @@ class StripesData(DataConfig):
 def load(config: StripesData) -> Splits:
     """Draw the images, the same ones for the same config.
 
-    Intensities are uint8 in 0..255, (N, C, H, W); labels are int64 in 0..2, (N,). The channels of a pixel are alike, but
-    for the noise.
+    Intensities are uint8 in 0..255, (N, C, H, W); labels are int64 in 0..2, (N,). The channels of a pixel differ by
+    noise alone.
     """
     rng = np.random.default_rng(config.split_seed)
     n, (channels, height, width) = config.n_images, config.image_shape

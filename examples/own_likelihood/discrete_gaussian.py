@@ -59,9 +59,9 @@ class DiscreteGaussianConfig(LikelihoodConfig):
     """conf/likelihood/discrete_gaussian.yaml: it has no keys of its own."""
 
 
-# The sampler settles ties in float64: levels whose logits lie closer than float32 can tell. For that it asks by how much
-# a small error of the parameters is magnified in the logits. Without the next function it finds out by moving the
-# parameters a little, twice, which is right for any likelihood. A formula saves that work.
+# The sampler settles ties in float64: levels whose logits lie closer than float32 can tell. So it asks by how much the
+# logits magnify a small error of the parameters. Without the next function it finds out by moving the parameters a
+# little, twice, which will do for any likelihood. A formula saves that work.
 @error_gain.register
 def gaussian_gain(likelihood: DiscreteGaussian, params: Tensor, x: Tensor, channel: int) -> Tensor:
     """The logits' largest derivative, over levels that can be drawn: parameters (N, P), levels (N, C) -> (N,).

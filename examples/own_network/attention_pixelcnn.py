@@ -14,7 +14,7 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixelcnn_lit import CausalConv2d, CausalLayer, CausalNetwork, Cursor, LayerCache, register_network
 from pixelcnn_lit.config import DataConfig, LikelihoodConfig, NetworkConfig

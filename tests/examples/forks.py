@@ -1,8 +1,8 @@
 """Commands in processes that need not import torch again: a clean process that imports it once, and a fork for each.
 
-Started as ``python forks.py``; reads one line of JSON for each command from its standard input, ``{"argv": [...], "cwd":
-..., "path": [...], "out": ..., "err": ...}``, and answers with its exit status. ``argv`` is what follows ``python``: a
-script, or ``-m`` and a module. No module from outside the package is imported before the fork.
+Started as ``python forks.py``; reads one line of JSON for each command from its standard input,
+``{"argv": [...], "cwd": ..., "path": [...], "out": ..., "err": ...}``, and answers with its exit status. ``argv`` is
+what follows ``python``: a script, or ``-m`` and a module. No module from outside the package is imported before a fork.
 """
 
 from __future__ import annotations
