@@ -6,8 +6,10 @@ import pytest
 import pytorch_lightning as pl
 from omegaconf import OmegaConf
 
-from pixelcnn_lit.config import SampleConfig, TrainConfig, TrainerConfig, check, compose, conf_dir
+from pixelcnn_lit.config import SampleConfig, TrainConfig, check, compose, conf_dir
+from pixelcnn_lit.config.trainer import TrainerConfig
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.factory import build_density
 
 
 def test_the_default_is_the_articles_network():
@@ -16,9 +18,9 @@ def test_the_default_is_the_articles_network():
 
 
 def test_levels_and_shape_of_the_model_follow_the_data():
-    config = compose(["data.levels=7", "data.image_shape=[3,8,9]"])
-    assert config.model.levels == 7
-    assert config.model.image_shape == (3, 8, 9)
+    density = build_density(compose(["data.levels=7", "data.image_shape=[3,8,9]", "model.n_res=0", "model.hidden=3"]))
+    assert density.levels == 7
+    assert density.image_shape == (3, 8, 9)
 
 
 @pytest.mark.parametrize("group", ["data", "model", "optimizer", "trainer", "callbacks", "logger", "experiment"])
@@ -76,8 +78,12 @@ def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
         ("trainer.limit_val_batches=-0.5", "trainer.limit_val_batches=-0.5: must be"),
         ("callbacks.ema.decay=1", "callbacks.ema.decay=1: must be a number above 0 and below 1 or null"),
         ("seed=-1", "seed=-1: must be an integer from 0 to 4294967295"),
-        ("model.levels=3", "model.levels and model.image_shape follow data"),
-        ("model.name=transformer", "model.name='transformer': must be one of gated_pixelcnn, pixelcnn"),
+        ("model.levels=3", "model.levels: no such key; allowed here: name, n_res"),
+        (
+            "model.name=transformer",
+            "model.name='transformer': must be one of gated_pixelcnn, pixelcnn, pixelcnn_pp, or what a module of "
+            "plugins=[MODULE] registers",
+        ),
         ("~model.name", "model.name: missing: must be one of gated_pixelcnn, pixelcnn"),
         ("model.n_classes=3", "model.n_classes=3: mnist has 10 classes"),
         ("likelihood=null", "Config group override must be a string or a list"),
@@ -88,8 +94,8 @@ def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
         ),
         ("optimizer=lion", "Could not find 'optimizer/lion'; available: adam_exponential, adamw"),
         ("model.depth=3", "model.depth: no such key; allowed here: name, n_res"),
-        ("+model.depth=3", "model.depth: no such key; allowed here: name, n_res"),
-        ("nonsense=3", "nonsense: no such key; allowed here: name, overwrite, seed, ckpt"),
+        ("+model.depth=3", "model.depth: no such key; allowed here: name, n_classes, n_res"),
+        ("nonsense=3", "nonsense: no such key; allowed here: name, overwrite, seed, plugins, ckpt"),
         ("model.n_res=${nowhere}", "nowhere"),
         ("data.levels", "data.levels: cannot be read as an override; expected key=value"),
         ("data.levels=[", "data.levels=[: cannot be read as an override; expected key=value"),

@@ -24,7 +24,7 @@ def content(**changes):
     return {KEY: header(CONFIG), "state_dict": weights, **changes}
 
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def ramp(i: int, height: int, width: int) -> torch.Tensor:
@@ -33,7 +33,7 @@ def ramp(i: int, height: int, width: int) -> torch.Tensor:
 
 
 def test_a_checkpoint_of_the_first_format_gives_the_same_log_likelihoods_for_ever():
-    """If this fails, checkpoints that people have cannot be read any more: see checkpoint.MEANT."""
+    """If this fails, checkpoints that people have cannot be read any more: see config/migrate.py."""
     density = load(FIXTURES / "format1.ckpt")
     x = torch.stack([ramp(i, 28, 28)[None] for i in range(3)])
     assert density.log_prob(x).tolist() == pytest.approx([-1235.3925, -1267.1639, -1274.7042], abs=0.01)
@@ -122,7 +122,7 @@ def test_a_header_that_the_config_check_refuses_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({KEY: {"format": 3}}, "format 3, of a newer pixelcnn-lit than this one, which reads formats 1 to 2"),
+        ({KEY: {"format": 4}}, "format 4, of a newer pixelcnn-lit than this one, which reads formats 1 to 3"),
         ({KEY: {"format": "2"}}, "damaged: its format is '2'"),
         ({KEY: {"format": 1}}, "has no config"),
         ({KEY: None}, "no checkpoint of pixelcnn-lit"),
@@ -182,7 +182,7 @@ def test_only_a_training_of_the_same_model_can_be_resumed(tmp_path):
     write(tmp_path / "last.ckpt", content(**STATE))
     resumable(tmp_path / "last.ckpt", CONFIG)
     other = compose(["model.n_res=1", "model.hidden=3", "data.levels=8"])
-    with pytest.raises(UserError, match=r"model.levels=8: ckpt=.*last.ckpt was trained with 4"):
+    with pytest.raises(UserError, match=r"data.levels=8: ckpt=.*last.ckpt was trained with 4"):
         resumable(tmp_path / "last.ckpt", other)
     write(tmp_path / "weights.ckpt", content())
     with pytest.raises(UserError, match="no state of a training"):

@@ -6,19 +6,18 @@ import subprocess
 import sys
 
 import pytest
-from omegaconf import OmegaConf
 
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import run_folder
 
-HYDRA = OmegaConf.create({"overrides": {"task": ["seed=3"]}})
+HYDRA = {"overrides": {"task": ["seed=3"]}}
 
 
 def start(folder, *overrides):
     """Leave what a run leaves that was started, and was then killed."""
     config = compose(overrides)
-    run_folder.record(folder, OmegaConf.create(config.model_dump(mode="json")), HYDRA)
+    run_folder.record(folder, config, overrides, HYDRA)
     return config
 
 
@@ -80,8 +79,8 @@ def test_overwriting_takes_away_what_a_run_left_and_nothing_else(tmp_path, monke
 
 
 def test_one_process_at_a_time_and_the_lock_ends_with_it(tmp_path):
-    code = "import sys, time, pathlib, pixelcnn_lit.storage.run_folder as runs\nwith run_folder.held(pathlib.Path(sys.argv[1])):"
-    code += " print('in', flush=True); time.sleep(60)"
+    code = "import sys, time, pathlib\nfrom pixelcnn_lit.storage.run_folder import held\n"
+    code += "with held(pathlib.Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"
     other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert other.stdout.readline() == b"in\n"
     assert run_folder.locked(tmp_path)
