@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.builders import tiny_density
-from pixelcnn_lit.analysis.influence import blind_spot, receptive_field
+from pixelcnn_lit.analysis.influence import blind_spot, influence
 
 
 def perturbed(density, size) -> torch.Tensor:
@@ -32,7 +32,7 @@ def perturbed(density, size) -> torch.Tensor:
 )
 def test_what_is_seen_is_what_changes_the_centre(n_res, kernel, first_kernel, channels, size):
     density = tiny_density(3, channels, n_res, 6, kernel_size=kernel, first_kernel_size=first_kernel)
-    seen = receptive_field(density, size, draws=20) > 0
+    seen = influence(density, size, draws=20) > 0
     assert torch.equal(seen, perturbed(density, size))
 
 
@@ -40,7 +40,7 @@ def test_what_is_seen_is_what_changes_the_centre(n_res, kernel, first_kernel, ch
 def test_pixelcnn_does_not_see_a_triangle_to_the_upper_right(n_res):
     """Each 3x3 layer goes one row up for a column to the right, so what is above that diagonal alone is seen."""
     size, reach = (17, 17), 3 + n_res
-    seen = receptive_field(tiny_density(2, n_res=n_res, hidden=8, first_kernel_size=7), size, draws=20) > 0
+    seen = influence(tiny_density(2, n_res=n_res, hidden=8, first_kernel_size=7), size, draws=20) > 0
     expected = torch.zeros(size, dtype=torch.bool)
     for up in range(reach + 1):
         for aside in range(-reach, reach + 1):
@@ -64,12 +64,12 @@ def test_a_network_that_sees_all_or_nothing_has_no_blind_spot():
 
 
 def test_classes_are_drawn_for_a_conditional_network():
-    seen = [receptive_field(tiny_density(hidden=8, n_classes=n), (9, 9)) > 0 for n in (None, 3)]
+    seen = [influence(tiny_density(hidden=8, n_classes=n), (9, 9)) > 0 for n in (None, 3)]
     assert torch.equal(*seen)
 
 
 def test_the_density_is_left_as_it_was():
     density = tiny_density().train()
-    receptive_field(density, (5, 5))
+    influence(density, (5, 5))
     assert density.training
     assert all(parameter.grad is None for parameter in density.parameters())

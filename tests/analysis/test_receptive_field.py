@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 
 from pixelcnn_lit import build
-from pixelcnn_lit.analysis.receptive_field import main
-from pixelcnn_lit.config import compose
+from pixelcnn_lit.analysis.receptive_field import untrained
+from pixelcnn_lit.config import ReceptiveFieldConfig, compose
+from pixelcnn_lit.receptive_field import main
 from pixelcnn_lit.storage import checkpoint
 
 TINY = "pixelcnn model.n_res=1 model.hidden=6 data.levels=2"
@@ -76,10 +77,16 @@ def test_help_teaches(run):
 
 
 def test_the_same_seed_gives_the_same_field():
-    from pixelcnn_lit.analysis.receptive_field import untrained
-    from pixelcnn_lit.config import ReceptiveFieldConfig
-
-    config = {"models": TINY, "ckpt": None, "size": (7, 7), "draws": 2, "seed": 0, "dpi": 50, "out": "rf.png"}
+    config = {
+        "plugins": [],
+        "models": TINY,
+        "ckpt": None,
+        "size": (7, 7),
+        "draws": 2,
+        "seed": 0,
+        "dpi": 50,
+        "out": "rf.png",
+    }
     first, again, other = (untrained(ReceptiveFieldConfig(**{**config, "seed": seed}))[TINY] for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -1,38 +1,8 @@
 from __future__ import annotations
 
-import json
-
-import pytest
-from omegaconf import OmegaConf
-
-from pixelcnn_lit.config import compose
+from helpers.running import leave
 from pixelcnn_lit.reporting import collect
 from pixelcnn_lit.storage import run_folder
-
-
-def leave(folder, *overrides, bits=None, curve=(), stopped=None):
-    """What a run leaves, without the run."""
-    config = compose([override for override in overrides if not override.startswith("data.levels=1,")])
-    hydra = OmegaConf.create({"overrides": {"task": list(overrides)}})
-    run_folder.record(folder, OmegaConf.create(config.model_dump(mode="json")), hydra)
-    rows = [f"{epochs},{3 * epochs},{value}\n" for epochs, value in curve]
-    if rows:
-        (folder / "validation.csv").write_text("epochs,steps,bits_per_dim\n" + "".join(rows))
-    if stopped:
-        run_folder.stop(folder, *stopped)
-    if bits is not None:
-        metrics = {"test/bits_per_dim": bits, "val/bits_per_dim": bits, "params": 1234, "epochs": 2}
-        (folder / "metrics.json").write_text(json.dumps(metrics | {"images_per_second": 12.3}))
-
-
-@pytest.fixture
-def sweep(tmp_path):
-    folder = tmp_path / "depth"
-    leave(folder / "a", "name=depth", "model.n_res=5", "data.levels=4", bits=0.5, curve=[(1, 0.7), (2, 0.5)])
-    leave(folder / "b", "name=depth", "model.n_res=15", "data.levels=4", bits=0.25, curve=[(1, 0.6), (2, 0.25)])
-    leave(folder / "c", "name=depth", "model.n_res=5", "data.levels=2", stopped=("failed", "no <memory> [left]"))
-    leave(folder / "d", "name=depth", "model.n_res=15", "data.levels=2", curve=[(1, 0.9)])
-    return folder
 
 
 def test_runs_come_best_first_with_what_each_was_told(sweep):

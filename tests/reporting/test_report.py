@@ -6,14 +6,13 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from PIL import Image
 from rich.console import Console
-from test_gather import sweep  # noqa: F401
 
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.reporting import collect, plots, report
 from pixelcnn_lit.storage import run_folder
 
 
-def test_the_page_needs_nothing_beside_itself(sweep, capsys):  # noqa: F811
+def test_the_page_needs_nothing_beside_itself(sweep, capsys):
     Image.new("RGB", (4, 4)).save(sweep / "b" / "samples.png")
     with run_folder.held(sweep / "d"):
         report.report(sweep)
@@ -28,7 +27,7 @@ def test_the_page_needs_nothing_beside_itself(sweep, capsys):  # noqa: F811
     assert "c: no <memory> [left]" in printed
 
 
-def test_the_table_has_the_swept_keys_and_the_best_run_first(sweep):  # noqa: F811
+def test_the_table_has_the_swept_keys_and_the_best_run_first(sweep):
     console = Console(width=120, record=True)
     console.print(report.table(sweep, collect.runs_below(sweep)))
     lines = [line for line in console.export_text().splitlines() if line.startswith("│")]
@@ -37,7 +36,7 @@ def test_the_table_has_the_swept_keys_and_the_best_run_first(sweep):  # noqa: F8
     assert "failed" in lines[3]
 
 
-def test_plots_are_whole_and_join_what_differs_in_one_key(sweep):  # noqa: F811
+def test_plots_are_whole_and_join_what_differs_in_one_key(sweep):
     found = collect.runs_below(sweep)
     svg = plots.over_key("model.n_res", ["data.levels"], found)
     texts = [element.text for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]

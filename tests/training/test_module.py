@@ -7,14 +7,10 @@ import torch
 
 from helpers.builders import tiny_density
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.device import fast_precision
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.factory import build_density
-from pixelcnn_lit.training.callbacks import Throughput
 from pixelcnn_lit.training.module import LitDensity, learning_rate_schedule
-from pixelcnn_lit.training.resume import Position, StopSignals
-from pixelcnn_lit.training.run import make_trainer
+from pixelcnn_lit.training.run import Run
 
 OVERRIDES = [
     *("model.n_res=1", "model.hidden=4", "data.levels=4", "data.source=torchvision", "logger=none"),
@@ -109,12 +105,11 @@ def test_precision_auto_trains_in_bfloat16_where_that_is_fast_and_evaluates_in_f
 ):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     config = compose([*OVERRIDES, *options, f"data.dir={mnist_dir}"])
-    data = ImageDataModule(config.data, 0)
-    module = LitDensity(build_density(config), config)
+    run = Run(config, tmp_path)
+    module, trainer = run.module, run.trainer
     seen = []
     module.density.network.register_forward_hook(lambda *_: seen.append((module.training, _[2].dtype)))
-    trainer = make_trainer(config, tmp_path, data, Throughput(), Position(), StopSignals(), None)
-    trainer.fit(module, datamodule=data)
+    run.fit()
     assert trainer.precision == expected
     assert set(seen) == {(True, torch.bfloat16 if "bf16" in expected else torch.float32), (False, torch.float32)}
     (optimizer,) = trainer.optimizers
@@ -132,10 +127,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(mnist_dir, tmp_path)
     for accumulated, size in ((1, 16), (4, 4)):
         options = [f"trainer.accumulate_grad_batches={accumulated}", f"data.batch_size={size}", "trainer=cpu"]
         config = compose([*OVERRIDES, *options, f"data.dir={mnist_dir}", "trainer.max_steps=2", "seed=1"])
-        data = ImageDataModule(config.data, 0)
-        torch.manual_seed(0)
-        module = LitDensity(build_density(config), config)
-        trainer = make_trainer(config, tmp_path, data, Throughput(), Position(), StopSignals(), None)
-        trainer.fit(module, datamodule=data)
-        weights.append(torch.cat([p.detach().flatten() for p in module.parameters()]))
+        run = Run(config, tmp_path / str(size))
+        run.fit()
+        weights.append(torch.cat([p.detach().flatten() for p in run.module.parameters()]))
     assert torch.allclose(*weights, rtol=1e-4, atol=1e-6)
