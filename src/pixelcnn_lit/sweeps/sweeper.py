@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich import get_console
 from rich.table import Table
 
-from pixelcnn_lit.config import Section, TrainConfig, check
+from pixelcnn_lit.config import Section, TrainConfig, check, load_plugins, plugins_of
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import message
 from pixelcnn_lit.storage import run_folder
@@ -76,6 +76,7 @@ class JobSweeper(Sweeper):
             composed = self.loader.load_sweep_config(self.composed, [*groups, *job.overrides])
             with open_dict(composed):
                 del composed["hydra"]
+            load_plugins(plugins_of(composed))
             config = check(composed, TrainConfig)
         except Exception as error:
             run_folder.note_overrides(job.folder, job.overrides)
