@@ -62,7 +62,7 @@ class Recording:
                 )
             return result
         result = function(*args, **kwargs)
-        if any(result is arg for arg in args):
+        if result is None or any(result is arg for arg in args):  # None: x[i] = y
             self.steps.append(partial(function, *args, **kwargs))  # it has just run, in place
             return result
         tensors = [
