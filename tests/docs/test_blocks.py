@@ -32,6 +32,8 @@ from helpers.process import environment
 from pixelcnn_lit.config.data import DATA_SETS
 from pixelcnn_lit.config.likelihood import LIKELIHOODS
 from pixelcnn_lit.config.model import NETWORKS
+from pixelcnn_lit.data import mnist
+from pixelcnn_lit.data.splits import Split
 from pixelcnn_lit.training import summary
 
 ROOT = Path(__file__).parents[2]
@@ -147,12 +149,14 @@ def stock(folder: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where a page's blocks are run; what they register is forgotten afterwards."""
+    """Where a page's blocks are run, on few images; what they register is forgotten afterwards."""
     stock(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     for parts in (NETWORKS, DATA_SETS, LIKELIHOODS):
         monkeypatch.setattr(parts, "_parts", dict(parts._parts))
+    digits = np.random.default_rng(0).integers(0, 256, (200, 1, 28, 28), dtype=np.uint8)
+    monkeypatch.setattr(mnist, "_read_embedded", lambda: Split(digits, np.arange(200) % 10))
     monkeypatch.setattr(summary, "SAMPLES", 2)
     monkeypatch.setattr(summary, "COMPLETIONS", 2)
     return tmp_path
@@ -208,14 +212,14 @@ def test_what_is_not_run_is_there_all_the_same():
         for command in block.lines if block.language in SHELL and "not run" in block.how else ():
             words_of(command, block)
             if command[0] == "make":
-                assert set(word for word in command[1:] if "=" not in word) <= targets, block
+                assert {word for word in command[1:] if "=" not in word} <= targets, block
 
 
 @pytest.mark.parametrize("block", [block for block in ALL if "map" in block.how], ids=str)
 def test_what_a_map_names_is_there(block):
     above: list[tuple[int, Path]] = [(-1, ROOT)]
     for line in block.code.splitlines():
-        indent, name = len(line) - len(line.lstrip()), line.split("  ")
+        indent = len(line) - len(line.lstrip())
         names = re.split(r"  +", line.strip())[0].split()
         while above[-1][0] >= indent:
             above.pop()
