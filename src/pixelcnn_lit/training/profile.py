@@ -10,7 +10,7 @@ PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler}
 
 
 def make_profiler(name: str | None, folder: Path) -> Profiler | str | None:
-    """The profiler of a name, which writes ``<folder>/profile-fit.txt``; other names are left to Lightning."""
+    """The profiler of a name, which writes ``<folder>/fit-profile.txt``; other names are left to Lightning."""
     if name not in PROFILERS:
         return name
     profiler: Profiler = PROFILERS[name](dirpath=folder, filename="profile")
