@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 from pixelcnn_lit.cli import message
 from pixelcnn_lit.errors import Pruned, UserError
 from pixelcnn_lit.storage import run_folder
-from pixelcnn_lit.sweeps.search import distribution, tell
-from pixelcnn_lit.sweeps.trial import Prune, note, open_study
+from pixelcnn_lit.sweeps.prune import Prune
+from pixelcnn_lit.sweeps.study import distribution, note, open_study, tell
 
 SEARCH = ("name=search", "sweep=optuna", "optimizer.lr=tag(log, interval(1e-4, 1e-1))", "model.n_res=1,2")
 

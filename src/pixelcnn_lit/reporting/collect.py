@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown
-from pixelcnn_lit.sweeps.jobs import OF_THE_SWEEP, Job
+from pixelcnn_lit.sweeps.jobs import SWEEP_KEYS, Job
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def read(folder: Path) -> Run:
         folder,
         run_folder.status(folder),
         {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)},
-        tuple(override for override in overrides if override.partition("=")[0] not in OF_THE_SWEEP),
+        tuple(override for override in overrides if override.partition("=")[0] not in SWEEP_KEYS),
         curve(folder),
         run_folder.flat(config) if isinstance(config, dict) else {},
     )
@@ -122,5 +122,5 @@ def curve(folder: Path) -> tuple[tuple[float, float], ...]:
 
 def swept_keys(found: Sequence[Run]) -> list[str]:
     """The keys by which the runs were told different things, in the order of their overrides."""
-    keys = dict.fromkeys(key for run in found for key in run.values if key not in ("name", "data.dir", *OF_THE_SWEEP))
+    keys = dict.fromkeys(key for run in found for key in run.values if key not in ("name", "data.dir", *SWEEP_KEYS))
     return [key for key in keys if len({run.value(key) for run in found}) > 1 and not key.startswith("hydra")]

@@ -25,6 +25,8 @@ METRICS, STOPPED, LOCK = "metrics.json", "stopped.json", ".lock"
 RECORD, OVERRIDES = Path(".hydra", "config.yaml"), Path(".hydra", "overrides.yaml")
 CHECKPOINTS, CURVE = "checkpoints", "validation.csv"
 LOG = "train.log"
+TRIAL = "trial.json"
+"""In the folder of a search's job: which trial it is."""
 LEFTOVERS = (METRICS, STOPPED, CHECKPOINTS, CURVE, "tensorboard", "samples.png", "completions.png")
 """What a run leaves beside its log, and ``overwrite=true`` takes away: whatever else is in the folder stays."""
 
@@ -86,6 +88,11 @@ def finished(folder: Path) -> dict[str, Any] | None:
     """The metrics of a finished run; None where there is no whole metrics.json."""
     metrics = _read_json(folder / METRICS)
     return metrics if metrics is not None and "test/bits_per_dim" in metrics else None
+
+
+def is_trial(folder: Path) -> bool:
+    """Whether the run in ``folder`` is a job of a search."""
+    return (folder / TRIAL).exists()
 
 
 def summary(metrics: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 
 from pixelcnn_lit.errors import UserError
 
-OF_THE_SWEEP = ("sweep", "launcher", "overwrite")
+SWEEP_KEYS = ("sweep", "launcher", "overwrite")
 """Overrides that speak to a sweep and not to its jobs."""
 LONGEST = 150
 
@@ -61,7 +61,7 @@ def grid(overrides: Sequence[Override], sweep_dir: Path) -> list[Job]:
     varies: list[bool] = []
     for override in overrides:
         key = override.get_key_element()
-        if override.key_or_group in OF_THE_SWEEP:
+        if override.key_or_group in SWEEP_KEYS:
             continue
         if not override.is_sweep_override():
             values = [override.input_line or f"{key}={override.get_value_element_as_str()}"]

@@ -17,6 +17,7 @@ from rich import get_console
 
 from pixelcnn_lit import messages
 from pixelcnn_lit.config import TrainConfig
+from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.device import enough_memory, fast_precision
 from pixelcnn_lit.errors import Interrupted, UserError
@@ -24,7 +25,6 @@ from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.metrics import TEST, VAL
 from pixelcnn_lit.storage import checkpoint, run_folder
 from pixelcnn_lit.storage.files import shown
-from pixelcnn_lit.sweeps.trial import Prune
 from pixelcnn_lit.training import loggers, summary
 from pixelcnn_lit.training.callbacks import (
     EpochLines,
@@ -148,8 +148,8 @@ class Run:
         """What looks at the training."""
         yield from (self._position, self._finite, self.throughput, EpochLines(self.throughput))
         yield ValidationCurve(self.folder, self.throughput)
-        if Prune.has_been_told(self.folder):
-            yield Prune(self.folder)
+        if run_folder.is_trial(self.folder):
+            yield imported("pixelcnn_lit.sweeps.prune:Prune")(self.folder)
         if options["enable_progress_bar"]:
             yield ProgressBar()
         if self.config.logger != type(self.config.logger)():

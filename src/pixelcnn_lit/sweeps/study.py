@@ -1,0 +1,115 @@
+"""A search in Optuna's words: the study, its journal in the sweep's folder, which jobs read and write too, its trials.
+
+Optuna takes long to import, and Hydra imports all sweepers to answer ``--help``: this module, and those that import it,
+are imported when a search or one of its jobs begins.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from optuna import Study, Trial
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.storage import run_folder
+from pixelcnn_lit.storage.files import write_whole
+
+JOURNAL, STUDY = "optuna.journal", "search"
+
+
+def open_study(
+    folder: Path, sampler: BaseSampler | None = None, pruner: BasePruner | None = None
+) -> tuple[Study, BaseStorage]:
+    """The study whose journal lies in a sweep's folder, made there if need be, and the journal."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+    study = optuna.create_study(
+        storage=storage, study_name=STUDY, direction="minimize", load_if_exists=True, sampler=sampler, pruner=pruner
+    )
+    return study, storage
+
+
+def trial_of(study: Study, storage: BaseStorage, number: int) -> Trial:
+    """A trial to ask for its values and to report to, by its number."""
+    study_id = storage.get_study_id_from_name(STUDY)
+    return Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
+
+
+def note(folder: Path, number: int, pruner: str) -> None:
+    """Tell the job in ``folder`` which trial it is, and what may prune it."""
+    with write_whole(folder / run_folder.TRIAL) as file:
+        file.write(json.dumps({"number": number, "pruner": pruner}).encode() + b"\n")
+
+
+def make_pruner(name: str) -> BasePruner:
+    """One of Optuna's pruners by its name in conf/hydra/sweeper/optuna.yaml."""
+    return {"median": MedianPruner, "hyperband": HyperbandPruner, "none": NopPruner}[name]()
+
+
+def distribution(override: Override) -> BaseDistribution:
+    """Optuna's distribution for a swept override: ``a,b`` and ``choice(a,b)`` one of these, ``range(1,9,2)`` a number
+    of these, ``interval(0,1)`` a real number, ``int(interval(1,9))`` an integer; ``tag(log, ...)`` by its logarithm.
+    """
+    value: Any = override.value()
+    log = "log" in getattr(value, "tags", ())
+    try:
+        if isinstance(value, IntervalSweep):
+            if isinstance(value.start, int) and isinstance(value.end, int):
+                return IntDistribution(value.start, value.end, log=log)
+            assert value.start is not None
+            assert value.end is not None
+            return FloatDistribution(value.start, value.end, log=log)
+        if isinstance(value, RangeSweep) and all(isinstance(x, int) for x in (value.start, value.stop, value.step)):
+            numbers: Any = value.range()
+            return IntDistribution(numbers[0], numbers[-1], log=log, step=1 if log else int(value.step))
+        return CategoricalDistribution(list(override.sweep_string_iterator()))
+    except (ValueError, IndexError) as error:
+        raise UserError(f"{override.input_line}: {error}") from error
+
+
+def suggest(trial: Trial, key: str, space: BaseDistribution) -> Any:
+    """The value of a key in a trial: chosen now, or what was chosen before."""
+    match space:
+        case FloatDistribution():
+            return trial.suggest_float(key, space.low, space.high, log=space.log, step=space.step)
+        case IntDistribution():
+            return trial.suggest_int(key, space.low, space.high, log=space.log, step=space.step)
+        case CategoricalDistribution():
+            return trial.suggest_categorical(key, space.choices)
+    raise TypeError(space)
+
+
+def tell(study: Study, trial: Trial, status: run_folder.Status) -> None:
+    """Tell Optuna how a job ended. A trial that was interrupted stays open: it goes on at the next start."""
+    value = None if status.metrics is None else status.metrics.get("val/bits_per_dim")
+    if status.state == "pruned":
+        study.tell(trial, state=TrialState.PRUNED)
+    elif value is not None and math.isfinite(value):
+        study.tell(trial, value)
+    elif status.state in ("failed", "finished"):
+        trial.set_user_attr("reason", status.reason or "no validation")
+        study.tell(trial, state=TrialState.FAIL)
+
+
+def make_sampler(name: str, seed: int | None, *, liar: bool) -> BaseSampler:
+    """Optuna's sampler by its name; a ``liar`` takes trials that run for bad ones, so as not to repeat them."""
+    if name == "random":
+        return RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return TPESampler(seed=seed, constant_liar=liar)
