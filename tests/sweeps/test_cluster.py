@@ -32,7 +32,7 @@ OPTIONS = {
 NODE = """
 import signal, sys
 from pathlib import Path
-from pixelcnn_lit.sweeps.cluster import OnNode
+from pixelcnn_lit.sweeps.slurm import OnNode
 from pixelcnn_lit.sweeps.jobs import Job
 
 train = "import signal, sys, time; from pathlib import Path; folder = Path(sys.argv[1]); folder.mkdir(); " \\

@@ -6,13 +6,9 @@ The folders of the jobs have to be on a disk that all machines share, as do the 
 from __future__ import annotations
 
 import getpass
-import logging
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,52 +16,16 @@ from omegaconf import OmegaConf
 from pydantic import Field
 
 from pixelcnn_lit.config import Count, Section, check
+from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown
 from pixelcnn_lit.sweeps.jobs import Job
-from pixelcnn_lit.sweeps.launcher import JobLauncher, interrupted, run_process
+from pixelcnn_lit.sweeps.launcher import JobLauncher
 
 SUBMITTED = ".slurm_job"
 """In a job's folder: its number in Slurm."""
 POLL_SECONDS = 2.0
-
-
-@dataclass
-class OnNode:
-    """A job as Slurm runs it, in a process that submitit starts: it keeps the training and hands signals on to it."""
-
-    job: Job
-    command: Sequence[str]
-    cwd: str
-    running: set[subprocess.Popen[str]] = field(default_factory=set)
-
-    def __call__(self) -> int:
-        os.chdir(self.cwd)
-        environment = {}
-        if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) == 1:
-            # The name by which Lightning knows that the processes of several devices are for it to start.
-            environment["SLURM_JOB_NAME"] = "interactive"
-        # Slurm sends its signals to every process of a step. This one alone answers to SIGUSR2.
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
-        code = run_process(self.job, self.command, environment, "", self.running, started=_unblock)
-        if interrupted(code):  # by SIGTERM, which Slurm sends before what says whether to requeue
-            time.sleep(120)
-        return code
-
-    def checkpoint(self) -> Any:
-        """What submitit calls at SIGUSR2, when time is up or the job has to make place: save, end, and queue again."""
-        from submitit.helpers import DelayedSubmission
-
-        for process in self.running:
-            process.terminate()
-        while any(process.poll() is None for process in self.running):
-            time.sleep(0.1)
-        return DelayedSubmission(OnNode(self.job, self.command, self.cwd))
-
-
-def _unblock() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])
 
 
 class SlurmConfig(Section):
@@ -113,27 +73,17 @@ class SlurmLauncher(JobLauncher):
                 run_folder.stop(job.folder, "failed", f"Slurm ended it; its log is in {shown(self._logs())}")
 
     def _submit(self, jobs: Sequence[Job]) -> set[str]:
-        import submitit
-
-        try:
-            executor = submitit.SlurmExecutor(folder=self._logs() / "%A", max_num_timeout=10_000)
-        except RuntimeError as error:
-            raise UserError(f"hydra/launcher=slurm: no Slurm here ({error})") from error
         options = self.options.model_dump(exclude_none=True) | {"job_name": self.sweep_dir.name}
         options["time"] = options.pop("timeout_min")
         options["ntasks_per_node"] = options.pop("tasks_per_node")
         if "mem_gb" in options:
             options["mem"] = f"{int(options.pop('mem_gb') * 1024)}M"
-        executor.update_parameters(**options, stderr_to_stdout=True)
-        try:
-            with executor.batch():
-                submitted = [executor.submit(OnNode(job, job.command(self.configs), str(Path.cwd()))) for job in jobs]
-        except submitit.core.utils.FailedJobError as error:
-            raise UserError(f"hydra/launcher=slurm: {' '.join(str(error).split())}") from error
-        for job, entry in zip(jobs, submitted, strict=True):
+        # Imported now: Hydra imports this module to answer --help, which does not need submitit.
+        numbers = imported("pixelcnn_lit.sweeps.slurm:submit")(jobs, self.configs, self._logs(), options)
+        for job, number in zip(jobs, numbers, strict=True):
             job.folder.mkdir(parents=True, exist_ok=True)
-            (job.folder / SUBMITTED).write_text(entry.job_id)
-        return {entry.job_id for entry in submitted}
+            (job.folder / SUBMITTED).write_text(number)
+        return set(numbers)
 
     def _logs(self) -> Path:
         return self.sweep_dir / ".slurm"
@@ -171,43 +121,15 @@ class RayLauncher(JobLauncher):
     def __init__(self, **options: Any) -> None:
         self.options = check(options, RayConfig, "hydra.launcher.")
         try:
-            import ray
+            # Imported now: ray is an extra, and Hydra imports this module to answer --help.
+            tasks = imported("pixelcnn_lit.sweeps.ray_cluster:RayTasks")
         except ImportError as error:
             raise UserError("hydra/launcher=ray: needs ray; pip install 'pixelcnn-lit[ray]'") from error
-        if not ray.is_initialized():
-            try:
-                ray.init(address=self.options.address, include_dashboard=False, logging_level=logging.ERROR)
-            except ConnectionError as error:
-                raise UserError(f"hydra.launcher.address={self.options.address}: {error}") from error
-        there, each = ray.cluster_resources(), self.options
-        places = [there.get("CPU", 0) / each.num_cpus]
-        if each.num_gpus:
-            places.append(there.get("GPU", 0) / each.num_gpus)
-        self.parallel = max(1, int(min(places)))
-        self._tasks: list[Any] = []
+        self._tasks = tasks(self.options.address, self.options.num_cpus, self.options.num_gpus)
+        self.parallel = self._tasks.parallel
 
     def run(self, jobs: Sequence[Job]) -> None:
-        import ray
-
-        task = ray.remote(num_cpus=self.options.num_cpus, num_gpus=self.options.num_gpus, max_retries=3)(_in_a_task)
-        threads = {"OMP_NUM_THREADS": str(max(1, int(self.options.num_cpus)))}
-        started = [task.remote(job, job.command(self.configs), threads, str(Path.cwd())) for job in jobs]
-        self._tasks += started
-        for job, reference in zip(jobs, started, strict=True):
-            try:
-                ray.get(reference)
-            except ray.exceptions.TaskCancelledError:
-                continue
-            except ray.exceptions.RayError as error:
-                run_folder.stop(job.folder, "failed", f"Ray: {str(error).strip().splitlines()[-1]}")
+        self._tasks.run(jobs, self.configs)
 
     def stop(self) -> None:
-        import ray
-
-        for reference in self._tasks:
-            ray.cancel(reference)
-
-
-def _in_a_task(job: Job, command: Sequence[str], environment: dict[str, str], cwd: str) -> int:
-    os.chdir(cwd)
-    return run_process(job, command, environment, f"{job.name} | ")
+        self._tasks.stop()

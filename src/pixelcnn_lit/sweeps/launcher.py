@@ -26,6 +26,7 @@ from omegaconf import DictConfig
 from pydantic import Field
 
 from pixelcnn_lit.config import Section, check
+from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps.jobs import Job
 from pixelcnn_lit.sweeps.parent import PARENT
@@ -129,9 +130,8 @@ def _gpus() -> list[str]:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [gpu for gpu in chosen.split(",") if gpu.strip()]
-    import torch
-
-    return [str(index) for index in range(torch.cuda.device_count())]
+    # PyTorch takes seconds to import, and is needed only where jobs run side by side.
+    return [str(index) for index in range(imported("torch.cuda:device_count")())]
 
 
 def run_process(
