@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from pixelcnn_lit.errors import UserError
@@ -38,9 +40,6 @@ def read_mask(path: str | Path, height: int, width: int) -> Tensor:
 
     Raises UserError that names the file if it can't be read or has another size, which is known before it is decoded.
     """
-    import numpy as np
-    from PIL import Image
-
     check_mask(path)
     try:
         with Image.open(path, formats=FORMATS) as image:

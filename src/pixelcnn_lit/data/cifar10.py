@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import tarfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pixelcnn_lit.config import Cifar10Data
-from pixelcnn_lit.data.download import NotFoundError, downloading
+from pixelcnn_lit.data.download import NotFoundError, downloading, torchvision_datasets
 from pixelcnn_lit.data.splits import Split, Splits, hold_out
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage.files import write_whole
@@ -80,8 +81,6 @@ def _binary(content: bytes, path: Path) -> Split:
 
 
 def _pickled(content: bytes, path: Path) -> Split:
-    import io
-
     try:
         batch = _BatchUnpickler(io.BytesIO(content), encoding="bytes").load()
         pixels = np.frombuffer(batch[b"data"].content, dtype=np.uint8)
@@ -114,11 +113,9 @@ class _BatchUnpickler(pickle.Unpickler):
 
 
 def _download(folder: Path) -> None:
-    from torchvision.datasets.utils import download_url
-
     archive = folder / "cifar-10-binary.tar.gz"
     with downloading(f"data.dir={folder}: {BINARY}/{TEST[0]}.bin is not there and cifar10"):
-        download_url(URL, str(folder), archive.name, MD5)
+        torchvision_datasets("utils").download_url(URL, str(folder), archive.name, MD5)
     extract(archive, folder / BINARY)
     archive.unlink()
 

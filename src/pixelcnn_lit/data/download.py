@@ -6,12 +6,21 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
+from typing import Any
+
+from pixelcnn_lit.config.parts import imported
 
 TIMEOUT = 5.0  # seconds without an answer
 
 
 class NotFoundError(Exception):
     """Neither files nor a download."""
+
+
+def torchvision_datasets(name: str) -> Any:
+    """What ``torchvision.datasets`` has by a name."""
+    # Imported now: torchvision takes seconds, and nothing but a download needs it.
+    return imported(f"torchvision.datasets:{name}")
 
 
 @contextmanager

