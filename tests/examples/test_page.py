@@ -103,14 +103,26 @@ class MeanNetwork(CausalNetwork):
         return self.out(h + self.mean(torch.tanh(3 * h), at), at)
 
 
-@pytest.mark.parametrize(("name", "replays"), [("RunningMean", False), ("RecordedMean", True)])
+def add_by_index(self, x):
+    """As the page's, but with an assignment, which a recording has to play too."""
+    column = self.at.column
+    self.sums[column + 1] = self.sums[column] + x
+    return self.sums[column + 1] / self.counts[column]
+
+
+@pytest.mark.parametrize(
+    ("name", "replays"), [("RunningMean", False), ("RecordedMean", True), ("RecordedMeanByIndex", True)]
+)
 @pytest.mark.parametrize("ties_everywhere", [False, True])
 def test_the_layers_of_the_page_are_right(tmp_path, name, replays, ties_everywhere, monkeypatch):
     write(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for module in ("running_mean", "recorded_mean"):
         monkeypatch.delitem(importlib.sys.modules, module, raising=False)
-    layer = getattr(importlib.import_module("recorded_mean"), name)(6)
+    module = importlib.import_module("recorded_mean")
+    layer = getattr(module, name.removesuffix("ByIndex"))(6)
+    if name.endswith("ByIndex"):
+        monkeypatch.setattr(module.RecordedMeanCache, "add", add_by_index)
     played = []
     play = draw.Recording.play
     monkeypatch.setattr(draw.Recording, "play", lambda self: played.append(self) or play(self))
