@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     parser.add_argument("--profile", action="store_true", help="show where the time goes, too (CPU)")
     parser.add_argument("--out", default="outputs/benchmarks/sampling.json")
-    parser.add_argument("overrides", nargs="*", help="of the config, as in pixelcnn_lit.training.run: model.n_res=5")
+    parser.add_argument("overrides", nargs="*", help="of the config, as in pixelcnn_lit.train: model.n_res=5")
     arguments = parser.parse_args(argv)
     if arguments.rounds > PASSES:
         parser.error(f"argument --rounds: must be at most {PASSES}, got {arguments.rounds}")

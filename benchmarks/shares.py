@@ -17,17 +17,19 @@ from rich.table import Table
 
 from benchmarks import output
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.sampling.draw import CachedReader, GumbelNoise, RowDrawer
-from pixelcnn_lit.sampling.replay import Tape
+from pixelcnn_lit.sampling.conditionals import CachedConditionals
+from pixelcnn_lit.sampling.draw import RowDrawer
+from pixelcnn_lit.sampling.noise import GumbelNoise
+from pixelcnn_lit.sampling.replay import Recording
 
 PRODUCTS, POINTWISE, CHOICE = "matrix products of the pixels", "their ReLUs, sums and copies", "choosing the levels"
 STARTS, RECORDING = "convolutions of the row starts", "the first row, recorded"
 NOISE, TIES, REST = "noise", "ties settled in float64", "the rest"
 PARTS = (PRODUCTS, POINTWISE, CHOICE, STARTS, NOISE, RECORDING, TIES, REST)
 AROUND = {
-    STARTS: (CachedReader, "start_row"),
+    STARTS: (CachedConditionals, "start_row"),
     NOISE: (GumbelNoise, "next_row"),
-    RECORDING: (Tape, "record"),
+    RECORDING: (Recording, "record"),
     TIES: (RowDrawer, "_settle"),
 }
 
@@ -35,7 +37,7 @@ AROUND = {
 def shares(density: Density, n: int, seed: int = 0) -> dict[str, float]:
     """The seconds that each part takes of the cached sampling of ``n`` images on a CPU."""
     seconds = dict.fromkeys(PARTS, 0.0)
-    named: dict[Tape, list[tuple[Callable[[], Any], str]]] = {}
+    named: dict[Recording, list[tuple[Callable[[], Any], str]]] = {}
 
     def around(part: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def clocked(*arguments: Any) -> Any:
@@ -47,11 +49,11 @@ def shares(density: Density, n: int, seed: int = 0) -> dict[str, float]:
 
         return clocked
 
-    def play(tape: Tape) -> None:
-        if tape not in named:
-            named[tape] = [(step, _part(step)) for step in tape.steps]
+    def play(recording: Recording) -> None:
+        if recording not in named:
+            named[recording] = [(step, _part(step)) for step in recording.steps]
         clock, now = time.perf_counter, time.perf_counter()
-        for step, part in named[tape]:
+        for step, part in named[recording]:
             step()
             before, now = now, clock()
             seconds[part] += now - before
@@ -59,7 +61,7 @@ def shares(density: Density, n: int, seed: int = 0) -> dict[str, float]:
     with ExitStack() as patched:
         for part, (owner, name) in AROUND.items():
             patched.enter_context(patch.object(owner, name, around(part, getattr(owner, name))))
-        patched.enter_context(patch.object(Tape, "play", play))
+        patched.enter_context(patch.object(Recording, "play", play))
         start = time.perf_counter()
         density.sample(n, seed=seed)
         seconds[REST] = time.perf_counter() - start - sum(seconds.values())

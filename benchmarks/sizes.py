@@ -22,7 +22,7 @@ from benchmarks.machine import Peak, machine, synchronise
 from pixelcnn_lit.cli import one_line_errors
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.device import fast_precision
-from pixelcnn_lit.registry import build_density
+from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.training.module import checkpoint_activations
 
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=count, default=5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
     parser.add_argument("--out", default="outputs/benchmarks/sizes.json")
-    parser.add_argument("overrides", nargs="*", help="of the config, as in pixelcnn_lit.training.run: model.n_res=5")
+    parser.add_argument("overrides", nargs="*", help="of the config, as in pixelcnn_lit.train: model.n_res=5")
     arguments = parser.parse_args(argv)
     screen = output.console()
     cases = [(side, kept) for side in arguments.sides for kept in (True, False)]

@@ -1,8 +1,8 @@
 """``python -m benchmarks.training``: training as this package does it beside the textbook way, in one process.
 
-Ours is ``trainer.fit`` with progress bar, metrics, TensorBoard and checkpoints. A bare loop over the same model and
-data says what these cost. Before anything is timed, both ways take the same ten steps from the same parameters in
-float32; if their losses differ by more than 1e-4 of their size, the benchmark fails.
+Ours is ``trainer.fit`` as a run calls it, with progress bar, metrics, TensorBoard and checkpoints. A bare loop over the
+same model and data says what these cost. Before anything is timed, both ways take the same ten steps from the same
+parameters in float32; if their losses differ by more than 1e-4 of their size, the benchmark fails.
 
 A round times each contender once, so that what else the machine does meets all of them. Medians over the rounds; the
 ratio is the median of the rounds' ratios.
@@ -34,16 +34,13 @@ from benchmarks.convolutions import seconds_alone
 from benchmarks.machine import Peak, machine, synchronise
 from benchmarks.textbook import Textbook, TextbookDigits, TextbookPixelCNN
 from pixelcnn_lit.cli import one_line_errors
-from pixelcnn_lit.config import TrainConfig, compose
+from pixelcnn_lit.config import PixelCNNConfig, TrainConfig, compose
 from pixelcnn_lit.data.datamodule import BatchIndices, ImageDataModule
 from pixelcnn_lit.data.datasets import load
 from pixelcnn_lit.density import Density
+from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.nn.causal import CausalConv2d
-from pixelcnn_lit.registry import build_density
-from pixelcnn_lit.training import resume
-from pixelcnn_lit.training.callbacks import Throughput
-from pixelcnn_lit.training.module import LitDensity
-from pixelcnn_lit.training.run import make_trainer
+from pixelcnn_lit.training.run import Run, trainer_options
 from pixelcnn_lit.training.summary import quiet_lightning
 
 DEFAULTS = ["data=digits", "data.batch_size=32", "optimizer=adam_exponential", "trainer.precision=auto"]
@@ -105,8 +102,8 @@ class Bench:
     def __init__(self, overrides: list[str], device: str, steps: int) -> None:
         self.overrides, self.device, self.steps = overrides, device, steps
         self.config = compose(overrides)
-        model = self.config.model
-        if model.name != "pixelcnn" or model.image_shape[0] != 1 or model.n_classes or self.config.data.binarize:
+        model, data = self.config.model, self.config.data
+        if model.name != "pixelcnn" or data.image_shape[0] != 1 or model.n_classes or data.binarize:
             sys.exit("error: the textbook's network is model=pixelcnn of grey images, without classes or binarisation")
         torch.manual_seed(0)
         self.density = build_density(self.config)
@@ -128,7 +125,8 @@ class Bench:
 
     def round(self) -> dict[str, Any]:
         """Each contender once: seconds of the timed steps and bytes of memory at the peak."""
-        results: dict[str, Any] = {"matmul": {name: matmul_flops(dtype, self.device) for name, dtype in DTYPES.items()}}
+        used = {name: dtype for name, dtype in DTYPES.items() if name == "float32" or self.mixed}
+        results: dict[str, Any] = {"matmul": {name: matmul_flops(dtype, self.device) for name, dtype in used.items()}}
         for name, contender in self.contenders.items():
             with Peak(self.device) as peak:
                 seconds = contender()
@@ -146,8 +144,7 @@ class Bench:
         return list(zip([float(loss) for loss in clock.losses], theirs, strict=True))
 
     def _precision(self) -> str:
-        with tempfile.TemporaryDirectory() as folder:
-            return str(self._trainer(self.config, Path(folder)).precision)
+        return str(trainer_options(self.config, Path())["precision"])
 
     def _textbook(self) -> float:
         textbook = self._make_textbook()
@@ -169,14 +166,9 @@ class Bench:
     def _run_fit(self, overrides: list[str], clock: Clock) -> None:
         config = compose([*overrides, f"trainer.max_steps={clock.steps}", "trainer.limit_val_batches=0"])
         with contextlib.redirect_stdout(Unwatched()), tempfile.TemporaryDirectory() as folder:
-            trainer = self._trainer(config, Path(folder), clock)
-            trainer.fit(LitDensity(self._copy(), config), datamodule=self.data)
-
-    def _trainer(self, config: TrainConfig, folder: Path, *callbacks: pl.Callback) -> pl.Trainer:
-        signals = resume.StopSignals()
-        trainer = make_trainer(config, folder, self.data, Throughput(), resume.Position(), signals, None)
-        trainer.callbacks.extend(callbacks)  # type: ignore[attr-defined]
-        return trainer
+            run = Run(config, folder, callbacks=[clock])
+            run.density.load_state_dict(self.density.state_dict())
+            run.fit()
 
     def _copy(self) -> Density:
         density = build_density(self.config)
@@ -184,14 +176,14 @@ class Bench:
         return density
 
     def _make_textbook(self) -> Textbook:
-        model = self.config.model
-        assert model.name == "pixelcnn"
-        network = TextbookPixelCNN(model.levels, model.n_res, model.hidden, model.kernel_size, model.first_kernel_size)
+        model, levels = self.config.model, self.config.data.levels
+        assert isinstance(model, PixelCNNConfig)
+        network = TextbookPixelCNN(levels, model.n_res, model.hidden, model.kernel_size, model.first_kernel_size)
         for ours, theirs in zip(self._layers(self.density), network.convolutions(), strict=True):
             kernel = ours.kernel().detach()
             theirs.weight.data = F.pad(kernel, (0, 0, 0, ours.above)).contiguous()
             theirs.bias.data = ours.bias.detach().clone()  # type: ignore[union-attr]
-        digits = TextbookDigits(self.pixels, model.levels)
+        digits = TextbookDigits(self.pixels, levels)
         return Textbook(network, digits, self.config.data.batch_size, self.device)
 
     @staticmethod

@@ -9,7 +9,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 
-from pixelcnn_lit import cli
 from pixelcnn_lit.config import conf_dir
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps import launcher
@@ -19,7 +18,7 @@ from pixelcnn_lit.sweeps import launcher
 def sweep(tmp_path, monkeypatch):
     """Sweep in ``tmp_path`` with jobs that do nothing but finish; gives the names of those that ran."""
     monkeypatch.chdir(tmp_path)
-    OmegaConf.register_new_resolver("folder", cli.folder_name, replace=True)
+    OmegaConf.register_new_resolver("folder", run_folder.folder_name, replace=True)
 
     def run(*overrides, fails=(), interrupts=()):
         from hydra.core.plugins import Plugins

@@ -9,8 +9,8 @@ from hydra.errors import InstantiationException
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from pixelcnn_lit.cli import message
 from pixelcnn_lit.errors import Pruned, UserError
+from pixelcnn_lit.messages import message
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps.prune import Prune
 from pixelcnn_lit.sweeps.study import distribution, note, open_study, tell

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from omegaconf import OmegaConf
 
+from pixelcnn_lit.config import compose
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import run_folder
 
@@ -35,12 +35,7 @@ def test_a_wrong_value_fails_before_anything_runs_and_the_others_run(sweep, tmp_
 def test_a_changed_config_is_refused_before_anything_runs(sweep, tmp_path):
     sweep(*GRID)
     folder = tmp_path / "outputs" / "depth" / D
-    from pixelcnn_lit.config import compose
-
-    config = compose(["model.n_res=2", "data.levels=4"])
-    run_folder.record(
-        folder, OmegaConf.create(config.model_dump(mode="json")), OmegaConf.create({"overrides": {"task": []}})
-    )
+    run_folder.record(folder, compose(["model.n_res=2", "data.levels=4"]), [], {"overrides": {"task": []}})
     with pytest.raises(UserError, match=r"optimizer.lr=0.001, not 0.01"):
         sweep(*GRID, "optimizer.lr=0.01")
     assert sweep.ran == []
