@@ -11,14 +11,14 @@ import warnings
 import pytest
 
 from helpers.fuzz import WHOLE, cases, make_files
-from pixelcnn_lit.analysis import evaluation, samples
+from pixelcnn_lit import evaluate, sample, train
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.storage.checkpoint import PREFIX, header, write
-from pixelcnn_lit.training import run
+from pixelcnn_lit.training.run import Run
 
 TINY = ["model.n_res=1", "model.hidden=4", "data.levels=2", "data.source=torchvision"]
-LOG = {"config.yaml", "hydra.yaml", "overrides.yaml", "run.log", ".lock", "stopped.json"}
+LOG = {"config.yaml", "hydra.yaml", "overrides.yaml", "train.log", ".lock", "stopped.json"}
 SECONDS = 20
 QUICK, ALL = 20, 300
 
@@ -39,14 +39,14 @@ def arena(tmp_path, monkeypatch, mnist_dir):
     make_files(tmp_path)
     write(tmp_path / "good.ckpt", {"pixelcnn_lit": header(config), "state_dict": weights})
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "_fit", lambda *_: None)  # what is accepted is not trained
-    monkeypatch.setattr(run, "_conclude", lambda *_: None)
+    monkeypatch.setattr(Run, "fit", lambda self: None)  # what is accepted is not trained
+    monkeypatch.setattr(Run, "conclude", lambda self: None)
     return tmp_path
 
 
 def ask(case, data, capfd, monkeypatch):
     """The exit status and the two outputs of a command that runs in this process."""
-    main = {"train": run.main, "evaluate": evaluation.main, "sample": samples.main}[case.command]
+    main = {"train": train.main, "evaluate": evaluate.main, "sample": sample.main}[case.command]
     monkeypatch.setattr(sys, "argv", [f"pixelcnn_lit.{case.command}", *told(case, data)])
 
     def late(*_):

@@ -8,7 +8,7 @@ import torch
 from helpers.builders import write_mnist
 from helpers.process import TINY, command, fails, succeeds
 
-# How each wrong value is worded is checked in tests/test_config.py; here is one of each way into a command.
+# How each wrong value is worded is checked in tests/config/test_checking.py; here is one of each way into a command.
 CONFIG_ERRORS = [
     ("data.levels=1", "data.levels=1: must be an integer from 2 to 256"),
     ("model=transformer", "Could not find 'model/transformer'; available: "),
