@@ -27,7 +27,9 @@ CHECKPOINTS, CURVE = "checkpoints", "validation.csv"
 LOG = "train.log"
 TRIAL = "trial.json"
 """In the folder of a search's job: which trial it is."""
-LEFTOVERS = (METRICS, STOPPED, CHECKPOINTS, CURVE, "tensorboard", "samples.png", "completions.png")
+PROFILES = tuple(f"{stage}-profile.txt" for stage in ("fit", "validate", "test"))
+LOGS = ("tensorboard", "csv", "wandb")
+LEFTOVERS = (METRICS, STOPPED, CHECKPOINTS, CURVE, "samples.png", "completions.png", *LOGS, *PROFILES)
 """What a run leaves beside its log, and ``overwrite=true`` takes away: whatever else is in the folder stays."""
 
 CHANGEABLE = frozenset(
@@ -259,7 +261,7 @@ def differences(folder: Path, config: TrainConfig) -> list[str]:
     return [
         f"{key}={before.get(key)}, not {now.get(key)}"
         for key in dict.fromkeys([*before, *now])
-        if key not in CHANGEABLE and before.get(key) != now.get(key)
+        if key not in CHANGEABLE and not key.startswith("logger.") and before.get(key) != now.get(key)
     ]
 
 

@@ -24,10 +24,8 @@ def train(config: TrainConfig) -> float | None:
             if run_folder.rank() == 0:
                 print(f"{shown(folder)} is finished: {run_folder.summary(done)}. To start over: overwrite=true")
             return done.get(VAL)
-        if run_folder.rank() == 0:
-            run_folder.record(folder, config, list(hydra.overrides.task), hydra)
         try:
-            run = Run(config, folder)
+            run = Run(config, folder, told=(list(hydra.overrides.task), hydra))
             run.fit()
             metrics = run.conclude()
         except Exception as error:

@@ -60,19 +60,24 @@ class Run:
     """
 
     def __init__(
-        self, config: TrainConfig, folder: str | Path | None = None, *, callbacks: Sequence[Callback] = ()
+        self,
+        config: TrainConfig,
+        folder: str | Path | None = None,
+        *,
+        callbacks: Sequence[Callback] = (),
+        told: tuple[Sequence[str], Any] = ((), {}),
     ) -> None:
         """In ``folder``, by default a dated one below outputs/; ``callbacks`` of Lightning come before the run's own.
+
+        ``told`` are the overrides of a command line and Hydra's own config, for the record under .hydra/.
 
         Seeds torch's generators and reads the data. Raises UserError for data that can't be had, arguments that the
         Trainer refuses, and a checkpoint that this run cannot go on from.
         """
         summary.quiet_lightning()
         pl.seed_everything(config.seed, verbose=False)
-        self.config = config
+        self.config, self._told = config, told
         self.folder = _dated(config) if folder is None else Path(folder)
-        if run_folder.rank() == 0 and not (self.folder / run_folder.RECORD).exists():
-            run_folder.record(self.folder, config, [], {})
         self.ckpt = self._start()
         self.data = ImageDataModule(config.data, config.seed)
         self.throughput, self.signals, self._position = Throughput(), StopSignals(), Position()
@@ -92,6 +97,9 @@ class Run:
         Raises Interrupted where Ctrl-C or SIGTERM ended it, when what it had reached was saved; Pruned where a search
         ended it; UserError where its numbers went wrong or memory was too small.
         """
+        if run_folder.rank() == 0:
+            # Only now: a start that was refused does not claim the name.
+            run_folder.record(self.folder, self.config, *self._told)
         self._announce()
         with self._guarded():
             if self.ckpt is None:
