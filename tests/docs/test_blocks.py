@@ -52,6 +52,7 @@ SMALL = [
     "trainer.limit_test_batches=1",
     "trainer.val_check_interval=null",
     "callbacks.pictures.every_n_epochs=0",
+    "logger=none",
 ]
 
 
@@ -229,7 +230,7 @@ def test_what_a_map_names_is_there(block):
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in PAGES:
+    for page in [*PAGES, ROOT / "examples" / "README.md", ROOT / "src" / "pixelcnn_lit" / "nn" / "README.md"]:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
             assert target.startswith("http") or (page.parent / target).exists(), f"{page.name}: {target}"
 
