@@ -133,13 +133,7 @@ class CausalConv2d(Convolution):
         self.sees_centre = sees_centre
         self.above, self.left, self.right = rows - 1, columns // 2, columns - 1 - columns // 2
         self.rows_above = self.above * dilation
-        mask = None
-        if groups > 1:
-            group_in = channel_groups(self.in_features, groups)
-            halves = 2 if gated else 1
-            group_out = channel_groups(out_features // halves, groups).repeat_interleave(halves)
-            earlier = group_in[None] < group_out[:, None]
-            mask = (earlier if mask_type == "A" else earlier | (group_in[None] == group_out[:, None])).float()
+        mask = _centre_mask(self.in_features, out_features, mask_type, groups, gated) if groups > 1 else None
         self.register_buffer("centre_mask", mask, persistent=False)
 
     @property
@@ -289,6 +283,14 @@ def channel_groups(features: int, groups: int) -> Tensor:
     tensor([0, 0, 0, 1, 1, 1, 2, 2])
     """
     return torch.arange(features) * groups // features
+
+
+def _centre_mask(in_features: int, out_features: int, mask_type: MaskType, groups: int, gated: bool) -> Tensor:
+    """Which features of the pixel itself each output may see: 1 or 0, (out, in)."""
+    halves = 2 if gated else 1
+    group_in = channel_groups(in_features, groups)[None]
+    group_out = channel_groups(out_features // halves, groups).repeat_interleave(halves)[:, None]
+    return (group_in < group_out if mask_type == "A" else group_in <= group_out).float()
 
 
 def gate(x: Tensor, groups: int = 1) -> Tensor:
