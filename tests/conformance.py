@@ -1,0 +1,127 @@
+"""The conformance kit's list: tiny configurations, over which tests/test_conformance.py runs every property.
+
+A new network, likelihood or plug-in is one line of :data:`CASES`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from helpers.builders import spread_out
+from pixelcnn_lit.config import TrainConfig, compose
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.factory import build_density
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SIZE = (4, 3)
+ENUMERABLE = 600
+"""So many images are few enough to sum over."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A tiny configuration: its name, overrides of the train config, and, where it is foreign, its plug-in's folder.
+
+    A folder of examples/ holds one module for each plug-in, and its yaml files in conf/.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+    levels: int = 2
+    channels: int = 1
+    classes: int | None = None
+    folder: str | None = None
+    trains: bool = False
+    """Whether the slow property, a training, runs over it: once a network and once a foreign likelihood."""
+
+    @property
+    def all_overrides(self) -> list[str]:
+        """The overrides that :func:`pixelcnn_lit.config.compose` takes."""
+        shape = f"[{self.channels},{SIZE[0]},{SIZE[1]}]"
+        data = ["data=npz", "data.path=none.npz", f"data.levels={self.levels}", f"data.image_shape={shape}"]
+        if self.classes is not None:
+            data += [f"data.n_classes={self.classes}", f"model.n_classes={self.classes}"]
+        foreign = []
+        if self.folder is not None:
+            modules = ",".join(path.stem for path in sorted((EXAMPLES / self.folder).glob("*.py")))
+            conf = (EXAMPLES / self.folder / "conf").as_uri()
+            foreign = [f"plugins=[{modules}]", f"hydra.searchpath=['{conf}']"]
+        return [*foreign, *data, *self.overrides]
+
+    def config(self, more: Sequence[str] = ()) -> TrainConfig:
+        """The checked config, and ``more`` overrides."""
+        return compose([*self.all_overrides, *more])
+
+    def enumerable_shape(self) -> tuple[int, int, int] | None:
+        """The largest of some small images all of which can be summed over; None where there is none."""
+        sizes = [(3, 3), (2, 3), (2, 2), (1, 3), (1, 2), (1, 1)]
+        fit = [(h, w) for h, w in sizes if self.levels ** (self.channels * h * w) <= ENUMERABLE]
+        return (self.channels, *fit[0]) if fit else None
+
+
+PIXELCNN = ("model=pixelcnn", "model.n_res=1", "model.hidden=6")
+GATED = ("model=gated_pixelcnn", "model.n_res=2", "model.hidden=6", "model.dilations=[1,2]")
+PP = ("model=pixelcnn_pp", "model.n_res=1", "model.hidden=4", "model.resolutions=2")
+ATTENTION = ("model=attention_pixelcnn", "model.hidden=6", "model.kernel_size=3", "model.first_kernel_size=3")
+MIXTURE = ("likelihood=logistic_mixture", "likelihood.n_mix=2")
+GAUSSIAN = ("likelihood=discrete_gaussian",)
+
+CASES = [
+    Case("pixelcnn", PIXELCNN, trains=True),
+    Case("pixelcnn-colour-classes", PIXELCNN, 4, channels=3, classes=3),
+    Case("pixelcnn-256", PIXELCNN, 256),
+    Case("pixelcnn-mixture-256-colour", (*PIXELCNN, *MIXTURE), 256, channels=3),
+    Case("gated", GATED, classes=3, trains=True),
+    Case("gated-colour", GATED, channels=3),
+    Case("gated-mixture-256", (*GATED, *MIXTURE), 256),
+    Case("gated-mixture-colour", (*GATED, *MIXTURE), 4, channels=3, classes=2),
+    Case("pp", PP, 4),
+    Case("pp-mixture-colour-classes", (*PP, *MIXTURE), 2, channels=3, classes=3, trains=True),
+    Case("pp-mixture-256", (*PP, *MIXTURE), 256),
+    Case("attention", ATTENTION, 4, classes=2, folder="own_network", trains=True),
+    Case("attention-mixture-colour", (*ATTENTION, *MIXTURE), 4, channels=3, folder="own_network"),
+    Case("gaussian-colour", (*PIXELCNN, *GAUSSIAN), 4, channels=3, folder="own_likelihood", trains=True),
+    Case("gaussian-256", (*GATED, *GAUSSIAN), 256, folder="own_likelihood"),
+]
+
+
+def spread_density(config: TrainConfig) -> Density:
+    """A density in evaluation mode whose conditionals differ."""
+    torch.manual_seed(0)
+    return spread_out(build_density(config))
+
+
+def images(case: Case, n: int, size: tuple[int, int] = SIZE) -> Tensor:
+    """Random images of levels, (n, C, H, W)."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, case.levels, (n, case.channels, *size), generator=generator, dtype=torch.uint8)
+
+
+def classes(case: Case, n: int) -> Tensor | None:
+    """A class for each of n images, where the case has classes."""
+    return None if case.classes is None else torch.arange(n) % case.classes
+
+
+def dependence(density: Density, x: Tensor, y: Tensor | None) -> Tensor:
+    """|d parameters / d input|, summed over images and features, [output, input], in raster order, channels inside.
+
+    Where the likelihood couples the channels of a pixel, they have their parameters in common: (H W, H W).
+    """
+    groups = 1 if density.likelihood.couples_channels else x.shape[1]
+    inputs = density.normalise(x).requires_grad_()
+    out = density.network(inputs) if y is None else density.network(inputs, y=y)
+    out = out.unflatten(1, (groups, -1)).permute(0, 3, 4, 1, 2)  # (N, H, W, groups, features)
+    # A random direction: features whose gradients cancel are none.
+    weights = torch.rand(out.shape[-1], dtype=out.dtype, device=out.device) + 0.5
+    values = (out * weights).sum((0, 4)).flatten()
+    rows = [torch.autograd.grad(value, inputs, retain_graph=True)[0].abs().sum(0) for value in values]
+    seen = torch.stack(rows).permute(0, 2, 3, 1)  # (outputs, H, W, C)
+    if groups == 1:
+        seen = seen.sum(3)
+    return seen.reshape(len(values), math.prod(seen.shape[1:]))
