@@ -69,7 +69,7 @@ def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
         ("optimizer.lr=0", "optimizer.lr=0: must be a number above 0 and of at most 10"),
         ("optimizer.lr=nan", "optimizer.lr=nan: must be a number"),
         ("optimizer.weight_decay=inf", "optimizer.weight_decay=inf: must be a number of at least 0"),
-        ("trainer.overfit_batches=2", "trainer.overfit_batches=2: Lightning would replace the batches"),
+        ("trainer.overfit_batches=0.5", "trainer.overfit_batches=0.5: must be a whole number of batches"),
         ("trainer.val_check_interval=0", "trainer.val_check_interval=0: must be an integer of at least 1"),
         ("name=''", "name='': must be a text, not empty"),
         ("optimizer.name=sgd", "optimizer.name='sgd': must be one of adam, adamw"),

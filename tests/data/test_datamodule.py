@@ -138,3 +138,15 @@ def test_processes_share_the_draws_of_an_epoch(mnist_dir):
         loader.sampler.set_epoch(3)
         for indices, (x, _) in zip(loader.sampler, loader, strict=True):
             assert torch.equal(x, alone[indices])
+
+
+def test_without_reshuffling_each_epoch_has_the_batches_of_the_first():
+    orders = []
+    for reshuffle in (True, False):
+        indices = BatchIndices(20, 5, seed=3, reshuffle=reshuffle)
+        for epoch in (0, 1):
+            indices.set_epoch(epoch)
+            orders.append(torch.cat(list(indices)))
+    assert not torch.equal(orders[0], orders[1])
+    assert torch.equal(orders[2], orders[3])
+    assert torch.equal(orders[0], orders[2])

@@ -49,7 +49,7 @@ def hostile(marker):
     yield "os.system", Calls(os.system, f"touch {marker}")
     yield "eval", Calls(eval, f"open({str(marker)!r}, 'w')")
     yield "an allowed builtin that takes memory", Calls(bytearray, 10**12)
-    yield "a class of ours", CONFIG.trainer
+    yield "a class of ours", CONFIG
     yield "a Lightning module", {"hyper_parameters": {"_instantiator": Calls(os.system, f"touch {marker}")}}
     yield "a numpy array of objects", Calls(__import__("numpy").frombuffer, b"x")
 

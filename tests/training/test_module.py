@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from helpers.builders import tiny_density
@@ -131,3 +132,16 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(mnist_dir, tmp_path)
         run.fit()
         weights.append(torch.cat([p.detach().flatten() for p in run.module.parameters()]))
     assert torch.allclose(*weights, rtol=1e-4, atol=1e-6)
+
+
+def test_overfitting_takes_the_same_batches_in_each_epoch(mnist_dir, tmp_path):
+    seen = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            seen.append(batch[0].clone())
+
+    options = ["debug=overfit", "trainer.max_steps=-1", "trainer.max_epochs=3", f"data.dir={mnist_dir}"]
+    Run(compose([*OVERRIDES, *options]), tmp_path, callbacks=[Watch()]).fit()
+    assert len(seen) == 3
+    assert all(torch.equal(batch, seen[0]) for batch in seen)

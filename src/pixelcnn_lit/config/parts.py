@@ -45,6 +45,7 @@ class Parts(Generic[S]):
         """``kind`` is the group of conf/ that chooses one, ``base`` what the sections of all have in common."""
         self.kind, self.base = kind, base
         self._parts: dict[str, Part[S]] = {}
+        _ALL[kind] = self
 
     def add(self, name: str, target: str | Callable[..., Any], section: type[S]) -> None:
         """Give a part its name. The section's ``name`` is then this one alone.
@@ -58,6 +59,8 @@ class Parts(Generic[S]):
             raise ValueError(f"{self.kind}={name}: the name is taken")
         fields: dict[str, Any] = {"name": (Literal[name], ...)}
         named = create_model(section.__name__, __base__=section, __module__=section.__module__, **fields)
+        reduce_: Any = lambda chosen: (restored, (self.kind, chosen.model_dump()))  # noqa: E731
+        named.__reduce__ = reduce_  # type: ignore[method-assign]
         self._parts[name] = Part(named, target)
 
     def __getitem__(self, name: str) -> Part[S]:
@@ -70,3 +73,12 @@ class Parts(Generic[S]):
     def union(self) -> Any:
         """The type of a config section that is any of these, told apart by its key ``name``."""
         return Annotated[reduce(or_, (part.section for part in self._parts.values())), Field(discriminator="name")]
+
+
+_ALL: dict[str, Parts[Any]] = {}
+
+
+def restored(kind: str, values: dict[str, Any]) -> Section:
+    """The section of a part that was pickled: what is registered under its name makes it again."""
+    section: Section = _ALL[kind][values["name"]].section.model_validate(values)
+    return section

@@ -44,8 +44,15 @@ class TrainConfig(Section):
     def complete(cls) -> type[Self]:
         """With the sections of all data sets, networks and likelihoods that are registered now."""
         groups = (DATA_SETS, NETWORKS, LIKELIHOODS)
-        fields: dict[str, Any] = {group.kind: (group.union(), ...) for group in groups}
-        return cast("type[Self]", create_model(cls.__name__, __base__=cls, __module__=cls.__module__, **fields))
+        registered = tuple(group[name].section for group in groups for name in group.names())
+        if registered not in _COMPLETE:
+            fields: dict[str, Any] = {group.kind: (group.union(), ...) for group in groups}
+            _COMPLETE[registered] = create_model(cls.__name__, __base__=cls, __module__=cls.__module__, **fields)
+        return cast("type[Self]", _COMPLETE[registered])
+
+    def __reduce__(self) -> Any:
+        # The complete class has no name of its own by which pickle could find it.
+        return _restored, ({name: getattr(self, name) for name in type(self).model_fields},)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -56,3 +63,11 @@ class TrainConfig(Section):
             )
         self.model.check_beside(self.data, self.likelihood)
         return self
+
+
+_COMPLETE: dict[tuple[type[Section], ...], type[TrainConfig]] = {}
+"""The complete sections by what was registered, so that equal configs are of one class."""
+
+
+def _restored(values: dict[str, Any]) -> TrainConfig:
+    return TrainConfig.complete()(**values)

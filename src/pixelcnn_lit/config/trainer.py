@@ -22,16 +22,16 @@ def _some_devices(devices: int) -> int:
     return devices
 
 
-def _zero(value: float) -> float:
-    if value != 0:
-        raise ValueError("Lightning would replace the batches of this package; use trainer.limit_train_batches")
+def _whole(value: float) -> float:
+    if value != int(value):
+        raise ValueError("must be a whole number of batches")
     return value
 
 
 class TrainerConfig(Section):
     """The arguments of Lightning's Trainer, by its names; it checks the types left open here.
 
-    ``compile``, ``checkpoint_activations`` and precision "auto" are this package's own.
+    ``compile``, ``checkpoint_activations``, ``overfit_batches`` and precision "auto" are this package's own.
     """
 
     accelerator: str
@@ -53,7 +53,7 @@ class TrainerConfig(Section):
     limit_val_batches: Limit | None
     limit_test_batches: Limit | None
     limit_predict_batches: Limit | None
-    overfit_batches: Annotated[float, AfterValidator(_zero)]
+    overfit_batches: Annotated[float, Field(ge=0), AfterValidator(_whole)]
     val_check_interval: Count | Annotated[float, Field(gt=0, le=1)] | None
     check_val_every_n_epoch: Count | None
     num_sanity_val_steps: Annotated[int, Field(ge=-1)] | None

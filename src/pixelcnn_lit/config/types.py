@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def odd(value: int) -> int:
@@ -31,7 +31,10 @@ Place = Annotated[str, Field(min_length=1)]
 ImageShape = tuple[Annotated[int, Field(ge=1, le=4)], Side, Side]
 Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)]
 """A number of batches, or a fraction of them."""
-Plugins = list[Annotated[str, Field(min_length=1)]]
+Plugins = Annotated[
+    list[Annotated[str, Field(min_length=1)]],
+    BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
+]
 """Modules that register networks, data sets or likelihoods."""
 
 

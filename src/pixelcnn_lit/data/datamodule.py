@@ -41,9 +41,10 @@ class LevelImages(Dataset[Batch]):
 class BatchIndices(Sampler[Tensor]):
     """The indices of each batch of an epoch, for one of ``world`` processes.
 
-    With a seed the order of epoch e is a function of (seed, e) alone; without, it is the order of the images. The
-    processes share each global batch of world x batch_size images, all of them take every step, and every image is
-    taken once: of the last batch, a process may get no image at all. An epoch's indices are put on ``device`` at once.
+    With a seed the order of epoch e is a function of (seed, e) alone, or without ``reshuffle`` that of epoch 0 in all;
+    without a seed, it is the order of the images. The processes share each global batch of world x batch_size images,
+    all of them take every step, and every image is taken once: of the last batch, a process may get no image at all.
+    An epoch's indices are put on ``device`` at once.
     """
 
     def __init__(
@@ -54,7 +55,10 @@ class BatchIndices(Sampler[Tensor]):
         rank: int = 0,
         world: int = 1,
         device: torch.device | None = None,
+        *,
+        reshuffle: bool = True,
     ) -> None:
+        self.reshuffle = reshuffle
         self.length, self.batch_size, self.seed = length, batch_size, seed
         self.rank, self.world, self.device = rank, world, device
         self.epoch = 0
@@ -72,7 +76,7 @@ class BatchIndices(Sampler[Tensor]):
         """The order of all images in this epoch."""
         if self.seed is None:
             return torch.arange(self.length, device=self.device)
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        order = np.random.default_rng((self.seed, self.epoch if self.reshuffle else 0)).permutation(self.length)
         return torch.from_numpy(order).to(self.device)
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -111,9 +115,13 @@ class ImageDataModule(pl.LightningDataModule):
     alone: what is evaluated is the same in every epoch and every run. Only the training loader draws anew.
     """
 
-    def __init__(self, config: DataConfig, seed: int) -> None:
-        """``seed`` orders and redraws the training images; reading them is left to :meth:`setup`."""
+    def __init__(self, config: DataConfig, seed: int, *, reshuffle: bool = True) -> None:
+        """``seed`` orders and redraws the training images; reading them is left to :meth:`setup`.
+
+        Without ``reshuffle`` they come in the same order in each epoch.
+        """
         super().__init__()
+        self._reshuffle = reshuffle
         self.config, self.seed = config, seed
         self.source = ""
         self._splits: dict[str, LevelImages] = {}
@@ -151,7 +159,9 @@ class ImageDataModule(pl.LightningDataModule):
         redrawn = self._redrawn if shuffle else None
         if redrawn is not None or not has_room(device, images.images.nbytes):
             device = torch.device("cpu")
-        indices = BatchIndices(len(images), self.config.batch_size, seed, rank, world, device)
+        indices = BatchIndices(
+            len(images), self.config.batch_size, seed, rank, world, device, reshuffle=self._reshuffle
+        )
         drawn: Dataset[Batch] = images.on(device) if redrawn is None else RedrawnImages(redrawn, self.seed, indices)
         # Its own generator: iterating over a loader draws a number that nobody needs, else from torch's global one.
         return DataLoader(drawn, sampler=indices, batch_size=None, generator=torch.Generator())

@@ -96,5 +96,7 @@ class LayerCache(ABC):  # noqa: B024
     def end_pixel(self) -> None:  # noqa: B027
         """Take notice of the pixel at the cursor, all of whose channels are drawn now: ``at.image.row[:, column]``.
 
-        A pixel that is drawn again, after a tie was settled, is told again. So write to its place; do not append.
+        After a tie was settled, the rest of a row is drawn again: pixels are told again, and ``forward`` is called
+        again for pixels to whose right the cache still has what was drawn before. So write to a pixel's place, do not
+        append, and do not look to the right.
         """

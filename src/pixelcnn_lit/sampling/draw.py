@@ -27,7 +27,7 @@ from torch import Tensor
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.sampling.conditionals import CachedConditionals, Conditionals, NaiveConditionals
 from pixelcnn_lit.sampling.noise import GumbelNoise, generators
-from pixelcnn_lit.sampling.replay import CudaGraph, Recording
+from pixelcnn_lit.sampling.replay import CudaGraph, NotRecordableError, Recording
 from pixelcnn_lit.sampling.ties import TieBreaker
 
 Method = Literal["cached", "naive"]
@@ -166,15 +166,24 @@ class RowDrawer:
         if phase in self._recordings:
             self._recordings[phase].play()
         elif self._records:
-            reads = self._conditionals.row_reads
-            self._recording = CudaGraph() if self._x.device.type == "cuda" else Recording()
+            self._record(phase)
+        else:
+            self._pick_from()
+
+    def _record(self, phase: int) -> None:
+        """Draw a row and record how; where its operations hold for this row alone, no row is recorded any more."""
+        reads = self._conditionals.row_reads
+        self._recording = CudaGraph() if self._x.device.type == "cuda" else Recording()
+        try:
             self._recording.record(self._pick_from)
             # What a layer made of the row's number holds for this row alone.
             self._records = self._conditionals.row_reads == reads
-            if self._records:
-                self._recordings[phase] = self._recording
-            self._recording = None
-        else:
+        except NotRecordableError:
+            self._records = False
+        if self._records:
+            self._recordings[phase] = self._recording
+        self._recording = None
+        if not self._records:
             self._pick_from()
 
     def _pick_from(self, begin: int = 0) -> None:

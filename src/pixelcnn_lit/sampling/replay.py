@@ -19,6 +19,13 @@ from torch.overrides import TorchFunctionMode
 # torch.relu takes no `out`; this is the same function.
 OUT_VARIANTS: dict[str, Callable[..., Any]] = {"relu": partial(torch.clamp_min, min=0)}
 
+READS = {Tensor.item, Tensor.tolist, Tensor.__bool__, Tensor.__int__, Tensor.__float__, Tensor.__index__, Tensor.numpy}
+"""What hands values to Python, whose decisions no recording holds."""
+
+
+class NotRecordableError(TypeError, RuntimeError):
+    """Some work cannot be recorded; run as it is, it may be right all the same."""
+
 
 class Recording:
     """A list of operations with their arguments. Recording runs them; ``play`` runs them again.
@@ -44,12 +51,18 @@ class Recording:
         self._next = 0
 
     def record(self, work: Callable[[], None]) -> None:
-        """Run ``work`` and keep what it does. Raise TypeError for an operation with several results."""
+        """Run ``work`` and keep what it does.
+
+        Raises NotRecordableError for an operation with several results, one that reads values of a tensor, and sections
+        of a kind that do not do alike.
+        """
         with _Recorder(self):
             work()
 
     def keep(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operation and, if it computes anything, keep it as a step."""
+        if function in READS:
+            raise NotRecordableError(f"a recording takes no decisions on values, which {function} reads")
         if "out" in kwargs or kwargs.get("inplace"):
             return self._add(partial(function, *args, **kwargs))
         if self._next < len(self._results) and self._results[self._next].function is function:
@@ -57,7 +70,7 @@ class Recording:
             self._next += 1
             result = self._add(known.step(args, kwargs))
             if result.shape != known.shape:
-                raise RuntimeError(
+                raise NotRecordableError(
                     f"sections of a recording must do alike; {function} gave {known.shape}, then {result.shape}"
                 )
             return result
@@ -71,7 +84,7 @@ class Recording:
         if all(any(_share_memory(value, arg) for arg in args) for value in tensors):
             return result  # a shape or the like, or views of memory that stays: valid as they are
         if not isinstance(result, Tensor):
-            raise TypeError(f"a recording takes operations with one tensor as a result, not {function}")
+            raise NotRecordableError(f"a recording takes operations with one tensor as a result, not {function}")
         known = _Result(function, result, _out_variant(function, args, kwargs, result))
         if self._next == len(self._results):
             self._results.append(known)

@@ -79,7 +79,7 @@ class Run:
         self.config, self._told = config, told
         self.folder = _dated(config) if folder is None else Path(folder)
         self.ckpt = self._start()
-        self.data = ImageDataModule(config.data, config.seed)
+        self.data = ImageDataModule(config.data, config.seed, reshuffle=not config.trainer.overfit_batches)
         self.throughput, self.signals, self._position = Throughput(), StopSignals(), Position()
         self._finite = FiniteSteps(config.on_nan, self.folder / run_folder.CHECKPOINTS)
         self.trainer = self._make_trainer(callbacks)
@@ -267,7 +267,7 @@ def _dated(config: TrainConfig) -> Path:
 
 
 def _validates(options: dict[str, Any]) -> bool:
-    return options["limit_val_batches"] != 0 and not options["overfit_batches"]
+    return bool(options["limit_val_batches"] != 0)
 
 
 def trainer_options(config: TrainConfig, folder: Path) -> dict[str, Any]:
@@ -275,7 +275,11 @@ def trainer_options(config: TrainConfig, folder: Path) -> dict[str, Any]:
 
     Raises UserError where a GPU is asked for and there is none.
     """
-    options: dict[str, Any] = config.trainer.model_dump(exclude={"compile", "checkpoint_activations"})
+    options: dict[str, Any] = config.trainer.model_dump(
+        exclude={"compile", "checkpoint_activations", "overfit_batches"}
+    )
+    if config.trainer.overfit_batches:
+        options["limit_train_batches"] = int(config.trainer.overfit_batches)
     wish = options["accelerator"]
     if wish == "auto":
         options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
