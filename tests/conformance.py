@@ -93,7 +93,7 @@ CASES = [
 
 def spread_density(config: TrainConfig) -> Density:
     """A density in evaluation mode whose conditionals differ."""
-    torch.manual_seed(0)
+    torch.manual_seed(4)  # one with which no case draws one level nearly always
     return spread_out(build_density(config))
 
 
