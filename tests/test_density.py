@@ -11,21 +11,6 @@ from pixelcnn_lit import density as density_module
 from pixelcnn_lit.config.model import NETWORKS
 
 
-@pytest.mark.parametrize(
-    ("levels", "shape"),
-    [(2, (1, 3, 3)), (3, (1, 2, 3)), (2, (3, 1, 2)), (2, (3, 2, 1)), (4, (1, 1, 1)), (256, (1, 1, 1))],
-)
-@pytest.mark.parametrize("network", NETWORKS.names())
-@pytest.mark.parametrize("n_mix", [None, 2], ids=["categorical", "mixture"])
-def test_probabilities_of_all_images_sum_to_one(levels, shape, network, n_mix):
-    if network == "pixelcnn_pp" and shape[0] > 1:
-        n_mix = 2  # it does not tell channels apart
-    density = tiny_density(levels, channels=shape[0], n_res=2, hidden=6, network=network, n_mix=n_mix)
-    with torch.no_grad():
-        total = density.log_prob(all_images(levels, shape)).double().exp().sum()
-    assert total.item() == pytest.approx(1, abs=1e-5)
-
-
 @pytest.mark.parametrize("network", NETWORKS.names())
 def test_a_density_without_its_class_is_the_mean_over_the_classes(network):
     density = tiny_density(2, n_res=2, network=network, n_classes=3)
