@@ -102,6 +102,7 @@ class CachedConditionals:
             self._see(position - 1)
         column, channel = divmod(position, self._channels)
         if position and channel == 0:
+            self._at.move_to(column - 1)  # where it is not any more when a row is drawn again from here
             self._at.end_pixel()
         # A network that doesn't tell channels apart has the same to say to all channels of a pixel.
         if channel == 0 or not self._model.likelihood.couples_channels:
