@@ -103,3 +103,12 @@ def test_a_pointwise_convolution_adds_what_it_is_given_beside():
     total.sum().backward()
     assert torch.equal(beside.grad, torch.ones_like(beside))
     assert torch.equal(beside.detach(), before)
+
+
+def test_a_kernel_of_one_row_has_no_dilation_along_rows(monkeypatch):
+    told = []
+    convolve = F.conv2d
+    monkeypatch.setattr(F, "conv2d", lambda *args: told.append(args[5]) or convolve(*args))
+    for size, expected in (((1, 3), (1, 2)), (3, (2, 2))):
+        CausalConv2d(4, 4, size, "B", dilation=2)(torch.randn(1, 4, 5, 5))
+        assert told.pop() == expected

@@ -54,6 +54,13 @@ class Convolution(CausalLayer):
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
 
+    def dilations(self, rows: int) -> tuple[int, int]:
+        """The dilation along rows and columns of a kernel of so many rows: one row has none along rows.
+
+        oneDNN is suspected of wrong gradients in bfloat16 where it is told of one all the same.
+        """
+        return (self.dilation if rows > 1 else 1), self.dilation
+
     def marked(self, x: Tensor) -> Tensor:
         """The image with the channel that tells it from its padding, where the layer wants that."""
         return F.pad(x, (0, 0, 0, 0, 0, 1), value=1) if self.marks_padding else x
@@ -206,7 +213,7 @@ class CausalConv2d(Convolution):
         around = left - padding, right - padding, self.above * self.dilation
         if any(around):
             x = F.pad(x, (*around, 0))
-        x = F.conv2d(x, self.kernel(), self.bias, self.stride, (0, padding), self.dilation)
+        x = F.conv2d(x, self.kernel(), self.bias, self.stride, (0, padding), self.dilations(self.above + 1))
         return self.finished(x, y)
 
     def new_cache(self, at: Cursor) -> PixelCache:

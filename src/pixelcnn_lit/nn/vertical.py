@@ -69,7 +69,7 @@ class VerticalConv2d(Convolution):
 
     def convolve(self, x: Tensor, weight: Tensor, y: Tensor | None) -> Tensor:
         """The convolution of rows that are there already, above and below: no padding but to the sides."""
-        x = F.conv2d(x, weight, self.bias, self.stride, (0, self.side), self.dilation)
+        x = F.conv2d(x, weight, self.bias, self.stride, (0, self.side), self.dilations(weight.shape[2]))
         return self.finished(x, y)
 
     def new_cache(self, at: Cursor) -> RowCache:
