@@ -1,4 +1,4 @@
-"""The names by which Hydra, which looks for plugins in this namespace alone, finds the sweepers and launchers."""
+"""Makes the sweepers and launchers visible to Hydra, which looks for plugins only in this namespace."""
 
 from pixelcnn_lit.sweeps import cluster, launcher, search, sweeper
 

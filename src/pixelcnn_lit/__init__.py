@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pixelcnn_lit.registry import register_data, register_likelihood, register_network
     from pixelcnn_lit.training.run import Run
 
-# What is imported when it is first asked for: torch takes seconds, and `--help` does not need it.
+# These names are imported on first use: torch takes seconds to import, and `--help` does not need it.
 _HOMES = {
     "BitsPerDim": "metrics",
     "Categorical": "likelihood",
@@ -76,10 +76,11 @@ def __dir__() -> list[str]:
 
 
 def build(overrides: Sequence[str] = ()) -> Density:
-    """An untrained density in evaluation mode, from the config and overrides of ``python -m pixelcnn_lit.train``.
+    """Build an untrained density, in evaluation mode, from the overrides of ``python -m pixelcnn_lit.train``.
 
     Raises :class:`~pixelcnn_lit.errors.UserError` for an unknown key or a value that is not allowed.
 
+    >>> from pixelcnn_lit import build
     >>> build(["model.n_res=2", "data.levels=4"]).levels
     4
     """
@@ -90,10 +91,10 @@ def build(overrides: Sequence[str] = ()) -> Density:
 
 
 def load(path: str | Path) -> Density:
-    """A trained density, on the CPU and in evaluation mode, from a file that ``train`` or ``export`` wrote.
+    """Load a trained density, on the CPU and in evaluation mode, from a file that ``train`` or ``export`` wrote.
 
-    Raises :class:`~pixelcnn_lit.errors.UserError` if the file is missing, damaged, or no checkpoint of this package, or
-    if it needs a network, data set or likelihood of somebody's that no module imported here has registered.
+    Raises :class:`~pixelcnn_lit.errors.UserError` if the file is missing, damaged, or not a checkpoint of this package.
+    The same error is raised if the file needs a network, data set or likelihood of a plugin that is not imported.
     """
     from pixelcnn_lit.storage.checkpoint import load
 

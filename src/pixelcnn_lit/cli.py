@@ -1,4 +1,4 @@
-"""What the commands share: Hydra composes, a task runs, and whatever goes wrong ends in one line."""
+"""Shared by the commands: Hydra composes the config, a function runs with it, and errors are shown in one line."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from pixelcnn_lit.sweeps.parent import end_with_parent
 
 
 def run(config_name: str, section: type[Section], target: str) -> None:
-    """Compose ``conf/<config_name>.yaml`` and the command line, check it, then import and call ``target`` on it.
+    """Compose ``conf/<config_name>.yaml`` with the command line, check it, then import and call ``target`` with it.
 
-    ``target`` is "module:function". Its module is imported last, so that ``--help`` and wrong keys answer at once.
-    An error ends the process with status 1 and one line on standard error; with HYDRA_FULL_ERROR=1 in the environment
-    it shows its traceback. Ctrl-C ends it with status 130, SIGTERM with 143.
+    ``target`` is "module:function". Its module is imported last, so ``--help`` and errors in keys are fast. An error
+    ends the process with status 1 and one line on standard error, or a traceback if HYDRA_FULL_ERROR=1 is set. Ctrl-C
+    ends it with status 130, SIGTERM with 143.
     """
     end_with_parent()
     wants_traceback = os.environ.get(SHOW_TRACEBACK) == "1"
-    # Hydra's parser takes overrides in one piece only: -m may stand anywhere.
+    # Hydra's parser needs all overrides in one sequence. Moving -m to the front lets users write it anywhere.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
 
     def task(composed: DictConfig) -> float | None:
@@ -43,13 +43,13 @@ def run(config_name: str, section: type[Section], target: str) -> None:
     OmegaConf.register_new_resolver("folder", folder_name, replace=True)
     with one_line_errors(wants_traceback):
         _check_flags()
-    # With this set, Hydra hands errors on to us instead of printing its own several lines.
+    # With this variable, Hydra raises errors to us, and does not print several lines itself.
     with _environment(SHOW_TRACEBACK, "1"), one_line_errors(wants_traceback):
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)()
 
 
 def _check_flags() -> None:
-    """Raise UserError for options that Hydra does not know, where its parser would print several lines."""
+    """Raise UserError for unknown options, for which Hydra's parser would print several lines."""
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
@@ -61,7 +61,7 @@ def _check_flags() -> None:
 
 @contextmanager
 def one_line_errors(wants_traceback: bool | None = None) -> Iterator[None]:
-    """End the process with one line where the block raises; with a traceback where the environment asks for it."""
+    """End the process with one line if the block raises, or with a traceback if the environment asks for it."""
     if wants_traceback is None:
         wants_traceback = os.environ.get(SHOW_TRACEBACK) == "1"
     try:

@@ -1,4 +1,4 @@
-"""A network and a likelihood make a probability distribution over images."""
+"""The density: a network and a likelihood together are a probability distribution over images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Density(Conditionals):
     ``log p(x) = sum over i of log p(x_i | x_1, ..., x_{i-1})``
 
     One pass of the causal network gives all the conditionals of an image. Images are (N, C, H, W) integer tensors of
-    levels 0..levels-1; the network sees ``level / (levels - 1)``. Height and width come from the input.
+    levels 0..levels-1; the network gets ``level / (levels - 1)``. Height and width come from the input.
 
     >>> from pixelcnn_lit import build
     >>> density = build(["model.n_res=1", "model.hidden=4", "data.levels=2"])
@@ -37,16 +37,19 @@ class Density(Conditionals):
         image_shape: tuple[int, int, int],
         n_classes: int | None = None,
     ) -> None:
-        """``image_shape`` is (C, H, W): the channels of every image, and the size that ``sample`` draws by default.
+        """``image_shape`` is (C, H, W): the channels of every image, and the default size of ``sample``.
 
-        With ``n_classes`` the network takes classes ``y`` too, and the density is ``p(x | y)``; where no class is
-        given, it is their mixture, each as probable as the others.
+        With ``n_classes``, the network takes classes ``y`` too, and the density is ``p(x | y)``. Without y it is the
+        mixture of all classes with equal weights.
         """
         super().__init__(network, likelihood, n_classes)
         self.image_shape = image_shape
 
     def initialise(self, x: Tensor, y: Tensor | None = None) -> None:
-        """Let a network that asks for it, such as PixelCNN++, scale its layers on a batch of training images."""
+        """Initialise the network on a batch of training images; by default a network does nothing, PixelCNN++ does.
+
+        ``x`` are levels (N, C, H, W), ``y`` (N,) their classes.
+        """
         if isinstance(self.network, CausalNetwork):
             self.network.initialise(
                 self.normalise(self._checked(x)), self._classes(y, len(x)) if self.n_classes else None
@@ -55,10 +58,10 @@ class Density(Conditionals):
     def log_prob(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
         """``log p(x)``, or ``log p(x | y)``, in nats: levels (N, C, H, W) -> (N,).
 
-        ``y`` is a class, or one for each image (N,). A class-conditional density without it sums over the classes:
+        ``y`` is one class, or one class per image (N,). Without y, a class-conditional density sums over the classes:
         ``log p(x) = log sum over y of p(x | y) / n_classes``.
 
-        Raises ValueError where x is no batch of level images, or y no class of this density.
+        Raises ValueError if x is not a batch of level images, or y not a class of this density.
         """
         if self.n_classes is not None and y is None:
             return self.class_log_probs(x).logsumexp(1) - math.log(self.n_classes)
@@ -67,15 +70,17 @@ class Density(Conditionals):
     def class_log_probs(self, x: Tensor) -> Tensor:
         """``log p(x | y)`` for every class y, in nats: levels (N, C, H, W) -> (N, n_classes).
 
-        By Bayes' rule with equal priors, ``p(y | x)`` is the softmax of these. Raises ValueError for a density without
-        classes.
+        With equal priors, ``p(y | x)`` is their softmax (Bayes' rule). Raises ValueError for a density without classes.
         """
         if self.n_classes is None:
             raise ValueError("this density has no classes: it was built with n_classes=None")
         return torch.stack([self.log_prob(x, y) for y in range(self.n_classes)], dim=1)
 
     def bits_per_dim(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
-        """``-log2 p(x) / (C H W)``, or of ``p(x | y)``: levels (N, C, H, W) -> (N,) bits."""
+        """``-log2 p(x) / (C H W)``, or the same of ``p(x | y)``: levels (N, C, H, W) -> (N,) bits per dimension.
+
+        Raises ValueError as :meth:`log_prob` does.
+        """
         return -self.log_prob(x, y) / (math.prod(x.shape[1:]) * math.log(2))
 
     def logits(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
@@ -101,14 +106,21 @@ class Density(Conditionals):
     ) -> Tensor:
         """Draw ``n`` images exactly from the model: (n, C, H, W) uint8 levels.
 
-        Image i depends on ``seed`` and ``first + i`` alone, however many are drawn with it; seed None takes one from
-        torch's global generator. ``size`` is (H, W). ``temperature`` divides the logits, 0 takes the mode of each
-        conditional. ``method`` "cached" costs about one pass of the network, "naive" one a pixel; both give the same
-        images. ``progress(done, total)`` is called after each row. ``y`` is the class of the images, or one for each
-        (n,); without it, a class-conditional density draws one for each.
+        Image i depends on ``seed`` and ``first + i`` only, not on ``n``.
 
-        Raises ValueError for a negative n, seed or temperature, an empty size, an unknown method, or a y that is no
-        class; UserError where the weights have gone so wrong that the logits are NaN.
+        Args:
+            n: The number of images.
+            seed: At least 0. None: take one from torch's global generator.
+            y: One class, or one class per image (n,). None: a class-conditional density draws a class per image.
+            size: (H, W). None: the size of ``image_shape``.
+            temperature: Divides the logits. 0 takes the mode of each conditional.
+            method: "cached" costs about one pass of the network, "naive" one pass per pixel; the images are the same.
+            first: The number of the first image.
+            progress: Called as ``progress(done, total)`` after each row.
+
+        Raises:
+            ValueError: n, seed or temperature is negative, size is empty, method is unknown, or y is not a class.
+            UserError: The logits are NaN or infinite, because the weights are wrong.
         """
         if not isinstance(n, int) or isinstance(n, bool) or n < 0:
             raise ValueError(f"n must be an integer of at least 0, got {n!r}")
@@ -132,12 +144,16 @@ class Density(Conditionals):
     ) -> Tensor:
         """Keep the ``known`` pixels of x and draw the others, in raster order: (N, C, H, W) uint8 levels.
 
-        ``known`` is (H, W) or (N, H, W) bool. Each unknown pixel is drawn given all the pixels before it, known or
-        drawn. Known pixels that come after it in raster order do not condition it: the model has no such conditional.
-        Where a class-conditional density is given no y, it draws one given the pixels before the first unknown one.
-        The other arguments are those of :meth:`sample`.
+        An unknown pixel is drawn given all pixels before it in raster order. Known pixels after it have no influence.
 
-        Raises ValueError where the shapes do not fit, or x holds other than levels; UserError as :meth:`sample` does.
+        Args:
+            x: Levels (N, C, H, W).
+            known: Bool (H, W) or (N, H, W), True where a pixel is known.
+            y: As for :meth:`sample`; None: draw each class given the pixels before the first unknown one.
+            seed, temperature, method, first, progress: As for :meth:`sample`.
+
+        Raises ValueError if the shapes do not match or x holds other values than levels, and UserError as
+        :meth:`sample` does.
         """
         x = self._checked(x).to(self.device, torch.uint8, copy=True)
         if known.dtype != torch.bool or tuple(known.shape) not in (
@@ -178,5 +194,5 @@ class Density(Conditionals):
 
 
 def _seed(seed: int | None) -> int:
-    """A seed, or one from torch's global generator."""
+    """``seed``, or for None one from torch's global generator."""
     return int(torch.randint(2**62, ())) if seed is None else seed

@@ -1,4 +1,4 @@
-"""Where a command computes."""
+"""The device, precision and memory that a command uses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from pixelcnn_lit.errors import UserError
 
 
 def pick_device(wish: str) -> torch.device:
-    """ "auto" is a CUDA GPU if there is one, else the CPU. Raise UserError for "cuda" without one."""
+    """The device for "auto", "cpu" or "cuda"; "auto" is a CUDA GPU if there is one, else the CPU.
+
+    Raises UserError for "cuda" without a GPU.
+    """
     if wish == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if wish == "cuda" and not torch.cuda.is_available():
@@ -21,7 +24,7 @@ def pick_device(wish: str) -> torch.device:
 
 
 def fast_precision(accelerator: str) -> str:
-    """What to train in: "bf16-mixed" where the hardware multiplies bfloat16 faster than float32, else "32-true"."""
+    """The fast precision for training: "bf16-mixed" if the hardware has fast bfloat16 products, else "32-true"."""
     if accelerator == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
@@ -30,13 +33,13 @@ def fast_precision(accelerator: str) -> str:
 
 
 def has_room(device: torch.device, n_bytes: int) -> bool:
-    """Whether a data set may lie in a device's memory: on a GPU, in a quarter of what is free there."""
+    """Whether a data set of ``n_bytes`` may be kept on a device: on a GPU, if it fills at most 1/4 of free memory."""
     return device.type != "cuda" or n_bytes <= torch.cuda.mem_get_info(device)[0] // 4
 
 
 @contextmanager
 def enough_memory(batch: str, advice: str = "Try a smaller batch") -> Iterator[None]:
-    """Turn the errors of a GPU or a CPU without memory left into a UserError that names ``batch``, "key=value"."""
+    """Turn an out-of-memory error of a GPU or CPU into a UserError that names ``batch``, a text "key=value"."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

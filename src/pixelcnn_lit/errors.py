@@ -1,4 +1,4 @@
-"""The one kind of error that a user can cause, and what the commands do with all the others."""
+"""The errors with a meaning of their own: a user's mistake, a signal, and a pruned run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal has ended a run: how to go on with it, and which signal it was."""
+    """A signal has ended a run. The message says how to resume it; ``number`` is the signal."""
 
     def __init__(self, how: str, number: signal.Signals | None) -> None:
         super().__init__(how)
@@ -14,8 +14,8 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Pruned(Exception):  # noqa: N818
-    """A search has ended a run that has no hope: what it had reached."""
+    """The pruner of a search has ended a run. The message says what the run had reached."""
 
 
 class UserError(Exception):
-    """A wrong value, key or file: one line that says what is wrong, which key or file, and what would be right."""
+    """A user's mistake. The message is one line: which key or file is wrong, why, and what would be right."""

@@ -1,4 +1,4 @@
-"""From a checked config to a density: what knows how many parameters, and groups of them, a likelihood asks for."""
+"""Builds a density from a checked config: the network gets as many output parameters as the likelihood needs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pixelcnn_lit.likelihood import Likelihood
 
 
 def build_density(config: TrainConfig) -> Density:
-    """An untrained density, its weights drawn from torch's global generator.
+    """Build an untrained density; its weights are drawn from torch's global generator.
 
-    Raises UserError where the network refuses the likelihood, the channels or its own sizes.
+    Raises UserError if the network does not accept the likelihood, the channels or its own sizes.
     """
     likelihood = build_likelihood(config.likelihood, config.data.levels)
     try:
@@ -26,13 +26,16 @@ def build_density(config: TrainConfig) -> Density:
 
 
 def build_likelihood(config: LikelihoodConfig, levels: int) -> Likelihood:
-    """The likelihood of a config at so many levels."""
+    """Build the likelihood of a config for ``levels`` levels."""
     likelihood: Likelihood = LIKELIHOODS[config.name].load()(levels=levels, **config.model_dump(exclude={"name"}))
     return likelihood
 
 
 def build_network(config: NetworkConfig, likelihood: Likelihood, channels: int) -> nn.Module:
-    """The network of a config, with the parameters that the likelihood asks for. Raise ValueError where it refuses."""
+    """Build the network of a config, with the outputs that ``likelihood`` needs.
+
+    Raises ValueError if the network does not accept the likelihood, the channels or its own sizes.
+    """
     network: nn.Module = NETWORKS[config.name].load()(
         image_channels=channels,
         n_params=likelihood.n_params(channels),

@@ -1,4 +1,4 @@
-"""What the network's output means: the distribution of one channel of one pixel, given the earlier ones."""
+"""Likelihoods: how the network's output becomes the distribution of each channel of a pixel, given the earlier ones."""
 
 from __future__ import annotations
 
@@ -12,37 +12,51 @@ from torch import Tensor
 
 
 class Likelihood(ABC):
-    """A distribution over the levels 0..levels-1 of each channel of a pixel, given those of its channels before.
+    """The distribution over the levels 0..levels-1 of each channel of a pixel, given its earlier channels.
 
-    The network gives ``n_params(channels)`` parameters for a pixel. With ``couples_channels`` they must depend on the
-    earlier pixels alone, and the likelihood lets a channel depend on those before it; else the network does, and the
-    parameters come in as many groups as there are channels.
+    The network gives ``n_params(channels)`` parameters per pixel. ``couples_channels`` says which part models the
+    dependence between the channels of a pixel:
+
+    * True: the likelihood. The parameters of a pixel must depend on the earlier pixels only.
+    * False: the network. The parameters come in one group per channel, and a group may depend on the earlier channels.
     """
 
     couples_channels: ClassVar[bool]
 
     def __init__(self, *, levels: int) -> None:
-        """``levels`` of each channel, at least 2."""
+        """``levels`` is the number of levels of each channel, at least 2."""
         self.levels = levels
 
     @abstractmethod
     def n_params(self, channels: int) -> int:
-        """How many parameters a pixel has."""
+        """The number of parameters per pixel."""
 
     @abstractmethod
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        """Parameters (N, P, H, W) and levels (N, C, H, W) -> nats (N, C, H, W)."""
+        """Log-probabilities: parameters (N, P, H, W) and levels (N, C, H, W) -> nats (N, C, H, W)."""
 
     @abstractmethod
     def logits(self, params: Tensor, x: Tensor, channel: int) -> Tensor:
-        """Unnormalised log-probabilities of all levels of a channel, given the channels before it in x.
+        """Unnormalised log-probabilities of all levels of ``channel``, given the earlier channels in x.
 
-        Parameters (N, P, ...) and levels (N, C, ...) -> (N, levels, ...). Their log-softmax at x is ``log_prob``.
+        Parameters (N, P, ...) and levels (N, C, ...) -> (N, levels, ...). Their log-softmax, at the level in x, is
+        ``log_prob``.
         """
 
 
 class Categorical(Likelihood):
-    """A softmax over all levels: ``p(x = l) = exp(a_l) / sum_k exp(a_k)``, as in PixelCNN (arXiv 1601.06759, 3.2)."""
+    """A softmax over all levels: ``p(x = l) = exp(a_l) / sum_k exp(a_k)``.
+
+    van den Oord et al. (2016), arXiv 1601.06759, section 3.2.
+
+    >>> import torch
+    >>> from pixelcnn_lit import Categorical
+    >>> likelihood = Categorical(levels=4)
+    >>> params = torch.zeros(2, likelihood.n_params(channels=3), 5, 5)
+    >>> x = torch.zeros(2, 3, 5, 5, dtype=torch.uint8)
+    >>> likelihood.log_prob(params, x)[0, 0, 0, 0].exp()
+    tensor(0.2500)
+    """
 
     couples_channels = False
 
@@ -50,9 +64,9 @@ class Categorical(Likelihood):
         return channels * self.levels
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        """Parameters (N, C levels, H, W) and levels (N, C, H, W) -> nats (N, C, H, W), computed in float32 or wider."""
+        """Parameters (N, C levels, H, W) and levels (N, C, H, W) -> nats (N, C, H, W), in float32 or float64."""
         n, channels, height, width = x.shape
-        # With channels last in memory, each pixel's logits lie side by side and this reshape copies nothing.
+        # With channels last in memory, the logits of a pixel are contiguous, and this reshape copies nothing.
         logits = params.permute(0, 2, 3, 1).reshape(-1, self.levels)
         if logits.dtype in (torch.bfloat16, torch.float16):
             logits = logits.float()
@@ -66,21 +80,34 @@ class Categorical(Likelihood):
 
 
 class LogisticMixture(Likelihood):
-    """A mixture of ``n_mix`` logistic distributions, cut into levels: that of PixelCNN++.
+    """A discretised mixture of ``n_mix`` logistic distributions, the likelihood of PixelCNN++.
 
-    Level l stands at ``v(l) = 2 l / (levels - 1) - 1``, with half a step ``h = 1 / (levels - 1)`` to either side, and
-    the outermost levels take the tails:
+    Level l has the value ``v(l) = 2 l / (levels - 1) - 1`` in [-1, 1]. Its interval reaches half a step,
+    ``h = 1 / (levels - 1)``, to either side; the intervals of the lowest and the highest level also contain the tails:
 
     ``p(l) = sum over k of pi_k (sigma(u) - sigma(w)),  u = (v + h - mu_k) / s_k,  w = (v - h - mu_k) / s_k``
 
-    The mixture is one of whole pixels: its channels share k, and the mean of a channel moves with those before it,
-    ``mu_c + sum over b < c of tanh(a_bc) v(x_b)``. As ``sigma(u) - sigma(w) = sigma(u) sigma(-w) (1 - exp(w - u))``,
-    nothing is subtracted that is nearly equal: probabilities are exact in the tails too, down to the smallest float.
+    The mixture is over whole pixels: all channels share the component k. The mean of channel c depends on the earlier
+    channels: ``mu_c + sum over b < c of tanh(a_bc) v(x_b)``.
 
-    Salimans et al., "PixelCNN++" (2017), arXiv 1701.05517, sections 2.1 and 2.2. Their least scale at 256 levels,
-    exp(-7), is here a quarter of h at any number of levels.
+    The code uses ``sigma(u) - sigma(w) = sigma(u) sigma(-w) (1 - exp(w - u))``. It never subtracts two nearly equal
+    numbers, so probabilities in the tails are accurate too.
 
-    Parameters of a pixel with C channels, n_mix of each: log pi, then C means, C log-scales, C (C - 1) / 2 couplings.
+    Parameters per pixel with C channels, ``n_mix`` of each: log pi (unnormalised), C means, C log-scales, and
+    C (C - 1) / 2 couplings a.
+
+    Salimans et al., "PixelCNN++" (2017), arXiv 1701.05517, sections 2.1 and 2.2. The smallest scale is h / 4; the paper
+    has exp(-7), about h / 4 at 256 levels.
+
+    >>> import torch
+    >>> from pixelcnn_lit import LogisticMixture
+    >>> likelihood = LogisticMixture(levels=256, n_mix=10)
+    >>> likelihood.n_params(channels=3)
+    100
+    >>> params = torch.randn(2, 100, 5, 5)
+    >>> x = torch.randint(256, (2, 3, 5, 5))
+    >>> likelihood.log_prob(params, x).shape
+    torch.Size([2, 3, 5, 5])
     """
 
     couples_channels = True
@@ -94,9 +121,9 @@ class LogisticMixture(Likelihood):
         return self.n_mix * (1 + 2 * channels + channels * (channels - 1) // 2)
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        """Parameters (N, P, H, W) and levels (N, C, H, W) -> nats (N, C, H, W), computed in float32 or wider.
+        """Parameters (N, P, H, W) and levels (N, C, H, W) -> nats (N, C, H, W), in float32 or float64.
 
-        Those of a channel are ``log p(x_1, ..., x_c) - log p(x_1, ..., x_{c-1})``, each a sum over the mixture.
+        Channel c has ``log p(x_1, ..., x_c) - log p(x_1, ..., x_{c-1})``; each term is a log-sum over the components.
         """
         mixture = _Mixture(self, params, x)
         joint = mixture.log_pi
@@ -116,12 +143,12 @@ class LogisticMixture(Likelihood):
         return probability.clamp_min(torch.finfo(probability.dtype).tiny).log()
 
     def log_scale(self, parts: Tensor, channels: int) -> Tensor:
-        """The log-scales within the bounds, of parameters (N, P / n_mix, n_mix, ...): (N, C, n_mix, ...)."""
+        """The log-scales, clamped to their bounds: parameters (N, P / n_mix, n_mix, ...) -> (N, C, n_mix, ...)."""
         return parts[:, 1 + channels : 1 + 2 * channels].clamp(math.log(self.half_step / 4), 20)
 
 
 class _Mixture:
-    """The parameters of a :class:`LogisticMixture`, taken apart, beside the levels x that they are asked about."""
+    """The parameters of a :class:`LogisticMixture`, split by kind, together with the levels x."""
 
     def __init__(self, likelihood: LogisticMixture, params: Tensor, x: Tensor) -> None:
         if params.dtype in (torch.bfloat16, torch.float16):
@@ -136,7 +163,7 @@ class _Mixture:
         self._coupling = parts[:, 1 + 2 * channels :].tanh()
 
     def _centre(self, channel: int) -> Tensor:
-        """The means of a channel, moved by the channels before it: (N, K, ...)."""
+        """The means of a channel, shifted by the earlier channels: (N, K, ...)."""
         centre = self._mean[:, channel]
         for earlier in range(channel):
             coupling = self._coupling[:, channel * (channel - 1) // 2 + earlier]
@@ -144,7 +171,7 @@ class _Mixture:
         return centre
 
     def log_interval(self, channel: int) -> Tensor:
-        """``log(sigma(u) - sigma(w))`` of the level that x has, for each component: (N, K, ...)."""
+        """``log(sigma(u) - sigma(w))`` at the level in x, for each component: (N, K, ...)."""
         scale, x = self._scale[:, channel], self._x[:, channel, None]
         offset = self._v[:, channel, None] - self._centre(channel)
         zero = torch.zeros((), dtype=offset.dtype, device=offset.device)

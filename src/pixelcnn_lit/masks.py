@@ -1,4 +1,4 @@
-"""Which pixels of an image are known, for completions."""
+"""Masks for completions: which pixels of an image are known."""
 
 from __future__ import annotations
 
@@ -14,13 +14,21 @@ from torch import Tensor
 from pixelcnn_lit.errors import UserError
 
 FORMATS = ("PNG", "BMP", "GIF", "JPEG", "PPM", "TIFF", "WEBP")
-"""Kinds of images that are nothing but data: to read others, such as EPS, starts programs."""
+"""Image formats that are only data. Pillow starts other programs to read some formats, such as EPS."""
 
 Side = Literal["bottom", "top", "left", "right"]
 
 
 def half_known(occluded: Side, height: int, width: int) -> Tensor:
-    """All pixels but those of the occluded half: (H, W) bool, True where known."""
+    """A mask in which one half of the image is unknown: (H, W) bool, True where known.
+
+    >>> from pixelcnn_lit.masks import half_known
+    >>> half_known("bottom", 4, 3).int()
+    tensor([[1, 1, 1],
+            [1, 1, 1],
+            [0, 0, 0],
+            [0, 0, 0]], dtype=torch.int32)
+    """
     known = torch.ones(height, width, dtype=torch.bool)
     rows, columns = slice(None), slice(None)
     if occluded == "bottom":
@@ -36,9 +44,20 @@ def half_known(occluded: Side, height: int, width: int) -> Tensor:
 
 
 def read_mask(path: str | Path, height: int, width: int) -> Tensor:
-    """A mask image of exactly (H, W): bright pixels are known, dark ones (below 128) are to be drawn.
+    """Read a mask image: (H, W) bool. Bright pixels (128 and above) are known; dark pixels are to be drawn.
 
-    Raises UserError that names the file if it can't be read or has another size, which is known before it is decoded.
+    Raises UserError that names the file if it cannot be read or has another size. The size is checked before decoding.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> picture = Image.new("L", (3, 2), 255)
+    >>> picture.putpixel((1, 0), 0)
+    >>> with tempfile.NamedTemporaryFile(suffix=".png") as file:
+    ...     picture.save(file, "PNG")
+    ...     file.flush()
+    ...     read_mask(file.name, height=2, width=3)
+    tensor([[ True, False,  True],
+            [ True,  True,  True]])
     """
     check_mask(path)
     try:
@@ -52,12 +71,15 @@ def read_mask(path: str | Path, height: int, width: int) -> Tensor:
 
 
 def check_mask(path: str | Path) -> None:
-    """Raise UserError unless there is a file."""
+    """Raise UserError unless ``path`` is an existing file."""
     if not os.path.isfile(path):  # noqa: PTH113
         raise UserError(f"mask={path}: {'a folder' if os.path.isdir(path) else 'no such file'}")  # noqa: PTH112
 
 
 def unusable(known: Tensor) -> int:
-    """How many known pixels of (H, W) come after an unknown one in raster order, so that they cannot condition it."""
+    """The number of known pixels of a mask (H, W) that come after an unknown pixel in raster order.
+
+    An unknown pixel cannot be conditioned on them.
+    """
     flat = known.flatten()
     return int(flat[(~flat).cumsum(0) > 0].sum())

@@ -1,4 +1,4 @@
-"""What a person reads: lines on the screen and in the log, and errors as one line."""
+"""Messages to the user: lines on the screen and in the log, and errors in one line."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pixelcnn_lit.config import conf_dir, one_line
 from pixelcnn_lit.errors import UserError
 
 SHOW_TRACEBACK = "HYDRA_FULL_ERROR"
-"""The variable of the environment that asks for tracebacks, which Hydra has too."""
+"""The environment variable, the same as Hydra's, that asks for tracebacks."""
 NO_NAME = r"null|true|false|nan|inf|[-+\d.e]+|[\[{].*"
-"""What cannot be the name of a group's option."""
+"""Values that cannot be the name of an option of a config group."""
 SHOWN = logging.getLogger("pixelcnn_lit.shown")
-"""What a run shows to a person, for its log file alone: conf/hydra/job_logging."""
+"""Copies what a run prints on the screen into its log file only: see conf/hydra/job_logging."""
 
 
 def say(text: str) -> None:
-    """Show a line of rich's markup to a person, and keep it in the run's log."""
+    """Print a line of rich markup, and write it to the run's log as plain text."""
     get_console().print(text, highlight=False, soft_wrap=True)
     SHOWN.info(Text.from_markup(text).plain)
 
 
 def message(error: Exception) -> str:
-    """An error in one line."""
+    """The text of an error in one line, as a user sees it."""
     if isinstance(error, UserError):
         return " ".join(str(error).split())
     if isinstance(error, HydraException) and isinstance(error.__cause__, UserError):  # of a sweeper or launcher
@@ -46,7 +46,7 @@ def message(error: Exception) -> str:
 
 
 def _no_option() -> str | None:
-    """The first override that gives a group of conf/ something that cannot be the name of an option."""
+    """The first override that gives a group of conf/ a value that cannot be the name of an option."""
     for word in sys.argv[1:]:
         key, _, value = word.partition("=")
         if re.fullmatch(r"\w+", key) and (conf_dir() / key).is_dir() and re.fullmatch(NO_NAME, value, re.IGNORECASE):

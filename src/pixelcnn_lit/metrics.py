@@ -9,14 +9,18 @@ from torch import Tensor
 from torchmetrics import Metric
 
 TRAIN, VAL, TEST = (f"{part}/bits_per_dim" for part in ("train", "val", "test"))
-"""What they are called in logs and in metrics.json."""
+"""The names of the metrics in logs and in metrics.json."""
 
 
 class BitsPerDim(Metric):
-    """The mean of ``-log2 p(x_i | earlier)`` over all dimensions of all images: nats / (dimensions ln 2), in bits.
+    """Bits per dimension: the mean of ``-log2 p(x_i | earlier)`` over all dimensions of all images.
 
-    The sums are kept, in float64, so the result depends neither on the size of the batches nor on the processes.
+    A dimension is one channel of one pixel. The metric is nats / (dimensions ln 2). It sums nats in float64 and counts
+    dimensions, so the result depends neither on the batch sizes nor on the number of processes.
 
+    >>> import math
+    >>> import torch
+    >>> from pixelcnn_lit import BitsPerDim
     >>> metric = BitsPerDim()
     >>> metric.update(torch.full((2, 1, 3, 3), math.log(2)))
     >>> metric.compute().item()
@@ -34,10 +38,10 @@ class BitsPerDim(Metric):
         self.add_state("dimensions", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, nats: Tensor) -> None:
-        """Add the nats of every dimension of a batch, (N, C, H, W)."""
+        """Add a batch: ``nats`` (N, C, H, W) is ``-log p(x_i | earlier)`` of each dimension."""
         self.nats += nats.sum(dtype=torch.float64)
         self.dimensions += nats.numel()
 
     def compute(self) -> Tensor:
-        """Bits per dimension of all that was added."""
+        """The bits per dimension of all batches so far, a scalar in float64."""
         return self.nats / (self.dimensions * math.log(2))

@@ -1,4 +1,4 @@
-"""Levels to pictures that a person can look at."""
+"""Pictures of images: grids of samples and completions, in RGB and as PNG files."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from pixelcnn_lit.masks import half_known
 from pixelcnn_lit.storage.files import write_whole
 
 Picture = NDArray[np.uint8]
-"""(H, W, 3) RGB."""
+"""An RGB picture, (H, W, 3)."""
 
-GAP = 1  # pixels between images, before enlarging
+GAP = 1  # pixels between images, before the picture is enlarged
 PAPER = (46, 52, 64)
 HIDDEN = (94, 129, 172)
 
 
 def default_scale(width: int) -> int:
-    """How many times to enlarge images of a width so that a grid of eight is about 900 pixels wide."""
+    """The factor that enlarges images of ``width`` so that a grid of eight columns is about 900 pixels wide."""
     return max(1, round(900 / (8 * (width + GAP))))
 
 
 def as_rgb(x: Tensor, levels: int) -> NDArray[np.uint8]:
-    """Levels (N, C, H, W) to colours (N, H, W, 3): one channel is grey, the first three are R, G, B."""
+    """Convert levels (N, C, H, W) to RGB (N, H, W, 3). Three or more channels: R, G, B first; fewer: grey."""
     colours = intensities(x.cpu().numpy(), levels).transpose(0, 2, 3, 1)
     return colours[..., :3] if colours.shape[-1] >= 3 else np.repeat(colours[..., :1], 3, axis=-1)
 
 
 def grid(images: NDArray[np.uint8], columns: int, scale: int) -> Picture:
-    """Images (N, H, W, 3) in rows of ``columns``, on dark paper, each pixel enlarged ``scale`` times."""
+    """Arrange images (N, H, W, 3) in rows of ``columns`` on a dark background; enlarge each pixel ``scale`` times."""
     n, height, width, _ = images.shape
     columns = min(columns, n)
     rows = -(-n // columns)
@@ -48,20 +48,20 @@ def grid(images: NDArray[np.uint8], columns: int, scale: int) -> Picture:
 
 
 def class_rows(n_classes: int | None, n: int) -> Tensor | None:
-    """The classes of about n images that make a row for each class; None without classes, or where there are over n."""
+    """Classes for about n images, one grid row per class. None without classes, or with more classes than n."""
     if n_classes is None or n_classes > n:
         return None
     return torch.arange(n_classes).repeat_interleave(n // n_classes)
 
 
 def sample_grid(x: Tensor, levels: int, scale: int, rows: int | None = None) -> Picture:
-    """Samples (N, C, H, W), row by row: in ``rows``, or about as wide as high, eight wide up to 64 images."""
+    """A grid of samples (N, C, H, W) in ``rows`` rows. By default eight columns up to 64 images, then about square."""
     columns = len(x) // rows if rows else 8 if len(x) <= 64 else int(np.ceil(np.sqrt(len(x))))
     return grid(as_rgb(x, levels), columns, scale)
 
 
 def draw_samples(density: Density, n: int, seed: int, scale: int) -> Picture:
-    """A grid of about n samples, with a row for each class of a class-conditional density."""
+    """Draw a grid of about n samples; a class-conditional density has one row per class."""
     y = class_rows(density.n_classes, n)
     if y is None:
         return sample_grid(density.sample(n, seed), density.levels, scale)
@@ -69,14 +69,14 @@ def draw_samples(density: Density, n: int, seed: int, scale: int) -> Picture:
 
 
 def draw_completions(density: Density, original: Tensor, seed: int, scale: int) -> Picture:
-    """A grid of images (N, C, H, W) whose lower half is hidden and completed."""
+    """Complete the lower half of images (N, C, H, W), and show them in a grid."""
     known = half_known("bottom", *original.shape[2:])
     completed = density.complete(original, known, seed)
     return completion_grid(original, known, completed, density.levels, scale)
 
 
 def completion_grid(original: Tensor, known: Tensor, completed: Tensor, levels: int, scale: int) -> Picture:
-    """Rows of three: the originals, what the model was given (the rest in blue), and its completions.
+    """A grid that repeats three rows: originals, what the model was given (the rest in blue), and completions.
 
     ``original`` and ``completed`` are (N, C, H, W) levels, ``known`` is (H, W) bool.
     """
@@ -91,6 +91,6 @@ def completion_grid(original: Tensor, known: Tensor, completed: Tensor, levels: 
 
 
 def save_png(path: str | Path, picture: Picture) -> None:
-    """Write a picture, whole or not at all. Raise UserError if it can't be written."""
+    """Write a picture as a PNG file, atomically. Raise UserError if it cannot be written."""
     with write_whole(path) as file:
         Image.fromarray(picture).save(file, format="PNG")

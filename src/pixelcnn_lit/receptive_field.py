@@ -1,4 +1,4 @@
-"""``python -m pixelcnn_lit.receptive_field``: draw what the centre pixel sees, one panel a network."""
+"""``python -m pixelcnn_lit.receptive_field``: draw what the centre pixel sees, one panel per network."""
 
 import sys
 
@@ -7,7 +7,7 @@ from pixelcnn_lit.config import ReceptiveFieldConfig
 
 
 def main() -> None:
-    """Run the command. ``model=a,b`` is ``models=[a,b]``: Hydra would take the first for a group and a sweep."""
+    """Run the command. ``model=a,b`` becomes ``models=[a,b]``, because Hydra would read it as a group and a sweep."""
     sys.argv[1:] = [f"models=[{word[6:]}]" if word.startswith("model=") else word for word in sys.argv[1:]]
     cli.run("receptive_field", ReceptiveFieldConfig, "pixelcnn_lit.analysis.receptive_field:receptive_field")
 

@@ -1,7 +1,7 @@
-"""The doors: a network, a data set or a likelihood from outside gets a name, and with it all that ours have.
+"""Registration of networks, data sets and likelihoods from outside this package.
 
-A module that calls these functions is a plugin. Users name it, ``plugins=[my.module]``, or the package that holds it
-offers it under the entry point group ``pixelcnn_lit.plugins``. docs/extending.md shows one of each.
+A module that calls these functions is a plugin. Users name it with ``plugins=[my.module]``, or an installed package
+offers it under the entry point group ``pixelcnn_lit.plugins``. docs/extending.md shows an example of each kind.
 """
 
 from __future__ import annotations
@@ -20,28 +20,30 @@ if TYPE_CHECKING:
 def register_network(name: str, network: Callable[..., Any] | str, section: type[NetworkConfig]) -> None:
     """Let ``model=NAME`` build a network.
 
-    ``network`` is a subclass of :class:`~pixelcnn_lit.nn.contract.CausalNetwork`, or "module:Class". It is called with
-    keywords alone: ``image_channels``, ``n_params`` and ``groups`` as :class:`~pixelcnn_lit.models.PixelCNN` has them,
-    and each key of ``section``, which says their types and ranges.
+    ``network`` is a subclass of :class:`~pixelcnn_lit.nn.contract.CausalNetwork`, or the text "module:Class". It is
+    called with keyword arguments only: ``image_channels``, ``n_params`` and ``groups``, with the same meaning as in
+    :class:`~pixelcnn_lit.models.PixelCNN`, and each key of ``section``. ``section`` declares the keys, their types and
+    ranges.
 
-    Raises TypeError for a section that is no ``NetworkConfig``, ValueError for a name that is taken.
+    Raises TypeError if ``section`` is not a ``NetworkConfig``, ValueError if the name is taken.
     """
     NETWORKS.add(name, network, section)
 
 
 def register_data(name: str, load: Callable[[Any], Splits] | str, section: type[DataConfig]) -> None:
-    """Let ``data=NAME`` read a data set: ``load(section) -> Splits``, a function or "module:function".
+    """Let ``data=NAME`` read a data set. ``load(section) -> Splits`` is a function, or the text "module:function".
 
-    Raises TypeError for a section that is no ``DataConfig``, ValueError for a name that is taken.
+    Raises TypeError if ``section`` is not a ``DataConfig``, ValueError if the name is taken.
     """
     DATA_SETS.add(name, load, section)
 
 
 def register_likelihood(name: str, likelihood: Callable[..., Any] | str, section: type[LikelihoodConfig]) -> None:
-    """Let ``likelihood=NAME`` build a likelihood: a subclass of :class:`~pixelcnn_lit.likelihood.Likelihood`.
+    """Let ``likelihood=NAME`` build a likelihood.
 
-    It is called with keywords alone: ``levels`` and each key of ``section``. "module:Class" will do too.
+    ``likelihood`` is a subclass of :class:`~pixelcnn_lit.likelihood.Likelihood`, or the text "module:Class". It is
+    called with keyword arguments only: ``levels`` and each key of ``section``.
 
-    Raises TypeError for a section that is no ``LikelihoodConfig``, ValueError for a name that is taken.
+    Raises TypeError if ``section`` is not a ``LikelihoodConfig``, ValueError if the name is taken.
     """
     LIKELIHOODS.add(name, likelihood, section)

@@ -1,4 +1,4 @@
-"""``python -m pixelcnn_lit.report outputs/depth``: the runs below a folder side by side, as a table and a page."""
+"""``python -m pixelcnn_lit.report outputs/depth``: compare the runs below a folder in a table and a page."""
 
 import argparse
 from pathlib import Path

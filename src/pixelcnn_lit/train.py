@@ -1,4 +1,4 @@
-"""``python -m pixelcnn_lit.train``: fit a density, test its best checkpoint, leave numbers and pictures."""
+"""``python -m pixelcnn_lit.train``: train a density, test its best checkpoint, write metrics and pictures."""
 
 from pixelcnn_lit import cli
 from pixelcnn_lit.config import TrainConfig

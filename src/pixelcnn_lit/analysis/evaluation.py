@@ -1,4 +1,4 @@
-"""The exact likelihood of a split under a trained density."""
+"""The command ``evaluate``: the exact likelihood of a split under a trained density."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from pixelcnn_lit.storage.files import write_whole
 
 @dataclass(frozen=True)
 class Scores:
-    """A split under a density: ``log_probs`` (N,) are nats, of p(x), in the order of the split.
+    """The scores of a split: ``log_probs`` (N,) are log p(x) in nats, in the order of the split.
 
-    With classes, ``given_class`` are the bits per dimension of p(x | y), and ``right`` counts the images whose class is
-    the most probable one by Bayes' rule.
+    With classes, ``given_class`` is the bits per dimension of p(x | y), and ``right`` counts the images whose label is
+    the most probable class by Bayes' rule.
     """
 
     log_probs: Tensor
@@ -38,7 +38,7 @@ class Scores:
 
 
 def score(density: Density, data: ImageDataModule, split: str, device: torch.device) -> Scores:
-    """Score the images of "train", "val" or "test", in batches of the data module, with a progress bar."""
+    """Score the images of "train", "val" or "test" in the batches of the data module, with a progress bar."""
     metric = BitsPerDim().to(device)
     loader = data.loader(split)
     log_probs, right = [], 0
@@ -63,9 +63,9 @@ def score(density: Density, data: ImageDataModule, split: str, device: torch.dev
 
 
 def evaluate(config: EvaluateConfig) -> float:
-    """Evaluate a split, show a table, write the nats of each image on request. Returns bits/dim.
+    """Evaluate a split, show a table, and on request write log p(x) per image. Returns bits per dimension.
 
-    Raises UserError for a checkpoint or data that can't be had, and for weights that have gone wrong.
+    Raises UserError if the checkpoint or the data cannot be read, or the result is not finite.
     """
     if config.out is not None and not config.out.endswith(".npy"):
         raise UserError(f"out={config.out}: must end in .npy")
@@ -88,7 +88,7 @@ def evaluate(config: EvaluateConfig) -> float:
 
 
 def table(config: EvaluateConfig, trained: TrainConfig, data: ImageDataModule, scores: Scores) -> Table:
-    """What was evaluated, and how it went."""
+    """The table of what was evaluated, and the scores."""
     rows = Table(show_header=False)
     rows.add_column(style="bold")
     rows.add_column(overflow="fold")

@@ -1,4 +1,4 @@
-"""The weights of a checkpoint as safetensors, with the config as plain JSON."""
+"""The command ``export``: writes the weights of a checkpoint as safetensors, with the config as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pixelcnn_lit.storage.archive import write_safetensors
 
 
 def export(config: ExportConfig) -> None:
-    """Write the model of a checkpoint, without the state of its training, for other programs and for ``load``."""
+    """Write the model of a checkpoint, without the training state, for other programs and for ``load``."""
     out = Path(config.out)
     if out.suffix != checkpoint.SAFETENSORS:
         raise UserError(f"out={config.out}: must end in {checkpoint.SAFETENSORS}")

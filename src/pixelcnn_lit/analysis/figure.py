@@ -1,4 +1,4 @@
-"""A figure of receptive fields, one panel a network."""
+"""A figure of receptive fields, one panel per network."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pixelcnn_lit.analysis.influence import blind_spot, earlier, summary
 
 SEEN = colormaps["viridis_r"]
 BLIND, LATER, BEYOND, CENTRE = "#e8553a", "#d5d8dc", "#ffffff", "#111111"
-FAINTEST = 1e-12  # of the strongest: what is seen less is drawn in the same shade
-BELOW = 3  # rows under the centre that are shown: they are all alike
+FAINTEST = 1e-12  # relative to the strongest influence; weaker ones have the same colour
+BELOW = 3  # rows below the centre that are shown; all of them look the same
 
 
 def draw(panels: Mapping[str, Tensor]) -> Figure:
-    """The receptive fields (H, W) by their titles, as ``influence`` gives them."""
+    """Draw receptive fields (H, W), as ``influence`` returns them, by their titles."""
     columns = min(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
     height, width = next(iter(panels.values())).shape
@@ -49,7 +49,7 @@ def draw(panels: Mapping[str, Tensor]) -> Figure:
 
 
 def relative(seen: Tensor) -> NDArray[np.float64]:
-    """A receptive field (H, W) in units of its strongest influence; where there is none at all, zeros."""
+    """A receptive field (H, W) divided by its largest value; zeros if all values are 0."""
     strength = seen.double().numpy()
     return strength / (strength.max() or 1)
 

@@ -1,4 +1,4 @@
-"""What a pixel's conditional sees: the receptive field of a network, by gradient."""
+"""The receptive field of a network, measured by gradients."""
 
 from __future__ import annotations
 
@@ -9,15 +9,24 @@ from pixelcnn_lit.density import Density
 
 
 def influence(density: Density, size: tuple[int, int], draws: int = 8, seed: int = 0) -> Tensor:
-    """How much the parameters of the centre pixel depend on each pixel: (H, W), 0 exactly where they do not.
+    """How much the parameters of the centre pixel depend on each pixel: (H, W), exactly 0 where they do not.
 
     ``sum over draws and channels c of |d (v . params[:, H // 2, W // 2]) / d x[c, ., .]|``
 
-    with an image x uniform in [0, 1], a class if there are any, and a direction v standard normal, anew in each draw:
-    neither a ReLU that happens to be off nor parameters whose influences cancel hide a pixel from all of them, and one
-    backward pass serves all parameters. What lies after the centre gives 0 for every causal network.
+    Each draw has a new image x, uniform in [0, 1], a new direction v, standard normal, and a new class if there are
+    classes. With several draws, an inactive ReLU or parameters that cancel do not hide a pixel. Pixels after the centre
+    give 0 for every causal network.
 
     van den Oord et al. (2016), arXiv 1606.05328, figure 1; Luo et al. (2016), arXiv 1701.04128, for the magnitudes.
+
+    >>> from pixelcnn_lit import build
+    >>> density = build(["model.n_res=0", "model.hidden=8", "model.first_kernel_size=3"])
+    >>> (influence(density, size=(5, 5)) > 0).int()
+    tensor([[0, 0, 0, 0, 0],
+            [0, 1, 1, 1, 0],
+            [0, 1, 0, 0, 0],
+            [0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0]], dtype=torch.int32)
     """
     weight = next(density.parameters())
     generator = torch.Generator().manual_seed(seed)
@@ -38,16 +47,16 @@ def influence(density: Density, size: tuple[int, int], draws: int = 8, seed: int
 
 
 def earlier(seen: Tensor) -> Tensor:
-    """The pixels before the centre in raster order: (H, W) bool from a receptive field (H, W)."""
+    """A mask, (H, W) bool, of the pixels before the centre of a receptive field (H, W) in raster order."""
     height, width = seen.shape
     number = torch.arange(height * width).view(height, width)
     return number < (height // 2) * width + width // 2
 
 
 def blind_spot(seen: Tensor) -> Tensor:
-    """The earlier pixels within reach of the centre that it does not see: (H, W) bool from a receptive field (H, W).
+    """The blind spot of a receptive field (H, W): a mask of earlier pixels in reach that are not seen, (H, W) bool.
 
-    Within reach is what lies no further up, and no further to either side, than the furthest pixel that is seen.
+    A pixel is in reach if some seen pixel is at least as far up, and some seen pixel at least as far to the side.
     """
     visible = (seen > 0) & earlier(seen)
     if not visible.any():
@@ -60,6 +69,6 @@ def blind_spot(seen: Tensor) -> Tensor:
 
 
 def summary(seen: Tensor) -> str:
-    """How many earlier pixels are seen and missed, in words, from a receptive field (H, W)."""
+    """A text with the numbers of seen and missed pixels of a receptive field (H, W)."""
     visible = int(((seen > 0) & earlier(seen)).sum())
     return f"sees {visible:,} pixels, misses {int(blind_spot(seen).sum()):,} in reach"

@@ -1,4 +1,4 @@
-"""The receptive fields of several networks, in one figure."""
+"""The command ``receptive_field``: the receptive fields of several networks in one figure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pixelcnn_lit.storage.files import write_whole
 
 
 def receptive_field(config: ReceptiveFieldConfig) -> None:
-    """Write the figure, and say how many pixels each network sees and misses."""
+    """Write the figure, and print how many pixels each network sees and misses."""
     if not config.out.lower().endswith(".png"):
         raise UserError(f"out={config.out}: must end in .png")
     panels = untrained(config) | trained(config)
@@ -31,7 +31,7 @@ def receptive_field(config: ReceptiveFieldConfig) -> None:
 
 
 def untrained(config: ReceptiveFieldConfig) -> dict[str, Tensor]:
-    """The receptive fields of the networks of ``models``, summed over several draws of their weights."""
+    """The receptive fields of the networks in ``models``, summed over several draws of random weights."""
     fields = {}
     for wish in [config.models] if isinstance(config.models, str) else config.models:
         name, *overrides = wish.split()

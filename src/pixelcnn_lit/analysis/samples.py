@@ -1,4 +1,4 @@
-"""Images drawn from a checkpoint, or half-hidden ones completed: a picture, and their levels."""
+"""The command ``sample``: draws or completes images from a checkpoint, and writes a picture and the levels."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def sample(config: SampleConfig) -> None:
 
 
 def completes(config: SampleConfig) -> bool:
-    """Whether images are completed, and not drawn from nothing."""
+    """Whether the config asks for completions, not samples."""
     return config.occlude is not None or config.mask is not None
 
 
 def refuse_contradictions(config: SampleConfig) -> None:
-    """Raise UserError for settings that do not go together, before anything is read."""
+    """Raise UserError for settings that contradict each other, before any file is read."""
     if Path(config.out).suffix.lower() != ".png":
         raise UserError(f"out={config.out}: must end in .png")
     if config.occlude is not None and config.mask is not None:
@@ -60,7 +60,7 @@ def refuse_contradictions(config: SampleConfig) -> None:
 
 
 def classes_to_draw(config: SampleConfig, density: Density) -> Tensor | None:
-    """The class of each image to draw; None where the model has none or picks them."""
+    """The class of each image, (n,); None if the model has none or draws them. Raise UserError for a wrong label."""
     label, n_classes = config.label, density.n_classes
     if label is None:
         return None
@@ -83,7 +83,7 @@ def classes_to_draw(config: SampleConfig, density: Density) -> Tensor | None:
 def draw(
     config: SampleConfig, density: Density, trained: TrainConfig, y: Tensor | None
 ) -> tuple[Tensor, pictures.Picture]:
-    """``n`` samples, or as many as there are classes y, and a grid of them."""
+    """Draw one sample per class in y, or ``n`` samples without y. Return the levels and a grid."""
     parts = []
     for first, count, show in _batches(config, config.n if y is None else len(y), "samples"):
         parts.append(
@@ -107,7 +107,7 @@ def draw(
 def complete(
     config: SampleConfig, density: Density, trained: TrainConfig, y: Tensor | None
 ) -> tuple[Tensor, pictures.Picture]:
-    """The first n images of the split, completed, and a picture of originals, what was known, and completions."""
+    """Complete the first n images of the split. Return the levels and a picture with originals and completions."""
     original, known = _given(config, trained)
     parts = []
     for first, count, show in _batches(config, config.n, "completions"):
@@ -129,7 +129,7 @@ def complete(
 
 
 def _given(config: SampleConfig, trained: TrainConfig) -> tuple[Tensor, Tensor]:
-    """The first n images of the split, and which of their pixels are known, (H, W)."""
+    """The first n images of the split, and the mask of known pixels (H, W)."""
     data = ImageDataModule(config.data.instead_of(trained.data), trained.seed)
     images = data.split(config.split).images
     if config.n > len(images):
@@ -152,7 +152,7 @@ def _given(config: SampleConfig, trained: TrainConfig) -> tuple[Tensor, Tensor]:
 
 
 def _batches(config: SampleConfig, n: int, what: str) -> Iterator[tuple[int, int, RowsDone]]:
-    """The first image of each batch, how many are in it, and what shows its progress; then how long all took."""
+    """For each batch: its first image, its size, and a function that shows progress. At the end, print the time."""
     start = time.perf_counter()
     with _bar(n) as show:
         for first in range(0, n, config.batch_size):

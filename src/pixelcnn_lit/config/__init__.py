@@ -1,6 +1,6 @@
-"""What a run may be told: every key with its type and range, checked before anything costs time or memory.
+"""The config schema: the type and range of every key, checked before a run starts.
 
-A key has two homes: a file of conf/, with its value and a comment, and its section here, with its type and range.
+A key is declared in two places: a file of conf/ gives its value and a comment, a section here gives its type and range.
 """
 
 from pixelcnn_lit.config.checking import check

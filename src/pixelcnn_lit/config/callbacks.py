@@ -1,4 +1,4 @@
-"""conf/callbacks: what happens beside the training itself."""
+"""conf/callbacks: early stopping, weight averaging and pictures during training."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pixelcnn_lit.config.types import Count, Section
 
 
 class EarlyStoppingConfig(Section):
-    """Stop when val/bits_per_dim has not improved for ``patience`` validations; null: never."""
+    """Stop if val/bits_per_dim does not improve by ``min_delta`` for ``patience`` validations; null: never."""
 
     patience: Count | None
     min_delta: Annotated[float, Field(ge=0)]
 
 
 class EmaConfig(Section):
-    """Evaluate, save and sample an exponential moving average of the weights; ``decay`` null: the last weights."""
+    """Evaluate, save and sample with an exponential moving average of the weights; ``decay`` null: no average."""
 
     decay: Annotated[float, Field(gt=0, lt=1)] | None
 
 
 class PicturesConfig(Section):
-    """Grids of samples and completions in TensorBoard every so many epochs (0: never), and how many images."""
+    """Grids of ``n`` samples and completions in TensorBoard, every ``every_n_epochs`` epochs; 0: never."""
 
     every_n_epochs: Annotated[int, Field(ge=0)]
     n: Annotated[int, Field(ge=1, le=1024)]

@@ -1,4 +1,4 @@
-"""From a composed config, or one that a file holds, to a section whose values are all allowed."""
+"""Checks a config, composed or read from a file, and makes a section of it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ S = TypeVar("S", bound=Section)
 
 
 def check(config: DictConfig | Mapping[str, Any], section: type[S], where: str = "") -> S:
-    """Make the ``section`` of a config. Raise UserError that names the first wrong key, after ``where``.
+    """Check a config and return it as a ``section``. Raise UserError that names the first wrong key, after ``where``.
 
-    Checkpoints carry a config too and go through the same check, so that a file can only ask for what a user could.
+    The config of a checkpoint goes through the same check, so a file cannot ask for more than a user can.
     """
     plain = resolved(config, where) if isinstance(config, DictConfig) else config
     complete = section.complete()
@@ -30,7 +30,7 @@ def check(config: DictConfig | Mapping[str, Any], section: type[S], where: str =
 
 
 def resolved(config: DictConfig, where: str = "") -> Mapping[str, Any]:
-    """A composed config as a plain dictionary, its interpolations followed. Raise UserError that names the key."""
+    """A composed config as a plain dictionary, with interpolations resolved. Raise UserError that names a wrong key."""
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:

@@ -1,4 +1,4 @@
-"""conf/evaluate.yaml, sample.yaml, export.yaml and receptive_field.yaml: the commands beside train."""
+"""conf/evaluate.yaml, sample.yaml, export.yaml and receptive_field.yaml: the commands other than train."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from pixelcnn_lit.errors import UserError
 
 
 class OtherData(Section):
-    """Where the images are now, if not where the checkpoint's run found them."""
+    """The place of the images, if they have moved since the checkpoint was trained."""
 
     source: Source | None
     dir: Place | None
     path: Place | None
 
     def instead_of(self, trained: DataConfig, **changes: Any) -> DataConfig:
-        """The data of the checkpoint's run, read from where they are now. Raise UserError for a key they don't have."""
+        """``trained``, the data config of the checkpoint, with these values and ``changes``.
+
+        Raises UserError for a key that ``trained`` does not have.
+        """
         moved = self.model_dump(exclude_none=True)
         for key, value in moved.items():
             if key not in type(trained).model_fields:
@@ -31,7 +34,7 @@ class OtherData(Section):
 
 
 class EvaluateConfig(Section):
-    """What ``evaluate`` may be told."""
+    """The keys of ``evaluate``."""
 
     plugins: Plugins
     ckpt: Annotated[str, Field(min_length=1)]
@@ -43,7 +46,7 @@ class EvaluateConfig(Section):
 
 
 class ExportConfig(Section):
-    """What ``export`` may be told."""
+    """The keys of ``export``."""
 
     plugins: Plugins
     ckpt: Annotated[str, Field(min_length=1)]
@@ -51,7 +54,7 @@ class ExportConfig(Section):
 
 
 class SampleConfig(Section):
-    """What ``sample`` may be told."""
+    """The keys of ``sample``."""
 
     plugins: Plugins
     ckpt: Annotated[str, Field(min_length=1)]
@@ -73,7 +76,7 @@ class SampleConfig(Section):
 
 
 class ReceptiveFieldConfig(Section):
-    """What ``receptive_field`` may be told."""
+    """The keys of ``receptive_field``."""
 
     plugins: Plugins
     models: Place | list[Place]

@@ -1,4 +1,4 @@
-"""Hydra puts a config together from conf/ and overrides; its errors become one line."""
+"""Composes a config from conf/ and overrides with Hydra, whose errors become one line."""
 
 from __future__ import annotations
 
@@ -19,20 +19,25 @@ from pixelcnn_lit.errors import UserError
 
 
 def conf_dir() -> Path:
-    """Where the Hydra configs are: inside an installed package, else at the top of the checkout."""
+    """The folder of the Hydra configs: inside an installed package, otherwise at the top of the checkout."""
     package = Path(pixelcnn_lit.__file__).resolve().parent
     installed = package / "conf"
     return installed if installed.is_dir() else package.parents[1] / "conf"
 
 
 def compose(overrides: Sequence[str]) -> TrainConfig:
-    """The checked config of ``python -m pixelcnn_lit.train OVERRIDES``, for use from Python.
+    """Compose and check the config of ``python -m pixelcnn_lit.train OVERRIDES``, for use from Python.
 
     Raises UserError for an unknown key or a value that is not allowed.
+
+    >>> from pixelcnn_lit import compose
+    >>> config = compose(["data=digits", "model.n_res=2"])
+    >>> config.model.n_res, config.data.image_shape
+    (2, (1, 28, 28))
     """
     if isinstance(overrides, str):
         raise UserError(f"overrides must be a list such as ['model.n_res=2'], not the text {overrides!r}")
-    # Inside a Hydra application, ours or somebody's, its own state steps aside.
+    # compose may be called inside a Hydra application; the state of that application is set aside, then restored.
     outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -46,7 +51,7 @@ def compose(overrides: Sequence[str]) -> TrainConfig:
 
 
 def plugins_of(composed: DictConfig) -> list[str]:
-    """The modules that a composed config names under ``plugins``. Raise UserError where that is no list of names."""
+    """The modules under the key ``plugins`` of a composed config. Raise UserError if it is not a list of names."""
     plugins = composed.get("plugins")
     modules = [plugins] if isinstance(plugins, str) else list(plugins or ())
     if not all(isinstance(name, str) and name for name in modules):
@@ -55,7 +60,7 @@ def plugins_of(composed: DictConfig) -> list[str]:
 
 
 def one_line(error: BaseException) -> str:
-    """A Hydra or OmegaConf error, whose texts have several lines, in one."""
+    """The text of a Hydra or OmegaConf error, which may have several lines, in one line."""
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as an override; expected key=value (quote special characters)"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""conf/data: which images, and how they become levels."""
+"""conf/data: the data set, and how its images become levels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Source = Literal["auto", "torchvision", "embedded"]
 
 
 class DataConfig(Section):
-    """What all data sets have in common. What one asks for beside is in its own class."""
+    """The keys that all data sets share. Subclasses add the keys of one data set."""
 
     name: str
     levels: Levels
@@ -24,7 +24,7 @@ class DataConfig(Section):
     split_seed: Seed
 
     may_lack_classes: ClassVar[bool] = False
-    """Whether its images may be of fewer classes than ``n_classes`` says."""
+    """Whether the images may have fewer classes than ``n_classes``."""
 
     @model_validator(mode="after")
     def _binary(self) -> Self:
@@ -55,7 +55,7 @@ class NpzData(DataConfig):
 
 
 class ImagesData(DataConfig):
-    """conf/data/images.yaml: a folder of image files, resized to ``size`` x ``size``; ``dir`` keeps them decoded."""
+    """conf/data/images.yaml: a folder of image files, resized to ``size`` x ``size`` and cached under ``dir``."""
 
     path: Place
     size: Side

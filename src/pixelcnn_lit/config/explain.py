@@ -1,4 +1,4 @@
-"""The first fault that a check found, in one line: which key it is, what it got and what is allowed."""
+"""Explains the first error of a check in one line: the key, its value and what is allowed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = {
 
 
 def explain(error: ValidationError, section: type[BaseModel]) -> str:
-    """One line for the first fault of ``error``, which the check of a ``section`` raised."""
+    """One line for the first of the errors in ``error``, which the check of ``section`` raised."""
     details = error.errors()[0]
     schema = Schema(section)
     key, node = schema.at(details["loc"], unknown=details["type"] == "extra_forbidden")
@@ -45,25 +45,25 @@ def explain(error: ValidationError, section: type[BaseModel]) -> str:
 
 
 class Schema:
-    """A section's JSON schema, which says of each key what is allowed."""
+    """The JSON schema of a section: it says what is allowed for each key."""
 
     def __init__(self, section: type[BaseModel]) -> None:
         self.root: dict[str, Any] = section.model_json_schema()
 
     def resolve(self, node: Node) -> Node:
-        """A node without references to others."""
+        """The node that ``node`` refers to, or ``node`` itself if it is no reference."""
         while "$ref" in node:
             node = self.root["$defs"][node["$ref"].rsplit("/", 1)[1]]
         return node
 
     def tags(self, node: Node) -> dict[str, str]:
-        """Of a union that is told apart by a name: where the schema of each name is."""
+        """For a union with a discriminator: a reference to the schema of each name. Otherwise empty."""
         return dict(self.resolve(node).get("discriminator", {}).get("mapping", {}))
 
     def at(self, location: Sequence[str | int], *, unknown: bool) -> tuple[str, Node]:
-        """The dotted key of a fault and its node; of an ``unknown`` key, the node of the group that has none such.
+        """The dotted key of an error and its node. For an ``unknown`` key it is the node of the group around it.
 
-        pydantic's locations also name the branch of a union that failed: those parts are no keys.
+        pydantic's locations also contain the branch of a union that failed. These parts are not keys, and are skipped.
         """
         node: Node = self.root
         keys = []

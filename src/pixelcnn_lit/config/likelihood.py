@@ -1,4 +1,4 @@
-"""conf/likelihood: what the network's output means."""
+"""conf/likelihood: the distribution that the network's output parametrises."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pixelcnn_lit.config.types import Section
 
 
 class LikelihoodConfig(Section):
-    """What all likelihoods have in common."""
+    """The keys that all likelihoods share."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""conf/logger: where the curves go. Each key is a logger; several may be there at once."""
+"""conf/logger: the loggers. Each key is a logger; several can be used at once."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class CsvConfig(Section):
 
 
 class MlflowConfig(Section):
-    """conf/logger/mlflow.yaml: curves and choices in a store of MLflow."""
+    """conf/logger/mlflow.yaml: curves and hyperparameters in an MLflow store."""
 
     tracking_uri: Place
     experiment: Place
 
 
 class WandbConfig(Section):
-    """conf/logger/wandb.yaml: curves and choices at Weights & Biases, or offline under <run>/wandb."""
+    """conf/logger/wandb.yaml: curves and hyperparameters at Weights & Biases, or offline under <run>/wandb."""
 
     project: Place
     offline: bool
 
 
 class LoggerConfig(Section):
-    """The loggers that a run has: those whose key is there."""
+    """The loggers of a run: those that are not None."""
 
     tensorboard: TensorBoardConfig | None = Field(default=None)
     csv: CsvConfig | None = Field(default=None)

@@ -1,7 +1,8 @@
-"""Configs of older versions in today's keys: a function for each format, which may add, rename and drop keys.
+"""Migration of configs from older versions to the current keys, with one function per format.
 
-Whoever changes a key raises FORMAT by one and adds the function here that makes older files what they were. What a
-function is given may have been changed already: a run's folder does not say its format, so all of them are tried.
+If you change a key, raise FORMAT by one and add a function here that converts a config of the format before. The
+function must also accept a config that is converted already: a run's folder does not contain its format, so all
+functions are applied.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ DEFAULTS_OF_2: Mapping[str, Any] = {
     "model.n_classes": None,
     "likelihood.name": "categorical",
 }
-"""Keys that configs of format 1 or 2 may lack, dotted, and what a config without them means."""
+"""Keys that configs of format 1 or 2 may lack, dotted, and the values that they then have."""
 
 
 def migrated(config: Mapping[str, Any], number: int) -> Config:
-    """A config of format ``number`` as one of today's format."""
+    """Convert a config of format ``number`` to the current format."""
     config = {key: dict(value) if isinstance(value, Mapping) else value for key, value in config.items()}
     for step in MIGRATIONS[number - 1 :]:
         step(config)
@@ -37,7 +38,7 @@ def migrated(config: Mapping[str, Any], number: int) -> Config:
 
 
 def _from_1(config: Config) -> None:
-    """The format of the file changed alone."""
+    """Do nothing: only the format of the file changed."""
 
 
 def _from_2(config: Config) -> None:

@@ -17,13 +17,13 @@ FirstKernelSize = Annotated[int, Field(ge=3, le=63), AfterValidator(odd)]
 
 
 class NetworkConfig(Section):
-    """What all networks have in common: ``n_classes`` where they learn p(image | class)."""
+    """The keys that all networks share. ``n_classes`` is None, or the number of classes for p(image | class)."""
 
     name: str
     n_classes: Annotated[int, Field(ge=1, le=1000)] | None
 
     def check_beside(self, data: DataConfig, likelihood: LikelihoodConfig) -> None:
-        """Raise ValueError, which names the key, where the network does not go with this data or likelihood."""
+        """Raise ValueError, which names the key, if the network cannot be used with this data or likelihood."""
 
 
 class PixelCNNConfig(NetworkConfig):

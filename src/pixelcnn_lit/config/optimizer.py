@@ -1,4 +1,4 @@
-"""conf/optimizer: the optimiser and the schedule of its learning rate."""
+"""conf/optimizer: the optimiser and its learning rate schedule."""
 
 from __future__ import annotations
 

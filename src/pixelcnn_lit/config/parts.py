@@ -1,7 +1,7 @@
-"""What can be chosen by name, of this package or registered from outside: each with its section of the config.
+"""Registries of the parts that a config chooses by name, each with its section of the config.
 
-A part's class is named as text, "module:name", or given. The text is imported when the part is built, so that a config
-is checked, and ``--help`` answers, without PyTorch.
+The class or function of a part is given as an object or as a text "module:name". The text is imported when the part is
+built, so checking a config and ``--help`` do not import PyTorch.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ S = TypeVar("S", bound=Section)
 
 
 def imported(target: str) -> Any:
-    """What "module:name" names. Raise ImportError or AttributeError where there is no such thing."""
+    """Import the object "module:name". Raise ImportError or AttributeError if it does not exist."""
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 @dataclass(frozen=True)
 class Part(Generic[S]):
-    """A name's section of the config and what is built from it."""
+    """The section of the config for a name, and the class or function that is built from it."""
 
     section: type[S]
     target: str | Callable[..., Any]
 
     def load(self) -> Any:
-        """The class or function, imported now if it was named as text."""
+        """The class or function; a text is imported now."""
         return imported(self.target) if isinstance(self.target, str) else self.target
 
 
@@ -42,15 +42,15 @@ class Parts(Generic[S]):
     """The parts of one kind, such as all networks, by name."""
 
     def __init__(self, kind: str, base: type[S]) -> None:
-        """``kind`` is the group of conf/ that chooses one, ``base`` what the sections of all have in common."""
+        """``kind`` is the group of conf/ that chooses a part, ``base`` the base class of all sections."""
         self.kind, self.base = kind, base
         self._parts: dict[str, Part[S]] = {}
         _ALL[kind] = self
 
     def add(self, name: str, target: str | Callable[..., Any], section: type[S]) -> None:
-        """Give a part its name. The section's ``name`` is then this one alone.
+        """Register a part. The key ``name`` of its section then allows only this name.
 
-        Raises TypeError for a section of another kind, ValueError for a name that is taken.
+        Raises TypeError for a section of another kind, ValueError if the name is taken.
         """
         if not (isinstance(section, type) and issubclass(section, self.base)):
             raise TypeError(f"{self.kind}={name}: its section must be a subclass of {self.base.__name__}")
@@ -67,11 +67,11 @@ class Parts(Generic[S]):
         return self._parts[name]
 
     def names(self) -> Iterable[str]:
-        """The names, in the order in which they were added."""
+        """The names, in the order of registration."""
         return tuple(self._parts)
 
     def union(self) -> Any:
-        """The type of a config section that is any of these, told apart by its key ``name``."""
+        """The union of all sections, with the key ``name`` as the discriminator."""
         return Annotated[reduce(or_, (part.section for part in self._parts.values())), Field(discriminator="name")]
 
 
@@ -79,6 +79,6 @@ _ALL: dict[str, Parts[Any]] = {}
 
 
 def restored(kind: str, values: dict[str, Any]) -> Section:
-    """The section of a part that was pickled: what is registered under its name makes it again."""
+    """Make the section of a part again after pickling, from what is registered under its name."""
     section: Section = _ALL[kind][values["name"]].section.model_validate(values)
     return section

@@ -1,4 +1,4 @@
-"""Modules from outside that register networks, data sets and likelihoods when they are imported."""
+"""Imports plugins: modules from outside that register networks, data sets and likelihoods on import."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from pixelcnn_lit.errors import UserError
 
 GROUP = "pixelcnn_lit.plugins"
-"""The entry points by which an installed package offers its modules."""
+"""The entry point group in which an installed package offers its plugins."""
 
 
 def load_plugins(modules: Sequence[str] = ()) -> None:
-    """Import the modules that installed packages offer, then ``modules``, such as those of ``plugins=[my.module]``.
+    """Import the plugins of installed packages, then ``modules``, such as those of ``plugins=[my.module]``.
 
-    A module is also looked for in the current folder. Raises UserError that names the one that cannot be imported.
+    The current folder is searched too. Raises UserError that names the module that cannot be imported.
     """
     _load_installed()
     here = str(Path.cwd())
@@ -27,7 +27,7 @@ def load_plugins(modules: Sequence[str] = ()) -> None:
     for name in modules:
         try:
             importlib.import_module(name)
-        except Exception as error:  # a module may do anything while it is imported
+        except Exception as error:  # importing a module may raise anything
             raise UserError(f"plugins={name}: cannot be imported ({type(error).__name__}: {error})") from error
 
 

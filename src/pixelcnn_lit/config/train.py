@@ -17,13 +17,13 @@ from pixelcnn_lit.config.types import Plugins, Section, Seed, inside
 
 
 class CheckpointConfig(Section):
-    """How often last.ckpt is written inside an epoch; null: only at its end and when a signal ends the run."""
+    """How often last.ckpt is written during an epoch; null: only at its end and when a signal ends the run."""
 
     every_minutes: Annotated[float, Field(gt=0)] | None
 
 
 class TrainConfig(Section):
-    """What ``train`` may be told."""
+    """The keys of ``train``."""
 
     name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(inside)] | None
     overwrite: bool
@@ -42,7 +42,7 @@ class TrainConfig(Section):
 
     @classmethod
     def complete(cls) -> type[Self]:
-        """With the sections of all data sets, networks and likelihoods that are registered now."""
+        """This section with the sections of all data sets, networks and likelihoods that are registered now."""
         groups = (DATA_SETS, NETWORKS, LIKELIHOODS)
         registered = tuple(group[name].section for group in groups for name in group.names())
         if registered not in _COMPLETE:
@@ -51,7 +51,7 @@ class TrainConfig(Section):
         return cast("type[Self]", _COMPLETE[registered])
 
     def __reduce__(self) -> Any:
-        # The complete class has no name of its own by which pickle could find it.
+        # pickle cannot find the complete class by its name, since it is made at run time.
         return _restored, ({name: getattr(self, name) for name in type(self).model_fields},)
 
     @model_validator(mode="after")
@@ -66,7 +66,7 @@ class TrainConfig(Section):
 
 
 _COMPLETE: dict[tuple[type[Section], ...], type[TrainConfig]] = {}
-"""The complete sections by what was registered, so that equal configs are of one class."""
+"""A cache of the complete sections, keyed by the registered sections, so that equal configs have the same class."""
 
 
 def _restored(values: dict[str, Any]) -> TrainConfig:

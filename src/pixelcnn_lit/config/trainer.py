@@ -1,4 +1,4 @@
-"""conf/trainer: where, how long and in which arithmetic to train."""
+"""conf/trainer: the device, length and precision of training."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def _whole(value: float) -> float:
 
 
 class TrainerConfig(Section):
-    """The arguments of Lightning's Trainer, by its names; it checks the types left open here.
+    """The arguments of Lightning's Trainer, under the same names. Lightning checks values that are not checked here.
 
-    ``compile``, ``checkpoint_activations``, ``overfit_batches`` and precision "auto" are this package's own.
+    ``compile``, ``checkpoint_activations``, ``overfit_batches`` and precision "auto" are implemented by this package.
     """
 
     accelerator: str

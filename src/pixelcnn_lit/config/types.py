@@ -1,4 +1,4 @@
-"""The values that keys may have, and what all sections share."""
+"""The types of config values, and the base class of all sections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def odd(value: int) -> int:
 
 
 def inside(name: str) -> str:
-    """A name of a run, which may have parts but stays below outputs/. Raise ValueError for one that does not."""
+    """Check the name of a run: a relative path below outputs/. Raise ValueError if it leaves outputs/."""
     if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
         raise ValueError("must name a folder below outputs/")
     return name
@@ -27,10 +27,10 @@ KernelSize = Annotated[int, Field(ge=1, le=63), AfterValidator(odd)]
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=1, le=4096)]
 Place = Annotated[str, Field(min_length=1)]
-"""A file or a folder."""
+"""The path of a file or a folder, or another text that is not empty."""
 ImageShape = tuple[Annotated[int, Field(ge=1, le=4)], Side, Side]
 Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)]
-"""A number of batches, or a fraction of them."""
+"""A number of batches (an integer), or a fraction of all batches (a float)."""
 Plugins = Annotated[
     list[Annotated[str, Field(min_length=1)]],
     BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
@@ -39,11 +39,11 @@ Plugins = Annotated[
 
 
 class Section(BaseModel):
-    """One group of keys. Unknown keys and values of another type are errors."""
+    """A group of keys. Unknown keys and values of a wrong type are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     @classmethod
     def complete(cls) -> type[Self]:
-        """The section with all that is registered now; itself where it has no parts that can be."""
+        """The section with all parts that are registered now; by default, the section itself."""
         return cls

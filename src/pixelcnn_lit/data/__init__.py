@@ -1,1 +1,1 @@
-"""Images: where they come from, how they become levels, and how they reach the model."""
+"""The data: reading data sets, converting intensities to levels, and batches for the model."""

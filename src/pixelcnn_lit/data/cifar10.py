@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky, 2009): the binary batches, which are plain bytes, or those that torchvision pickled."""
+"""CIFAR-10 (Krizhevsky, 2009), from the binary version or from torchvision's pickled batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage.files import write_whole
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # as its author's page says
+MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # from the author's page
 BINARY, PICKLED = "cifar-10-batches-bin", "cifar-10-batches-py"
 TRAIN, TEST = [f"data_batch_{i}" for i in range(1, 6)], ["test_batch"]
 N_CLASSES = 10
@@ -27,10 +27,10 @@ MAX_BYTES = 2**28  # a batch is 31 MB
 
 
 def load(config: Cifar10Data) -> Splits:
-    """Read and split: 45,834/4,166/10,000 images.
+    """Read the images and split them: 45,834/4,166/10,000.
 
-    ``dir`` holds cifar-10-batches-bin or torchvision's cifar-10-batches-py, or is either; where there is neither, the
-    binary version is downloaded. Raises UserError where the files can't be had or are damaged.
+    ``dir`` contains, or is, the folder cifar-10-batches-bin or torchvision's cifar-10-batches-py. If neither exists,
+    the binary version is downloaded. Raises UserError if the download fails or a file is damaged.
     """
     folder = Path(config.dir)
     found = _found(folder)
@@ -86,13 +86,13 @@ def _pickled(content: bytes, path: Path) -> Split:
         pixels = np.frombuffer(batch[b"data"].content, dtype=np.uint8)
         labels = np.array(batch[b"labels"], dtype=np.int64)
         images = pixels.reshape(len(labels), *SHAPE)
-    except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
+    except Exception as error:  # a damaged pickle can raise any exception
         raise UserError(f"{path}: damaged, or no batch of CIFAR-10") from error
     return Split(images, labels)
 
 
 class _Array:
-    """Takes the place of numpy's array, and of its type, in a pickled batch: keeps the bytes, allocates nothing."""
+    """Replaces numpy's array and dtype when a batch is unpickled: keeps the bytes, allocates nothing else."""
 
     content = b""
 
@@ -104,7 +104,7 @@ class _Array:
 
 
 class _BatchUnpickler(pickle.Unpickler):
-    """Reads a dictionary of lists and one array; whatever else a pickle may name is refused, not imported."""
+    """Reads a dictionary of lists and one array. Any other name in the pickle is refused, not imported."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.split(".")[0] == "numpy" and name in ("_reconstruct", "ndarray", "dtype"):
@@ -121,7 +121,7 @@ def _download(folder: Path) -> None:
 
 
 def extract(archive: Path, folder: Path) -> None:
-    """Take the six batches, and nothing else, out of an archive. Raise UserError if it is damaged."""
+    """Extract the six batches, and nothing else, from an archive. Raise UserError if it is damaged."""
     try:
         with tarfile.open(archive) as tar:
             for name in (*TRAIN, *TEST):

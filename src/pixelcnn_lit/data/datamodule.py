@@ -1,4 +1,4 @@
-"""The LightningDataModule: whole splits as tensors, in the memory of the device that trains, batches as slices."""
+"""The LightningDataModule: each split is one tensor on the training device, and a batch is an index into it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from pixelcnn_lit.data.splits import Split
 from pixelcnn_lit.device import has_room
 
 Batch = tuple[Tensor, Tensor]
-"""Levels (N, C, H, W) uint8 and labels (N,) int64, below data.n_classes."""
+"""Levels (N, C, H, W) uint8 and labels (N,) int64."""
 
 
 class LevelImages(Dataset[Batch]):
-    """A split as one tensor of levels. Indexed by a tensor of indices: a batch at once, no Python per image."""
+    """A split as one tensor of levels. A tensor of indices gives a whole batch, without a loop over images."""
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         self.images, self.labels = images, labels
 
     def on(self, device: torch.device) -> LevelImages:
-        """The split in the memory of a device: a batch is then taken there, and nothing is copied at a step."""
+        """A copy of the split in the memory of ``device``, so that training steps copy nothing from the host."""
         return LevelImages(self.images.to(device), self.labels.to(device))
 
     def __len__(self) -> int:
@@ -39,12 +39,19 @@ class LevelImages(Dataset[Batch]):
 
 
 class BatchIndices(Sampler[Tensor]):
-    """The indices of each batch of an epoch, for one of ``world`` processes.
+    """Yields the indices of each batch of an epoch, for one of ``world`` processes.
 
-    With a seed the order of epoch e is a function of (seed, e) alone, or without ``reshuffle`` that of epoch 0 in all;
-    without a seed, it is the order of the images. The processes share each global batch of world x batch_size images,
-    all of them take every step, and every image is taken once: of the last batch, a process may get no image at all.
-    An epoch's indices are put on ``device`` at once.
+    The processes share each global batch of world x batch_size images. Every process takes every step, and every image
+    is used once per epoch; so in the last batch, a process may get fewer images or none.
+
+    Args:
+        length: The number of images.
+        batch_size: Images per batch and process.
+        seed: The order of epoch e is a function of (seed, e). None: the order of the images.
+        rank: The number of this process.
+        world: The number of processes.
+        device: The device of the indices.
+        reshuffle: False: use the order of epoch 0 in all epochs.
     """
 
     def __init__(
@@ -65,15 +72,15 @@ class BatchIndices(Sampler[Tensor]):
         self._start = (0, 0)
 
     def start_at(self, epoch: int, batch: int) -> None:
-        """Leave out the first ``batch`` batches of an epoch: a run that goes on has done them."""
+        """Skip the first ``batch`` batches of ``epoch``, which a resumed run has done before."""
         self._start = epoch, batch
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
+        """Set the number of the epoch. Lightning calls this before each epoch."""
         self.epoch = epoch
 
     def order(self) -> Tensor:
-        """The order of all images in this epoch."""
+        """The order of all images in this epoch, (length,)."""
         if self.seed is None:
             return torch.arange(self.length, device=self.device)
         order = np.random.default_rng((self.seed, self.epoch if self.reshuffle else 0)).permutation(self.length)
@@ -89,7 +96,7 @@ class BatchIndices(Sampler[Tensor]):
 
 
 class RedrawnImages(Dataset[Batch]):
-    """The training images under dynamic binarisation: those of an epoch are a function of (seed, epoch) alone."""
+    """The training images under dynamic binarisation, drawn anew each epoch as a function of (seed, epoch)."""
 
     def __init__(self, split: Split, seed: int, order: BatchIndices) -> None:
         self._split, self._seed, self._order = split, seed, order
@@ -105,20 +112,30 @@ class RedrawnImages(Dataset[Batch]):
 
 
 PARTS = ("train", "val", "test")
-ANEW, ONCE = 1, 2  # the first number of a key of binarise
+ANEW, ONCE = 1, 2  # the first number of the key of binarise, so that the two kinds of draws differ
 
 
 class ImageDataModule(pl.LightningDataModule):
-    """The three splits of a data set, quantised to ``config.levels`` or binarised.
+    """The three splits of a data set, quantised to ``config.levels`` levels or binarised.
 
-    Under dynamic binarisation :meth:`split` gives images that were drawn once, a function of ``config.split_seed``
-    alone: what is evaluated is the same in every epoch and every run. Only the training loader draws anew.
+    Under dynamic binarisation, only the training loader draws the images anew. :meth:`split` gives images that are
+    drawn once, as a function of ``config.split_seed``, so every epoch and every run is evaluated on the same images.
+
+    >>> from pixelcnn_lit import compose
+    >>> from pixelcnn_lit.data.datamodule import ImageDataModule
+    >>> data = ImageDataModule(compose(["data=digits", "data.levels=4"]).data, seed=0)
+    >>> data.setup()
+    >>> levels, labels = next(iter(data.train_dataloader()))
+    >>> levels.shape, levels.dtype, labels.shape
+    (torch.Size([128, 1, 28, 28]), torch.uint8, torch.Size([128]))
+    >>> int(levels.max())
+    3
     """
 
     def __init__(self, config: DataConfig, seed: int, *, reshuffle: bool = True) -> None:
-        """``seed`` orders and redraws the training images; reading them is left to :meth:`setup`.
+        """``seed`` determines the order of the training images, and their draws under dynamic binarisation.
 
-        Without ``reshuffle`` they come in the same order in each epoch.
+        Without ``reshuffle`` the order is the same in each epoch. :meth:`setup` reads the images.
         """
         super().__init__()
         self._reshuffle = reshuffle
@@ -128,7 +145,7 @@ class ImageDataModule(pl.LightningDataModule):
         self._redrawn: Split | None = None
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the images and make levels of them, once. Raise UserError where they cannot be had."""
+        """Read the images and convert them to levels, once. Raise UserError if they cannot be read or downloaded."""
         if self._splits:
             return
         config = self.config
@@ -145,12 +162,12 @@ class ImageDataModule(pl.LightningDataModule):
             self._redrawn = splits.train
 
     def split(self, part: str) -> LevelImages:
-        """The images of "train", "val" or "test"."""
+        """The images and labels of "train", "val" or "test"."""
         self.setup()
         return self._splits[part]
 
     def loader(self, part: str, *, shuffle: bool = False) -> DataLoader[Batch]:
-        """Batches of a split, in its own order or in that of (seed, epoch)."""
+        """Batches of a split, in its own order, or with ``shuffle`` in the order of (seed, epoch)."""
         images = self.split(part)
         rank = self.trainer.global_rank if self.trainer else 0
         world = self.trainer.world_size if self.trainer else 1
@@ -163,7 +180,7 @@ class ImageDataModule(pl.LightningDataModule):
             len(images), self.config.batch_size, seed, rank, world, device, reshuffle=self._reshuffle
         )
         drawn: Dataset[Batch] = images.on(device) if redrawn is None else RedrawnImages(redrawn, self.seed, indices)
-        # Its own generator: iterating over a loader draws a number that nobody needs, else from torch's global one.
+        # A loader draws a number when iteration starts. With a generator of its own, torch's global one stays as it is.
         return DataLoader(drawn, sampler=indices, batch_size=None, generator=torch.Generator())
 
     def train_dataloader(self) -> DataLoader[Batch]:

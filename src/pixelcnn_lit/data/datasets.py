@@ -1,4 +1,4 @@
-"""The data sets by name."""
+"""Loads a data set by its name, and checks it against the config."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pixelcnn_lit.errors import UserError
 
 
 def load(config: DataConfig) -> Splits:
-    """Read a data set and split it, the same way for the same config.
+    """Read a data set and split it; the same config gives the same splits.
 
-    Raises UserError where the files can't be had, are damaged, or are other than ``image_shape`` and ``n_classes`` say.
+    Raises UserError if the files are missing or damaged, or do not match ``image_shape`` and ``n_classes``.
     """
     splits: Splits = DATA_SETS[config.name].load()(config)
     refuse_others(config, splits)
@@ -18,7 +18,7 @@ def load(config: DataConfig) -> Splits:
 
 
 def refuse_others(config: DataConfig, splits: Splits) -> None:
-    """Raise UserError where a data set has other images or classes than ``image_shape`` and ``n_classes`` say."""
+    """Raise UserError if the images or classes of a data set do not match ``image_shape`` and ``n_classes``."""
     what = config.name if splits.source in ("torchvision", "embedded") else splits.source
     found = splits.train.images.shape[1:]
     if found != config.image_shape:

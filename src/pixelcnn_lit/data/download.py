@@ -1,4 +1,4 @@
-"""Fetching the files of a data set."""
+"""Downloads of data sets, with a timeout and errors in one line."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from typing import Any
 
 from pixelcnn_lit.config.parts import imported
 
-TIMEOUT = 5.0  # seconds without an answer
+TIMEOUT = 5.0  # seconds without an answer from the server
 
 
 class NotFoundError(Exception):
-    """Neither files nor a download."""
+    """The files do not exist, and the download failed."""
 
 
 def torchvision_datasets(name: str) -> Any:
-    """What ``torchvision.datasets`` has by a name."""
-    # Imported now: torchvision takes seconds, and nothing but a download needs it.
+    """The attribute ``name`` of ``torchvision.datasets``."""
+    # Imported here: torchvision takes seconds to import, and only a download needs it.
     return imported(f"torchvision.datasets:{name}")
 
 
 @contextmanager
 def downloading(what: str) -> Iterator[None]:
-    """Run a download without its own messages. Raise NotFoundError, which begins with ``what``, if it fails."""
+    """Run a download in this block, without its own messages. Raise NotFoundError if it fails.
+
+    ``what`` is the beginning of the error's message.
+    """
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     try:

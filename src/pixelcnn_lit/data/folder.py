@@ -1,4 +1,4 @@
-"""A folder of PNG and JPEG files, decoded once."""
+"""A data set from a folder of PNG and JPEG files. They are decoded once, into a cache file."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from pixelcnn_lit.storage.files import write_whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MODES = {1: "L", 3: "RGB"}
-CACHE_FORMAT = 1  # another number makes caches of other rules
+CACHE_FORMAT = 1  # raise this number when the decoding changes, so that old cache files are not used
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An image file: its part of the data ("" where the folder has no parts), its class, None beside the classes."""
+    """An image file: its split, or "" without split folders, and its class, or None outside the class folders."""
 
     path: Path
     part: str
@@ -39,14 +39,15 @@ class Entry:
 def load(config: ImagesData) -> Splits:
     """Read the images under ``path``: every .png, .jpg and .jpeg file whose name does not begin with a dot.
 
-    Subfolders train and test, and val if it is there, are the parts of the data; without val, a twelfth of train is
-    held out for it. Without these, a tenth of all images are for test and a tenth for validation. Below that, a
-    subfolder is a class, where every image is in one; classes are numbered in the order of their names.
+    Splits: the subfolders train, test and optionally val. Without val, a twelfth of train is held out for validation.
+    Without these subfolders, a tenth of all images is for test and a tenth for validation.
 
-    An image is turned as its EXIF tag says, its middle of the wanted proportions is cut out, and resized (Lanczos) to
-    ``size`` x ``size``. All are decoded once, into a file under ``dir`` that is read while the files are the same.
+    Classes: if every image is in a further subfolder, these are the classes, numbered in the order of their names.
 
-    Raises UserError that names the folder, or the file that is broken.
+    Each image is rotated as its EXIF tag says, cropped to its central square, and resized (Lanczos) to ``size`` x
+    ``size``. The decoded images are cached in a file under ``dir``, which is used as long as the files do not change.
+
+    Raises UserError that names the folder or the broken file.
     """
     root = Path(config.path)
     where = f"data.path={root}"
@@ -72,7 +73,10 @@ def load(config: ImagesData) -> Splits:
 
 
 def find(root: Path) -> list[Entry]:
-    """The image files under a folder, in the order of their names. Raise UserError where there is no such folder."""
+    """The image files under a folder, in the order of their names.
+
+    Raises UserError if the folder does not exist, or has a subfolder train but no test.
+    """
     if not root.is_dir():
         raise UserError(f"data.path={root}: no such folder")
     files = []
@@ -93,7 +97,7 @@ def find(root: Path) -> list[Entry]:
 
 
 def _cached(config: ImagesData, root: Path, entries: Sequence[Entry]) -> NDArray[np.uint8]:
-    """The images (N, C, size, size), from the cache file of just these files, else decoded and kept there."""
+    """The images (N, C, size, size), from the cache file if these files are in it, else decoded and then cached."""
     shape = (len(entries), config.channels, config.size, config.size)
     digest = hashlib.sha256(json.dumps([CACHE_FORMAT, shape]).encode())
     for entry in entries:
@@ -105,7 +109,7 @@ def _cached(config: ImagesData, root: Path, entries: Sequence[Entry]) -> NDArray
         if images.shape == shape and images.dtype == np.uint8:
             return images
     except (OSError, ValueError, EOFError):
-        pass  # not there, or damaged: decoded again
+        pass  # missing or damaged: decode again
     images = np.empty(shape, dtype=np.uint8)
     _decode_all(images, entries)
     with write_whole(cache) as file:
@@ -120,7 +124,7 @@ def _decode_all(images: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
         images[number] = decode(entries[number].path, *images.shape[1:3])
 
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore")  # of what it finds in files that are then read well
+        warnings.simplefilter("ignore")  # Pillow warns about oddities in files that it can read
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         done = pool.map(decode_into, range(len(entries)))
         try:
@@ -133,7 +137,7 @@ def _decode_all(images: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
 
 
 def decode(path: Path, channels: int, size: int) -> NDArray[np.uint8]:
-    """An image file as (channels, size, size) intensities. Raise UserError that names the file if it is broken."""
+    """Decode an image file to intensities (channels, size, size). Raise UserError that names a broken file."""
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             if image.mode.startswith(("I", "F")):

@@ -1,4 +1,4 @@
-"""The file format of MNIST and its kin: a big-endian header, then unsigned bytes."""
+"""IDX, the file format of MNIST and Fashion-MNIST: a big-endian header, then unsigned bytes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from pixelcnn_lit.errors import UserError
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """Read an IDX file of unsigned bytes, plain or gzipped, with the given number of dimensions.
+    """Read an IDX file of unsigned bytes, plain or gzipped, with ``dimensions`` dimensions.
 
-    Raises UserError that names the file if it is missing, of another magic number, or not as long as its header says.
+    Raises UserError that names the file if it is missing, has a wrong magic number, or a length that its header does
+    not give.
     """
     opener = gzip.open if path.suffix == ".gz" else open
     magic = 0x0800 + dimensions

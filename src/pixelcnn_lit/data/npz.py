@@ -1,4 +1,4 @@
-"""Images in a file of numpy arrays: x_train, y_train, x_test, y_test."""
+"""A data set from a .npz file with the arrays x_train, y_train, x_test and y_test."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ MAX_CLASSES = 65536
 def load(config: NpzData) -> Splits:
     """Read a .npz file and hold out a twelfth of its training images for validation.
 
-    ``x_train`` and ``x_test`` are uint8 intensities (N, H, W) or (N, H, W, C) with at most 4 channels; ``y_train`` and
-    ``y_test`` integers (N,) from 0 up, both there or neither. The headers of the arrays are read and checked before any
-    memory is asked for; objects, which numpy would unpickle, are refused.
+    ``x_train`` and ``x_test`` are uint8 intensities, (N, H, W) or (N, H, W, C) with at most 4 channels. ``y_train`` and
+    ``y_test`` are integer labels (N,) from 0; both may be missing. The headers of the arrays are checked before memory
+    is allocated. Arrays of Python objects are refused, because numpy would unpickle them.
 
-    Raises UserError that names the file, and the array in it.
+    Raises UserError that names the file and the array.
     """
     path = Path(config.path)
     try:

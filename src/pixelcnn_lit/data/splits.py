@@ -1,4 +1,4 @@
-"""The three parts of a data set as they are read, and how validation images are held out."""
+"""The three splits of a data set as they are read, and how validation images are held out."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from pixelcnn_lit.errors import UserError
 
 MAX_BYTES = 2**33
-"""No file is read, and no data set made, that would need more bytes of intensities than this: 8 GiB."""
+"""The most bytes of intensities that a file or a data set may need, 8 GiB. Larger ones are refused."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images as intensities (N, C, H, W) uint8 and their labels (N,) int64: the class of each, or 0."""
+    """Images as intensities (N, C, H, W) uint8, and their labels (N,) int64, which are 0 for images without classes."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -29,9 +29,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Splits:
-    """The three parts of a data set, the source that they were read from, and how many classes they are known to have.
+    """The three splits of a data set, their ``source``, and the number of classes.
 
-    ``n_classes`` is 0 where the images have no labels; else every label is below it.
+    ``n_classes`` is 0 if the images have no labels; otherwise every label is below it.
     """
 
     train: Split
@@ -44,8 +44,15 @@ class Splits:
 def hold_out(whole: Split, test: Split, split_seed: int, source: str, n_classes: int, where: str) -> Splits:
     """Hold out a twelfth of the training images for validation: MNIST's 60,000 become 55,000 and 5,000.
 
-    Which, is a function of ``split_seed``. Raise UserError, after ``where``, for fewer than 12 training images or no
-    test image.
+    Args:
+        whole: The training images.
+        test: The test images.
+        split_seed: Determines which images are held out.
+        source: A name for where the images come from.
+        n_classes: The number of classes, 0 for images without labels.
+        where: The beginning of an error message.
+
+    Raises UserError for fewer than 12 training images or no test image.
     """
     if len(whole) < 12 or len(test) < 1:
         found = f"{len(whole)} training and {len(test)} test images"
@@ -56,9 +63,10 @@ def hold_out(whole: Split, test: Split, split_seed: int, source: str, n_classes:
 
 
 def in_three(whole: Split, split_seed: int, source: str, n_classes: int, where: str) -> Splits:
-    """Split what has no test images of its own: a tenth for test, a tenth for validation, the rest for training.
+    """Split images without a test split: a tenth for test, a tenth for validation, the rest for training.
 
-    Which, is a function of ``split_seed``. Raise UserError, after ``where``, for fewer than 10 images.
+    ``split_seed`` determines which images go where. Raises UserError, which begins with ``where``, for fewer than 10
+    images.
     """
     if len(whole) < 10:
         raise UserError(f"{where}: {len(whole)} images; at least 10 are needed")

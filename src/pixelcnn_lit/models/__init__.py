@@ -1,4 +1,4 @@
-"""The networks. Each maps an image in [0, 1] to the likelihood's parameters, and knows nothing of training or files."""
+"""The networks: each maps an image in [0, 1] to the parameters of the likelihood, and does not depend on training."""
 
 from pixelcnn_lit.models.gated_pixelcnn import GatedPixelCNN
 from pixelcnn_lit.models.pixelcnn import PixelCNN

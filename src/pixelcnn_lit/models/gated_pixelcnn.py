@@ -1,4 +1,4 @@
-"""Gated PixelCNN.
+"""Gated PixelCNN: a vertical and a horizontal stack with gated activations, and no blind spot.
 
 van den Oord et al., "Conditional Image Generation with PixelCNN Decoders" (2016), arXiv 1606.05328, figure 2.
 """
@@ -17,7 +17,7 @@ from pixelcnn_lit.nn.vertical import RowsAbove, VerticalConv2d
 
 
 class VerticalBlock(nn.Module):
-    """The left half of figure 2: k//2 + 1 rows of k columns, a gate, and the link to the horizontal stack."""
+    """The left half of figure 2: a convolution of k//2 + 1 rows and k columns, a gate, the link to the right half."""
 
     def __init__(self, hidden: int, kernel_size: int, dilation: int, n_classes: int | None) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class VerticalBlock(nn.Module):
 
 
 class VerticalStack(RowsAbove):
-    """All that the horizontal stack takes from the rows above: the link of each block."""
+    """The vertical stack. It gives the horizontal stack one link of 2 * hidden features per block."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class VerticalStack(RowsAbove):
 
 
 class HorizontalBlock(nn.Module):
-    """The right half of figure 2: 1 x k to the left, the link added, a gate, a 1x1 convolution, plus the input."""
+    """The right half of figure 2: x + conv1x1(gate(conv 1 x k(x) + link)). The 1 x k convolution sees the left."""
 
     def __init__(self, hidden: int, kernel_size: int, dilation: int, groups: int, n_classes: int | None) -> None:
         super().__init__()
@@ -72,10 +72,28 @@ class HorizontalBlock(nn.Module):
 
 
 class GatedPixelCNN(CausalNetwork):
-    """A vertical stack that sees all pixels above, a horizontal one that sees those to the left, and no blind spot.
+    """Gated PixelCNN: the vertical stack sees the rows above, the horizontal stack the pixels to the left.
 
-    Block i has dilation ``dilations[i % len(dilations)]``. Input and output are those of
-    :class:`~pixelcnn_lit.models.pixelcnn.PixelCNN`; the head is an ELU and a 1x1 convolution.
+    Input and output are those of :class:`~pixelcnn_lit.models.pixelcnn.PixelCNN`. The head is an ELU and a 1x1
+    convolution.
+
+    Args:
+        image_channels: The channels C of the images.
+        n_params: Parameters of the likelihood per pixel.
+        groups: 1, or C for a likelihood that does not couple the channels.
+        n_res: The number of blocks in each stack.
+        hidden: Features of each stack.
+        kernel_size: Of the blocks, odd.
+        first_kernel_size: Of the first layers, odd.
+        dilations: Block i has dilation ``dilations[i % len(dilations)]``.
+        n_classes: The number of classes for p(image | class), or None.
+
+    >>> import torch
+    >>> from pixelcnn_lit.models import GatedPixelCNN
+    >>> network = GatedPixelCNN(image_channels=1, n_params=4, groups=1, n_res=2, hidden=8, kernel_size=3,
+    ...                         first_kernel_size=7, dilations=[1, 2], n_classes=10)
+    >>> network(torch.rand(2, 1, 28, 28), y=torch.tensor([3, 7])).shape
+    torch.Size([2, 4, 28, 28])
     """
 
     cached_sampling = True

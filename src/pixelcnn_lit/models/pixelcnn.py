@@ -11,7 +11,10 @@ from pixelcnn_lit.nn.cursor import Cursor
 
 
 class ResidualBlock(nn.Module):
-    """ReLU, 1x1 from 2h to h, ReLU, k x k type B, ReLU, 1x1 back to 2h, plus the input (figure 5, left)."""
+    """A residual block (figure 5, left): x + conv1x1(ReLU(conv k x k(ReLU(conv1x1(ReLU(x)))))), all of type B.
+
+    The features go from 2h to h, h and 2h.
+    """
 
     def __init__(self, hidden: int, kernel_size: int, groups: int, n_classes: int | None) -> None:
         super().__init__()
@@ -26,12 +29,29 @@ class ResidualBlock(nn.Module):
 
 
 class PixelCNN(CausalNetwork):
-    """A 7x7 type A convolution, ``n_res`` residual blocks, and a head of two 1x1 convolutions.
+    """A type A convolution (7x7 in the paper), ``n_res`` residual blocks, and a head of two 1x1 convolutions.
 
-    Input: an image in [0, 1], (N, C, H, W), and with ``n_classes`` the classes y (N,). Output: ``n_params`` parameters
-    of the likelihood for each pixel, (N, n_params, H, W), dealt into ``groups`` in the order of the channels: those of
-    a group depend on the earlier pixels, and on the pixel's channels of the groups before.
-    The network is fully convolutional: H and W come from the input.
+    Input: images (N, C, H, W) in [0, 1], and with ``n_classes`` the classes y (N,). Output: (N, n_params, H, W), the
+    parameters of the likelihood for each pixel. The parameters form ``groups`` groups in the order of the channels. A
+    group depends on the earlier pixels, and on the channels of earlier groups at the pixel itself. H and W come from
+    the input.
+
+    Args:
+        image_channels: The channels C of the images.
+        n_params: Parameters of the likelihood per pixel.
+        groups: 1, or C for a likelihood that does not couple the channels.
+        n_res: The number of residual blocks.
+        hidden: h; the residual stream has 2h features.
+        kernel_size: Of the blocks' type B convolutions, odd.
+        first_kernel_size: Of the type A convolution, odd.
+        n_classes: The number of classes for p(image | class), or None.
+
+    >>> import torch
+    >>> from pixelcnn_lit.models import PixelCNN
+    >>> network = PixelCNN(image_channels=1, n_params=4, groups=1, n_res=2, hidden=8, kernel_size=3,
+    ...                    first_kernel_size=7, n_classes=None)
+    >>> network(torch.rand(2, 1, 28, 28)).shape
+    torch.Size([2, 4, 28, 28])
     """
 
     cached_sampling = True

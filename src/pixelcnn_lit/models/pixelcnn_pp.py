@@ -1,4 +1,4 @@
-"""PixelCNN++: Salimans et al. (2017), arXiv 1701.05517, figure 2; the layers are those of the authors' code."""
+"""PixelCNN++: Salimans et al. (2017), arXiv 1701.05517, figure 2. The layers follow the authors' code."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ Conv = Callable[..., nn.Module]
 
 
 def downward(in_features: int, out_features: int, size: tuple[int, int] = (2, 3), **options: int | None) -> nn.Module:
-    """A convolution of the stream that sees the rows above: two rows of three columns."""
+    """A convolution of the stream that sees only the rows above: by default two rows and three columns."""
     return weight_norm(VerticalConv2d(in_features, out_features, size, **options))  # type: ignore[arg-type]
 
 
 def rightward(in_features: int, out_features: int, size: tuple[int, int] = (2, 2), **options: int | None) -> nn.Module:
-    """A convolution of the stream that sees the pixels to the left too: two rows of two columns."""
+    """A convolution of the stream that also sees the pixels to the left: by default two rows and two columns."""
     return weight_norm(CausalConv2d(in_features, out_features, size, "B", **options))  # type: ignore[arg-type]
 
 
 def concat_elu(x: Tensor) -> Tensor:
-    """The ELU of x and of -x: (N, F, ...) -> (N, 2F, ...)."""
+    """The concatenation of ELU(x) and ELU(-x): (N, F, ...) -> (N, 2F, ...)."""
     return F.elu(torch.cat([x, -x], dim=1))
 
 
 class GatedResnet(nn.Module):
-    """Two convolutions around a shortcut ``a`` of ``aux`` features, dropout and a gate, plus the input:
+    """A gated residual block with an extra input ``a`` of ``aux`` features (0: none):
 
-    ``c1 = conv(f(x)) + nin(f(a));  (b, g) = conv(dropout(f(c1))) + bias of the class;  x + b sigmoid(g)``
+    ``c1 = conv(f(x)) + nin(f(a));  (b, g) = conv(dropout(f(c1))) + class bias;  result = x + b sigmoid(g)``
 
-    where f is the concatenated ELU and nin a 1x1 convolution.
+    f is the concatenated ELU, nin a 1x1 convolution.
     """
 
     def __init__(self, conv: Conv, hidden: int, aux: int, dropout: float, n_classes: int | None) -> None:
@@ -61,9 +61,9 @@ class GatedResnet(nn.Module):
 
 
 class RowsLevel(nn.Module):
-    """One resolution of the stream that sees the rows above, and within it the coarser ones: the U, seen recursively.
+    """One resolution of the stream that sees only the rows above. It contains the next coarser one: a recursive U.
 
-    On the way out, each block has the features of the way in beside it, the last ones first.
+    Each block on the way out also gets a feature map of the way in, in reverse order.
     """
 
     def __init__(self, resolutions: int, n_res: int, hidden: int, dropout: float, n_classes: int | None) -> None:
@@ -79,7 +79,7 @@ class RowsLevel(nn.Module):
             )
 
     def forward(self, v: Tensor, at: Cursor | None, y: Tensor | None) -> tuple[Tensor, list[list[Tensor]]]:
-        """v -> the features that leave this level; and those of each block, of this level and of the coarser ones."""
+        """Return the output of this level, and a list per resolution of the features of all its blocks."""
         shortcuts, features, inside = [v], [], []
         for block in self.way_in:
             v = block(v, None, at, y)
@@ -96,7 +96,7 @@ class RowsLevel(nn.Module):
 
 
 class RowsStream(RowsAbove):
-    """All that the other stream takes from the rows above."""
+    """The stream that sees only the rows above. It gives the other stream the features of each block."""
 
     def __init__(
         self, image_channels: int, resolutions: int, n_res: int, hidden: int, dropout: float, n_classes: int | None
@@ -113,7 +113,10 @@ class RowsStream(RowsAbove):
 
 
 class PixelsLevel(nn.Module):
-    """One resolution of the stream that sees the pixels to the left too. Each block sees that of the other stream."""
+    """One resolution of the stream that also sees the pixels to the left. It contains the next coarser one.
+
+    Each block also gets the features of the same block of the other stream, ``above``.
+    """
 
     def __init__(self, resolutions: int, n_res: int, hidden: int, dropout: float, n_classes: int | None) -> None:
         super().__init__()
@@ -144,11 +147,28 @@ class PixelsLevel(nn.Module):
 
 
 class PixelCNNpp(CausalNetwork):
-    """Two streams through a U of ``resolutions`` levels, each of ``n_res`` blocks on the way in and on the way out.
+    """PixelCNN++: two streams through a U-shaped network.
 
-    Input and output are those of :class:`~pixelcnn_lit.models.pixelcnn.PixelCNN`, but the network does not tell the
-    channels of a pixel apart: it needs a likelihood that couples them, or images of one channel. The authors' two
-    convolutions of the image that see the row above and the pixel before are one here, of the same four taps.
+    Input and output are those of :class:`~pixelcnn_lit.models.pixelcnn.PixelCNN`, but the network does not separate the
+    channels of a pixel. So it needs a likelihood that couples them, or images of one channel. The authors' first layer
+    of the second stream is a sum of two convolutions; here it is one convolution with the same four taps.
+
+    Args:
+        image_channels: The channels of the images.
+        n_params: Parameters of the likelihood per pixel.
+        groups: Must be 1.
+        n_res: Blocks per resolution on the way in; the way out has as many, and one more except at the coarsest.
+        hidden: Features of each stream.
+        resolutions: The number of resolutions, each half of the one before.
+        dropout: The probability of dropout in each block during training.
+        n_classes: The number of classes for p(image | class), or None.
+
+    >>> import torch
+    >>> from pixelcnn_lit.models import PixelCNNpp
+    >>> network = PixelCNNpp(image_channels=3, n_params=100, groups=1, n_res=1, hidden=8, resolutions=2, dropout=0.5,
+    ...                      n_classes=None)
+    >>> network(torch.rand(2, 3, 8, 8)).shape
+    torch.Size([2, 100, 8, 8])
     """
 
     cached_sampling = True
@@ -165,7 +185,7 @@ class PixelCNNpp(CausalNetwork):
         dropout: float,
         n_classes: int | None,
     ) -> None:
-        """Raise ValueError for ``groups`` other than 1."""
+        """Raise ValueError if ``groups`` is not 1."""
         super().__init__()
         if groups != 1:
             raise ValueError(
@@ -183,9 +203,10 @@ class PixelCNNpp(CausalNetwork):
 
     @torch.no_grad()
     def initialise(self, x: Tensor, y: Tensor | None = None) -> None:
-        """Scale and shift each layer so that its outputs on the images x have mean 0 and variance 1, 0.01 at the gates.
+        """Scale and shift each layer so that its outputs on the images x have mean 0 and variance 1.
 
-        The data-dependent initialisation of weight normalisation, Salimans and Kingma (2016), arXiv 1602.07868.
+        The last layer of each block gets variance 0.01. This is the data-dependent initialisation of weight
+        normalisation: Salimans and Kingma (2016), arXiv 1602.07868.
         """
         gates = {block.second for block in self.modules() if isinstance(block, GatedResnet)}
 

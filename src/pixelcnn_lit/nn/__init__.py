@@ -1,4 +1,4 @@
-"""What causal networks are made of, and the contract that they keep. The README here says how to write one."""
+"""The layers of causal networks, and their interface. The README in this folder says how to write a network."""
 
 from pixelcnn_lit.nn.causal import CausalConv2d, gate
 from pixelcnn_lit.nn.contract import CausalLayer, CausalNetwork, LayerCache

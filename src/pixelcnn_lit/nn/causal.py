@@ -1,12 +1,12 @@
-"""Causal building blocks: what a network is made of when no pixel may see itself or a later one.
+"""Causal convolutions: layers in which no pixel sees itself or a later pixel.
 
-Every layer is called as ``layer(x, at)``. With ``at=None`` it computes a whole image, ``x`` being (N, C, H, W).
-With a :class:`~pixelcnn_lit.nn.cursor.Cursor` it computes what an ancestral sampler needs next, and keeps what it will
-need again. A network that hands ``at`` to its causal layers is therefore evaluated and sampled from one description:
-everything between those layers (activations, gates, sums) is pointwise, and does not care how many pixels it is given.
+Every layer is called as ``layer(x, at)``. With ``at=None`` it computes whole images x (N, C, H, W). With a
+:class:`~pixelcnn_lit.nn.cursor.Cursor` it computes the pixel that the sampler needs next, and caches its input. All
+operations between causal layers (activations, gates, sums) are pointwise. So the same ``forward`` of a network serves
+training, evaluation and sampling.
 
-Layers with ``n_classes`` add a bias of each image's class, ``y`` (N,), as van den Oord et al. (2016, arXiv 1606.05328,
-equation 4) do; a cursor holds the classes itself.
+Layers with ``n_classes`` add a bias per class; ``y`` (N,) are the classes of the images. A cursor holds them itself.
+van den Oord et al. (2016), arXiv 1606.05328, equation 4.
 """
 
 from __future__ import annotations
@@ -25,10 +25,20 @@ MaskType = Literal["A", "B"]
 
 
 class Convolution(CausalLayer):
-    """What causal convolutions share: ``weight`` (out, in, taps), ``bias`` (out,), and a bias of the class, if any.
+    """The base of the causal convolutions: ``weight`` (out, in, *taps), ``bias`` (out,) and an optional class bias.
 
-    Initialised uniformly in +-1/sqrt(fan-in), as torch.nn.Conv2d, with the fan-in that causality leaves. Those that
-    look at the image may see a further channel, 1 inside the image and 0 around it: ``marks_padding``.
+    The weights and the bias start uniform in +-1/sqrt(fan-in), as in torch.nn.Conv2d. The fan-in counts only the
+    stored taps. The class bias starts at 0.
+
+    Args:
+        in_features: Features of the input, without the channel of ``marks_padding``.
+        out_features: Features of the output.
+        taps: The shape of the stored taps per pair of features: (taps,) or (rows, columns).
+        looks_at_image: Whether the input is the image itself.
+        dilation: The distance between neighbouring taps.
+        stride: 1, or 2 for half the resolution.
+        n_classes: The number of classes, or None for no class bias.
+        marks_padding: Whether to add a channel to the image that is 1 inside it and 0 in the padding.
     """
 
     def __init__(
@@ -55,52 +65,68 @@ class Convolution(CausalLayer):
         nn.init.uniform_(self.bias, -bound, bound)
 
     def dilations(self, rows: int) -> tuple[int, int]:
-        """The dilation along rows and columns of a kernel of so many rows: one row has none along rows.
+        """The dilation along rows and columns of a kernel with ``rows`` rows; a kernel of one row gets 1 along rows.
 
-        oneDNN is suspected of wrong gradients in bfloat16 where it is told of one all the same.
+        With another value for one row, oneDNN is suspected of wrong gradients in bfloat16.
         """
         return (self.dilation if rows > 1 else 1), self.dilation
 
     def marked(self, x: Tensor) -> Tensor:
-        """The image with the channel that tells it from its padding, where the layer wants that."""
+        """x (N, C, H, W), with a further channel of ones if ``marks_padding``."""
         return F.pad(x, (0, 0, 0, 0, 0, 1), value=1) if self.marks_padding else x
 
     def window(self, at: Cursor) -> Window:
-        """The rows that the layer looks at: those of the image, or a new window on what it is given."""
+        """The window that holds the layer's input: the cursor's window on the image, or a new one."""
         if self.looks_at_image:
             return at.image
         return Window(at.like, self.rows_above, at.width, self.in_features)
 
     def finished(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """x (N, out, H, W) plus the bias of each image's class y (N,). Raise ValueError where that is missing."""
+        """Add the class bias, if there is one, to x (N, out, H, W). Raise ValueError if y (N,) is missing."""
         if self.class_bias is not None:
             x = x + self.class_bias[known_classes(y)][:, :, None, None]
-        # An image of one channel does not tell its memory format, and a network that mixes formats is twice as slow.
+        # For images of one channel torch cannot infer the memory format; a network that mixes formats is twice as slow.
         return x.contiguous(memory_format=torch.channels_last)
 
 
 class CausalConv2d(Convolution):
-    """A convolution over the pixels above and to the left, the masked convolution of PixelCNN.
+    """The masked convolution of PixelCNN: a convolution over the pixels above and to the left.
 
-    ``out[o, r, c] = bias[o] + sum over i, (dr, dc) < (0, 0) in raster order of weight[o, i, dr, dc] x[i, r+dr, c+dc]``,
-    and type B adds the centre tap (0, 0). In raster order these taps are the first of the kernel's, so ``weight``
-    stores just them, flat: (out, in, taps). Nothing is stored or multiplied for a masked tap, but those to the right
-    of the centre in its own row.
+    ``out[o, r, c] = bias[o] + sum over i, (dr, dc) < (0, 0) in raster order of weight[o, i, dr, dc] x[i, r+dr, c+dc]``
 
-    ``kernel_size`` k means the masked k x k convolution: k//2 rows above, k//2 columns to either side. A pair (rows,
-    columns) is cropped to what it sees: rows up to the current one, columns//2 to the left. So (1, k) looks to the left
-    only, and (2, 2) at the pixel, the one before it and the two above these. With ``dilation`` d, taps are d apart.
+    Type B adds the centre tap (0, 0). ``weight`` (out, in, taps) stores only these taps, flat in raster order. Masked
+    taps cost nothing, except those to the right of the centre in its own row, which are multiplied as zeros.
 
-    With ``groups`` G > 1 the features are dealt into G groups, as :func:`channel_groups` says, ordered as R, G, B are.
-    At the centre, a feature of group g sees the groups before g (type A) or up to g (type B): so type A has a centre
-    tap too. A layer whose output goes through a :func:`gate` is ``gated``: each of its groups has two halves.
-
-    Type A layers look at the image.
+    Shapes: (N, in, H, W) -> (N, out, H, W). ``stride`` 2 halves H and W, rounded up. With a cursor at a pixel:
+    (N, in) -> (N, out).
 
     van den Oord et al., "Pixel Recurrent Neural Networks" (2016), arXiv 1601.06759, section 3.4.
 
-    Shapes: (N, in, H, W) -> (N, out, H, W), or half of H and W, rounded up, with ``stride`` 2; with a cursor at one
-    pixel (N, in) -> (N, out).
+    Args:
+        in_features: Features of the input.
+        out_features: Features of the output.
+        kernel_size: k, odd, is the masked k x k convolution: k//2 rows above, k//2 columns to either side. (rows,
+            columns) counts only rows that are not masked: rows - 1 above, columns//2 to the left. So (1, k) sees the
+            current row only, and (2, 2) sees the pixel, the one to its left and the two above them.
+        mask_type: "A" looks at the image and does not see the centre; "B" looks at features and sees the centre.
+        groups: The features form this many groups (see :func:`channel_groups`), ordered like the channels R, G, B. At
+            the centre, group g sees the groups before g (type A) or up to g (type B).
+        dilation: The distance between neighbouring taps.
+        stride: 1, or 2 for half the resolution.
+        n_classes: The number of classes, for a bias per class.
+        marks_padding: Whether to add a channel to the image that is 1 inside it and 0 in the padding.
+        gated: Whether a :func:`gate` follows: then each group of the output consists of two halves.
+
+    >>> import torch
+    >>> from pixelcnn_lit import CausalConv2d
+    >>> layer = CausalConv2d(1, 1, kernel_size=3, mask_type="A")
+    >>> layer(torch.zeros(2, 1, 28, 28)).shape
+    torch.Size([2, 1, 28, 28])
+    >>> torch.nn.init.ones_(layer.weight).shape  # the four stored taps
+    torch.Size([1, 1, 4])
+    >>> layer.kernel()[0, 0].detach()
+    tensor([[1., 1., 1.],
+            [1., 0., 0.]])
     """
 
     centre_mask: Tensor | None
@@ -119,7 +145,7 @@ class CausalConv2d(Convolution):
         marks_padding: bool = False,
         gated: bool = False,
     ) -> None:
-        """Raise ValueError for an even or non-positive ``kernel_size``."""
+        """Raise ValueError if ``kernel_size`` is an integer that is even or not positive."""
         if isinstance(kernel_size, int):
             if kernel_size < 1 or kernel_size % 2 == 0:
                 raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")
@@ -145,7 +171,7 @@ class CausalConv2d(Convolution):
 
     @property
     def pointwise(self) -> bool:
-        """Whether it is a 1x1 convolution, which looks at nothing but the pixel itself."""
+        """Whether this is a 1x1 convolution, which sees only the pixel itself."""
         return not self.above and not self.left
 
     def extra_repr(self) -> str:
@@ -153,13 +179,13 @@ class CausalConv2d(Convolution):
         return f"{self.in_features}, {self.out_features}, {size}, type {self.mask_type}"
 
     def causal_weight(self) -> Tensor:
-        """The stored taps (out, in, taps), those that a later channel would leak through set to zero."""
+        """The stored taps (out, in, taps), with zeros at the centre where a group must not see another one."""
         if self.centre_mask is None:
             return self.weight
         return torch.cat([self.weight[..., :-1], (self.weight[..., -1] * self.centre_mask)[..., None]], dim=-1)
 
     def kernel(self) -> Tensor:
-        """The kernel, masked taps too: (out, in, rows, columns), the columns cropped to the left if it is one row."""
+        """The kernel (out, in, rows, columns) with its masked taps. A kernel of one row has no columns to the right."""
         weight = self.causal_weight()
         rows, columns = self.above + 1, self.left + 1 + (self.right if self.above else 0)
         weight = F.pad(weight, (0, rows * columns - weight.shape[-1]))
@@ -175,11 +201,10 @@ class CausalConv2d(Convolution):
         residual: Tensor | None = None,
         out: Tensor | None = None,
     ) -> Tensor:
-        """The convolution of x: of a whole image, or with a cursor of the pixel there.
+        """The convolution of whole images, or with a cursor of the pixel there.
 
-        Two arguments save copies at 1x1 convolutions, which compute one matrix product a pixel. ``residual`` is a
-        tensor of the result's shape to add; for a whole image it is lost. ``out``, where it is not None, receives the
-        result of a pixel: see :meth:`input_place`.
+        Two arguments save copies in 1x1 convolutions. ``residual``, of the result's shape, is added to the result.
+        ``out`` receives the result for a pixel: see :meth:`input_place`.
         """
         if at is None or at.stage == "known":
             if at is not None and not self.pointwise and not self.looks_at_image:
@@ -199,14 +224,17 @@ class CausalConv2d(Convolution):
         return x if skipped else cache.read(at.column)
 
     def input_place(self, at: Cursor | None) -> Tensor | None:
-        """Where the cache keeps this pixel's input, (N, in): the layer before can write it there. None elsewhere."""
+        """The cache's memory for this pixel's input, (N, in), so that the layer before can write there directly.
+
+        None without a cursor at a pixel, and for 1x1 convolutions, which have no such memory.
+        """
         if at is None or at.stage != "pixel" or self.pointwise:
             return None
         place: Tensor = at.cache(self).pixels[at.column]
         return place
 
     def whole(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """A whole image: (N, in, H, W) -> (N, out, H, W)."""
+        """The convolution of whole images: (N, in, H, W) -> (N, out, H, W)."""
         x = self.marked(x)
         left, right = self.left * self.dilation, (self.right if self.above else 0) * self.dilation
         padding = left if left == right else 0
@@ -221,7 +249,7 @@ class CausalConv2d(Convolution):
 
 
 class PixelCache(LayerCache):
-    """What a causal convolution keeps: its window, its share of the rows above, its weights as matrices."""
+    """The cache of a causal convolution: its window, the sum over the rows above, and its weights as matrices."""
 
     recordable = True
 
@@ -231,7 +259,7 @@ class PixelCache(LayerCache):
         left = layer.causal_weight()[..., layer.above * columns :].permute(2, 1, 0)
         left = left.reshape(-1, layer.out_features).contiguous()
         self.weights = [left[skipped * features :] for skipped in range(layer.left + 1)]
-        # In full, since a product that has to expand its bias takes a microsecond more.
+        # Expanded here: a product that has to expand its bias takes a microsecond longer.
         bias = layer.bias if layer.class_bias is None else layer.bias + layer.class_bias[known_classes(at.classes)]
         self.bias = bias.expand(len(at.like), -1).contiguous()
         if layer.pointwise:
@@ -259,7 +287,7 @@ class PixelCache(LayerCache):
         return range(column - min(self._layer.left, column // d) * d, column + self._layer.sees_centre, d)
 
     def start_row(self) -> None:
-        """Let the window scroll and compute what the new row takes from the rows above: one convolution."""
+        """Scroll the window, and compute the sum over the rows above for the whole new row, in one convolution."""
         layer = self._layer
         if layer.pointwise:
             return
@@ -273,7 +301,7 @@ class PixelCache(LayerCache):
             torch.add(share, self.bias.unsqueeze(-2), out=self._above)
 
     def read(self, column: int) -> Tensor:
-        """The result at a column, from the pixels that the window holds up to there: (N, out)."""
+        """The result at a column, (N, out), from the pixels in the window up to this column."""
         layer = self._layer
         column //= layer.stride
         taps, x = self._taps[column], self._inputs[column]
@@ -284,7 +312,7 @@ class PixelCache(LayerCache):
 
 
 def channel_groups(features: int, groups: int) -> Tensor:
-    """The group of each feature, (features,): dealt out in order, as evenly as they can be.
+    """The group of each feature, (features,): groups are consecutive, and as equal in size as possible.
 
     >>> channel_groups(8, 3)
     tensor([0, 0, 0, 1, 1, 1, 2, 2])
@@ -293,7 +321,7 @@ def channel_groups(features: int, groups: int) -> Tensor:
 
 
 def _centre_mask(in_features: int, out_features: int, mask_type: MaskType, groups: int, gated: bool) -> Tensor:
-    """Which features of the pixel itself each output may see: 1 or 0, (out, in)."""
+    """The mask of the centre tap, (out, in): 1 where an output may see an input feature of the same pixel, else 0."""
     halves = 2 if gated else 1
     group_in = channel_groups(in_features, groups)[None]
     group_out = channel_groups(out_features // halves, groups).repeat_interleave(halves)[:, None]
@@ -301,7 +329,7 @@ def _centre_mask(in_features: int, out_features: int, mask_type: MaskType, group
 
 
 def gate(x: Tensor, groups: int = 1) -> Tensor:
-    """``tanh(a) * sigmoid(b)``, a and b being the halves of each group's features: (N, 2F, ...) -> (N, F, ...).
+    """``tanh(a) * sigmoid(b)``, where a and b are the two halves of each group: (N, 2F, ...) -> (N, F, ...).
 
     van den Oord et al. (2016), arXiv 1606.05328, equation 2.
     """
@@ -315,7 +343,7 @@ def gate(x: Tensor, groups: int = 1) -> Tensor:
 
 
 def known_classes(y: Tensor | None) -> Tensor:
-    """The classes (N,) of the images, to index with. Raise ValueError where there are none."""
+    """The classes y (N,) as int64, for indexing. Raise ValueError if y is None."""
     if y is None:
         raise ValueError("a class-conditional network needs the classes y of the images")
     return y.long()

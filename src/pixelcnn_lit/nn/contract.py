@@ -1,11 +1,11 @@
-"""The contract of a causal network and of the layers that it is made of.
+"""The interface of a causal network and of its layers.
 
-A network maps an image to the likelihood's parameters of each pixel, and no pixel's parameters may depend on itself or
-on a later pixel. That is all that training and evaluation ask for, and the naive sampler draws from any such network.
+A network maps an image to the parameters of the likelihood at each pixel. The parameters of a pixel must not depend on
+this pixel or a later one. Training, evaluation and naive sampling need nothing else.
 
-A network that can also be computed a pixel at a time is sampled hundreds of times faster. Its causal layers keep what
-they will need again in a :class:`LayerCache`, one for each :class:`~pixelcnn_lit.nn.cursor.Cursor` that walks over
-images. The chapter on how to write one is the README of this folder.
+A network that can also be computed one pixel at a time is sampled hundreds of times faster. For this, each causal layer
+stores the features that it needs again in a :class:`LayerCache`. There is one cache per layer and
+:class:`~pixelcnn_lit.nn.cursor.Cursor`. The README in this folder says how to write such a network.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 
 class CausalNetwork(nn.Module, ABC):
-    """A network whose parameters for a pixel depend on the earlier pixels alone, in raster order.
+    """A network whose output at a pixel depends only on the earlier pixels in raster order.
 
     >>> import torch
+    >>> from torch import nn
+    >>> from pixelcnn_lit import CausalNetwork
     >>> class PreviousPixel(CausalNetwork):
     ...     def __init__(self, n_params):
     ...         super().__init__()
@@ -34,69 +36,71 @@ class CausalNetwork(nn.Module, ABC):
     """
 
     cached_sampling: ClassVar[bool] = False
-    """Whether ``forward`` takes a cursor: it hands ``at`` to its causal layers, and all else in it is pointwise.
+    """Whether ``forward`` supports a cursor: its causal layers get ``at``, and all other operations are pointwise.
 
-    Without, it is right all the same, but sampled by a pass over the whole image for each pixel.
+    A network without this is sampled correctly too, but with one pass over the whole image per pixel.
     """
 
     @abstractmethod
     def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
-        """The likelihood's parameters for each pixel.
+        """Compute the parameters of the likelihood for each pixel.
 
-        ``x`` is an image in [0, 1], (N, C, H, W), and the result (N, P, H, W); ``y`` (N,) are the classes of the
-        images, where the network was built with ``n_classes``. With a cursor ``at`` that stands at a pixel, ``x`` is
-        that pixel, (N, C), and the result (N, P); at the stage "known", ``x`` are whole rows that are known already.
+        Without a cursor: images x (N, C, H, W) in [0, 1] -> (N, P, H, W). ``y`` (N,) are the classes of the images, if
+        the network was built with ``n_classes``.
+
+        With a cursor ``at`` in the stage "pixel": x (N, C) is the pixel at the cursor, and the result is (N, P). In the
+        stage "known": x (N, C, H, W) are the known rows at the top, and the result is as without a cursor.
         """
 
     def initialise(self, x: Tensor, y: Tensor | None = None) -> None:
-        """Set weights from a first batch of training images, (N, C, H, W) in [0, 1]; by default, nothing."""
+        """Initialise the weights on a batch of training images x (N, C, H, W) in [0, 1]. By default, do nothing."""
 
 
 class CausalLayer(nn.Module, ABC):
-    """A layer that looks at other pixels than the one it is asked for, and keeps them in a cache while it is sampled.
+    """A layer whose output at a pixel uses other pixels too. During sampling it keeps them in a cache.
 
-    Its ``forward(x, at, ...)`` computes a whole image where ``at`` is None. With a cursor, ``at.stage`` says what is
-    wanted, and ``at.cache(self)`` is what :meth:`new_cache` made:
+    ``forward(x, at, ...)`` computes whole images if ``at`` is None. With a cursor, ``at.cache(self)`` is the cache that
+    :meth:`new_cache` made, and ``at.stage`` says what x is:
 
-    * "known": rows at the top of the images, (N, F, H, W): compute them as a whole image, and fill the cache;
-    * "row": the current row, (N, F, 1, W), for layers inside a :class:`~pixelcnn_lit.nn.vertical.RowsAbove`;
-    * "pixel": the pixel at ``at.row``, ``at.column``, (N, F).
+    * "known": the known rows at the top of the images, (N, F, H, W). Compute them as whole images, and fill the cache.
+    * "row": the current row, (N, F, 1, W). Only for layers inside a :class:`~pixelcnn_lit.nn.vertical.RowsAbove`.
+    * "pixel": the pixel at row ``at.row``, column ``at.column``, (N, F).
     """
 
     looks_at_image: bool = False
-    """Whether its input is the image itself, whose rows the cursor keeps, and not the features of another layer."""
+    """Whether the input is the image itself, not the features of another layer. The cursor keeps the image's rows."""
     marks_padding: bool = False
-    """Whether the image that it looks at has a further channel, 1 inside the image and 0 around it."""
+    """Whether the layer, which looks at the image, adds a channel of ones: 1 inside the image, 0 in the padding."""
     rows_above: int = 0
-    """How many rows above the current one it looks at."""
+    """How many rows above the current row the layer looks at."""
 
     @abstractmethod
     def new_cache(self, at: Cursor) -> LayerCache:
-        """A cache for the images that ``at`` walks over, before the first row."""
+        """Make a cache for the images of ``at``, before their first row."""
 
     def coarser_parts(self) -> tuple[nn.Module, ...]:
-        """Those children that work at half the resolution, with the cursor ``at.coarser``."""
+        """The children that work at half the resolution. They are called with the cursor ``at.coarser``."""
         return ()
 
 
 class LayerCache(ABC):  # noqa: B024
-    """What one layer keeps while a cursor moves over images."""
+    """The state that one layer keeps while a cursor moves over images."""
 
     recordable: ClassVar[bool] = False
     """Whether the layer does the same operations on the same memory in every row.
 
-    The sampler records the operations of a row once, and replays them for the other rows, where the caches of all
-    layers say so. Replaying is faster, and wrong for a layer whose operations change from row to row: one that attends
-    to all earlier pixels by slicing, or counts in Python.
+    If this is True for all layers, the sampler records the operations of one row and replays them for the other rows.
+    That is faster. It is wrong for a layer whose operations change from row to row, such as attention over a slice of
+    all earlier pixels, or a counter in Python.
     """
 
     def start_row(self) -> None:  # noqa: B027
-        """Do what a new row needs, before its first pixel; the cursor is at its row already. Never recorded."""
+        """Prepare a new row, before its first pixel. The cursor is at this row already. This is never recorded."""
 
     def end_pixel(self) -> None:  # noqa: B027
-        """Take notice of the pixel at the cursor, all of whose channels are drawn now: ``at.image.row[:, column]``.
+        """Called when all channels of the pixel at the cursor are drawn: ``at.image.row[:, at.column]``.
 
-        After a tie was settled, the rest of a row is drawn again: pixels are told again, and ``forward`` is called
-        again for pixels to whose right the cache still has what was drawn before. So write to a pixel's place, do not
-        append, and do not look to the right.
+        After a tie is settled, the rest of the row is drawn again. Then ``end_pixel`` and ``forward`` are called again
+        for the same pixels, while the cache still holds old values to their right. So write each pixel to its own
+        place, do not append, and do not read to the right.
         """

@@ -1,7 +1,7 @@
-"""Where a sampler stands in the images, and what the layers of a network keep of the pixels behind it.
+"""The cursor: a sampler's position in the images, with the caches of all causal layers.
 
-A pixel's features never change once they are computed. So a sampler walks over the image with a :class:`Cursor`, and
-each causal layer keeps, in a cache of its own, the few rows that it will look at again.
+The features of a pixel never change once they are computed. So the sampler moves over the images with a
+:class:`Cursor`, and each causal layer caches the few rows that it needs again.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Stage = Literal["known", "row", "pixel"]
 
 
 class Window:
-    """The last rows of a stream, channels last: ``past`` (N, height, W, C) and the current ``row`` (N, W, C).
+    """The last rows of an image or of features: ``past`` (N, height, W, C) and the current ``row`` (N, W, C).
 
-    They never move in memory, so that views of them, and a recording made over them, stay valid from row to row.
+    Both tensors keep their memory, so that views and recordings of them stay valid from row to row.
     """
 
     def __init__(self, like: Tensor, height: int, width: int, features: int) -> None:
@@ -27,14 +27,14 @@ class Window:
         self.row = like.new_zeros(like.shape[0], width, features)
 
     def fill(self, x: Tensor) -> None:
-        """Take the last rows of a whole stream (N, C, H, W), the last of them as the current row."""
+        """Copy the last rows of x (N, C, H, W); the last one becomes the current row."""
         rows = x.permute(2, 0, 3, 1)
         self.row.copy_(rows[-1])
         for back in range(1, min(self.past.shape[1], len(rows) - 1) + 1):
             self.past[:, -back].copy_(rows[-1 - back])
 
     def scroll(self) -> None:
-        """Start a new row: every row moves up by one, the current row is to be written."""
+        """Start a new row: move every row up by one. The caller then writes the current row."""
         height = self.past.shape[1]
         for row in range(height - 1):
             self.past[:, row].copy_(self.past[:, row + 1])
@@ -43,12 +43,37 @@ class Window:
 
 
 class Cursor:
-    """A position in a batch of images, and the caches of the layers at one resolution.
+    """A position in a batch of images, and the caches of the causal layers at one resolution.
 
-    ``height`` and ``width`` are the size of the images, ``row`` and ``column`` the position, ``classes`` (N,) the
-    classes of the images, ``like`` an empty tensor (N,) of the network's type and device. ``image`` is the window on
-    the network's input; the sampler writes pixels into its row. Where layers tell the image from its padding, it has a
-    further channel of ones. ``coarser`` is the cursor of half the resolution: it moves at every other row and column.
+    ``height`` and ``width`` are the size of the images, ``row`` and ``column`` the position. ``image`` is the window on
+    the network's input: the sampler writes pixels into its row. It has a further channel of ones if a layer has
+    ``marks_padding``. ``coarser`` is the cursor of half the resolution, or None. It moves at every second row and
+    column.
+
+    Args:
+        network: The network whose causal layers get caches.
+        like: A tensor (N,) that gives the number of images, the dtype and the device. Its values do not matter.
+        size: (H, W) of the images.
+        image_channels: The channels of the images.
+        classes: The classes (N,) of the images, if the network needs them.
+        image: The window on the image, if a finer cursor has one already.
+
+    >>> import torch
+    >>> from pixelcnn_lit import CausalConv2d, Cursor
+    >>> layer = CausalConv2d(1, 1, kernel_size=3, mask_type="A")
+    >>> image = torch.rand(1, 1, 4, 4)
+    >>> at = Cursor(layer, torch.empty(1), size=(4, 4), image_channels=1)
+    >>> result = torch.empty(1, 1, 4, 4)
+    >>> with torch.inference_mode():
+    ...     for row in range(4):
+    ...         at.start_row()
+    ...         for column in range(4):
+    ...             at.move_to(column)
+    ...             result[:, :, row, column] = layer(at.image.row[:, column], at)
+    ...             at.image.row[:, column] = image[:, :, row, column]  # a sampler would draw it
+    ...             at.end_pixel()
+    ...     torch.allclose(result, layer(image), atol=1e-6)
+    True
     """
 
     def __init__(
@@ -60,14 +85,14 @@ class Cursor:
         classes: Tensor | None = None,
         image: Window | None = None,
     ) -> None:
-        """A cursor above the first row of len(like) images of ``size`` (H, W), with a cache for each causal layer.
+        """Start above the first row, with a new cache per causal layer.
 
-        A convolution's cache takes memory of O(N x rows that its kernel reaches x W x features).
+        The cache of a convolution takes memory of O(N x rows of its kernel x W x features).
         """
         self.like, (self.height, self.width), self.classes = like, size, classes
         self.column = 0
         self.row_reads = 0
-        """How often somebody asked for ``row``: a recording in which that happens may not hold for other rows."""
+        """How often ``row`` was read. Operations that read it may be wrong for other rows, so they are not recorded."""
         self._row = -1
         self.stage: Stage = "pixel"
         layers, coarse = _at_this_resolution(network)
@@ -79,32 +104,32 @@ class Cursor:
             self.coarser = Cursor(nn.ModuleList(coarse), like, half, image_channels, classes, self.image)
         for layer in layers:
             self._caches[layer] = layer.new_cache(self)
-        # Most layers do nothing after a pixel: they cost nothing then.
+        # Most caches do nothing after a pixel, so only the others are called.
         self._told = [c for c in self._caches.values() if type(c).end_pixel is not LayerCache.end_pixel]
 
     @property
     def row(self) -> int:
-        """The current row, -1 above the image."""
+        """The current row; -1 before the first one."""
         self.row_reads += 1
         return self._row
 
     def row_modulo(self, n: int) -> int:
-        """``row % n``, which recorded operations may depend on where n divides the period."""
+        """``row % n``. Recorded operations may depend on it if n divides :attr:`period`."""
         return self._row % n
 
     @property
     def period(self) -> int:
-        """After so many rows, and columns, a network does the same again: 2 to the number of coarser resolutions."""
+        """The operations repeat after this many rows, and columns: 2 to the number of coarser resolutions."""
         return 1 if self.coarser is None else 2 * self.coarser.period
 
     @property
     def recordable(self) -> bool:
-        """Whether the caches of all layers say that a row may be recorded."""
+        """Whether the caches of all layers, at all resolutions, are recordable."""
         return all(c.recordable for c in self._caches.values()) and (self.coarser is None or self.coarser.recordable)
 
     @property
     def all_row_reads(self) -> int:
-        """The ``row_reads`` of all resolutions."""
+        """The sum of ``row_reads`` over all resolutions."""
         return self.row_reads + (0 if self.coarser is None else self.coarser.all_row_reads)
 
     def cache(self, layer: nn.Module) -> Any:
@@ -113,7 +138,7 @@ class Cursor:
 
     def start_row(self) -> None:
         """Move to the start of the next row."""
-        if self._row >= 0:  # above the image there is nothing, not even ones
+        if self._row >= 0:  # above the image is padding, which has no ones
             self.image.scroll()
         self._start_row()
 
@@ -125,26 +150,26 @@ class Cursor:
             cache.start_row()
 
     def move_to(self, column: int) -> None:
-        """Move to a column of this row."""
+        """Move to a column of the current row."""
         self.column = column
         if self.coarser is not None:
             self.coarser.move_to(column // 2)
 
     def end_pixel(self) -> None:
-        """Tell the caches of all resolutions that the pixel here is drawn."""
+        """Tell the caches of all resolutions that the pixel at the cursor is drawn."""
         for cache in self._told:
             cache.end_pixel()
         if self.coarser is not None:
             self.coarser.end_pixel()
 
     def enter(self, stage: Stage) -> None:
-        """Change the stage, at all resolutions."""
+        """Set the stage at all resolutions."""
         self.stage = stage
         if self.coarser is not None:
             self.coarser.enter(stage)
 
     def pass_over(self, network: nn.Module, known: Tensor) -> None:
-        """Move over the rows at the top of the image that are ``known``, (N, C, H, W): one pass of the network."""
+        """Move over the ``known`` rows at the top of the images, (N, C, H, W), in one pass of the network."""
         marks = self.image.row.shape[2] - known.shape[1]
         self.image.fill(F.pad(known, (0, 0, 0, 0, 0, marks), value=1))
         self.enter("known")
@@ -159,7 +184,7 @@ class Cursor:
 
 
 def _image_window(layers: list[CausalLayer], like: Tensor, width: int, image_channels: int) -> Window:
-    """The rows of the image that the layers which look at it need, with a channel of ones where one wants that."""
+    """A window on the image, as high as its layers need, with a channel of ones if a layer has ``marks_padding``."""
     looking = [layer for layer in layers if layer.looks_at_image]
     rows = max((layer.rows_above for layer in looking), default=0)
     marks = any(layer.marks_padding for layer in looking)
@@ -169,7 +194,7 @@ def _image_window(layers: list[CausalLayer], like: Tensor, width: int, image_cha
 
 
 def _at_this_resolution(network: nn.Module) -> tuple[list[CausalLayer], list[nn.Module]]:
-    """The causal layers of a network, in order, without what lies in its coarser parts; and these."""
+    """The causal layers of a network at this resolution, in order, and its parts at coarser resolutions."""
     layers: list[CausalLayer] = []
     coarse: list[nn.Module] = []
 

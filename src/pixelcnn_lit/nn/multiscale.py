@@ -1,8 +1,8 @@
-"""Half the resolution and back, causally: what a U-shaped network is made of.
+"""Causal down- and upsampling by 2: the parts of a U-shaped network.
 
-``grow(inner(shrink(x)))``: the pixel (R, C) of the coarser image is computed from what is known at (2R, 2C) of the
-finer one, and tells the four pixels from there on. A sampler therefore computes it at every other row and column, and
-reads it from memory at the others.
+``grow(inner(shrink(x)))``: pixel (R, C) of the coarser image is computed when the sampler is at pixel (2R, 2C) of the
+finer one. It serves the four pixels (2R, 2C) to (2R + 1, 2C + 1). So the sampler computes it at every second row and
+column, and reads it from the cache at the others.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pixelcnn_lit.nn.cursor import Cursor
 
 
 class Grow(nn.Module):
-    """A transposed convolution of stride 2, whose rows 2R and 2R + 1 come from row R alone.
+    """A transposed convolution of stride 2. Rows 2R and 2R + 1 of the output depend only on row R of the input.
 
-    ``columns`` 2: the four pixels of (2R, 2C) to (2R + 1, 2C + 1) come from (R, C) alone. ``columns`` 3, for whole
-    rows: the odd columns see the coarse pixels to both sides.
+    ``columns`` 2: the pixels (2R, 2C) to (2R + 1, 2C + 1) depend only on (R, C). ``columns`` 3, for whole rows: odd
+    columns depend on the input pixels to both sides.
 
     Shapes: (N, in, H, W) -> (N, out, 2H, 2W).
     """
@@ -36,7 +36,7 @@ class Grow(nn.Module):
 
 
 class Halved(CausalLayer):
-    """``grow(inner(shrink(x)))``, cropped to the size of x. See the two kinds of it below."""
+    """``grow(inner(shrink(x)))``, cropped to the size of x. The base of the two layers below."""
 
     def __init__(self, shrink: nn.Module, inner: nn.Module, grow: Grow) -> None:
         super().__init__()
@@ -47,7 +47,10 @@ class Halved(CausalLayer):
 
 
 class HalvedRows(Halved):
-    """For features that depend on the rows above alone: x -> what it grew to, and the features of all levels inside."""
+    """``Halved`` for features that depend only on the rows above.
+
+    Returns the upsampled features (N, F, H, W), and the lists of features of all coarser resolutions.
+    """
 
     def forward(self, x: Tensor, at: Cursor | None, y: Tensor | None) -> tuple[Tensor, list[list[Tensor]]]:
         inside: list[list[Tensor]] = []
@@ -70,7 +73,7 @@ class HalvedRows(Halved):
 
 
 class GrownRowsCache(LayerCache):
-    """The two rows (N, F, 2, W) that the current coarse row grew to."""
+    """The cache of :class:`HalvedRows`: the two rows (N, F, 2, W) upsampled from the current coarse row."""
 
     recordable = True
 
@@ -79,7 +82,10 @@ class GrownRowsCache(LayerCache):
 
 
 class HalvedPixels(Halved):
-    """For features that depend on the pixels above and to the left; ``above`` are those of the rows above, by level."""
+    """``Halved`` for features that depend on the pixels above and to the left.
+
+    ``above`` are the features from the rows above, a list per coarser resolution.
+    """
 
     def forward(self, x: Tensor, above: list[list[Tensor]], at: Cursor | None, y: Tensor | None) -> Tensor:
         if at is None or at.stage == "known":
@@ -99,7 +105,10 @@ class HalvedPixels(Halved):
 
 
 class GrownPixelsCache(LayerCache):
-    """What each pixel of the current coarse row grew to: (W / 2, N, 4 F), the four pixels in raster order."""
+    """The cache of :class:`HalvedPixels`: four pixels per pixel of the current coarse row, (W / 2, N, 4 F).
+
+    The four pixels are in raster order.
+    """
 
     recordable = True
 
@@ -117,6 +126,6 @@ class GrownPixelsCache(LayerCache):
         ]
 
     def keep(self, rows: Tensor) -> None:
-        """Take the last two rows (N, F, 2, W) of a whole image."""
+        """Store the last two rows (N, F, 2, W) of whole images."""
         pixels = rows.unflatten(3, (-1, 2)).permute(3, 0, 2, 4, 1)
         self._grown.copy_(pixels.reshape(self._grown.shape))

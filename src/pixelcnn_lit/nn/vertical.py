@@ -1,4 +1,4 @@
-"""What looks at the rows above alone: the vertical stack of a network, computed for a whole row when it starts.
+"""Layers of a vertical stack: they see only the rows above, and are computed for a whole row at its start.
 
 van den Oord et al., "Conditional Image Generation with PixelCNN Decoders" (2016), arXiv 1606.05328, section 2.2.
 """
@@ -15,14 +15,24 @@ from pixelcnn_lit.nn.cursor import Cursor
 
 
 class VerticalConv2d(Convolution):
-    """A convolution over whole rows: those above and, unless it ``looks_at_image``, the current one.
+    """A convolution over the rows above and, unless it ``looks_at_image``, the current row. No tap is masked.
 
-    It is for features that depend on the rows above alone, the vertical stack of Gated PixelCNN, so that looking at all
-    columns of their current row leaks nothing. The layer that makes them from the image sees just the rows above.
-    ``kernel_size`` is (rows, columns), columns odd: cropped, so that no weight is masked.
+    Its input features depend only on the rows above, as in the vertical stack of Gated PixelCNN. So it may see all
+    columns of their current row. The first layer looks at the image, and sees only the rows above.
 
-    Shapes: (N, in, H, W) -> (N, out, H, W), or half of H and W, rounded up, with ``stride`` 2; with a cursor at the
-    start of a row (N, in, 1, W) -> (N, out, 1, W).
+    Shapes: (N, in, H, W) -> (N, out, H, W). ``stride`` 2 halves H and W, rounded up. With a cursor at the start of a
+    row: (N, in, 1, W) -> (N, out, 1, W).
+
+    Args:
+        in_features: Features of the input.
+        out_features: Features of the output.
+        kernel_size: (rows, columns), columns odd. The last row is the current one, or with ``looks_at_image`` the one
+            above it.
+        looks_at_image: Whether the input is the image itself.
+        dilation: The distance between neighbouring taps.
+        stride: 1, or 2 for half the resolution.
+        n_classes: The number of classes, for a bias per class.
+        marks_padding: Whether to add a channel to the image that is 1 inside it and 0 in the padding.
     """
 
     def __init__(
@@ -58,7 +68,7 @@ class VerticalConv2d(Convolution):
         if at is None or at.stage == "known":
             if at is not None and not self.looks_at_image:
                 at.cache(self).window.fill(x)
-            # The last row of the image is above no other.
+            # The last row of the image is above no other row, so it is cropped.
             x = F.pad(self.marked(x), (0, 0, self.rows_above, -1 if self.looks_at_image else 0))
             return self.convolve(x, self.weight, y if at is None else at.classes)
         cache: RowCache = at.cache(self)
@@ -68,7 +78,7 @@ class VerticalConv2d(Convolution):
         return cache.read() if at.row_modulo(self.stride) == 0 else x
 
     def convolve(self, x: Tensor, weight: Tensor, y: Tensor | None) -> Tensor:
-        """The convolution of rows that are there already, above and below: no padding but to the sides."""
+        """Convolve x, which has all its rows: pad the sides only, then add the bias of the classes y."""
         x = F.conv2d(x, weight, self.bias, self.stride, (0, self.side), self.dilations(weight.shape[2]))
         return self.finished(x, y)
 
@@ -77,7 +87,7 @@ class VerticalConv2d(Convolution):
 
 
 class RowCache(LayerCache):
-    """What a convolution of whole rows keeps: the last of them."""
+    """The cache of a :class:`VerticalConv2d`: a window on its input."""
 
     recordable = True
 
@@ -93,16 +103,16 @@ class RowCache(LayerCache):
 
 
 class RowsAbove(CausalLayer):
-    """A part of a network that looks at the rows above alone, so that all columns of a row are known at its start.
+    """The part of a network that sees only the rows above. It computes all columns of a row at the start of the row.
 
-    Subclasses define ``rows``. Shapes: an image (N, C, H, W) -> lists, one for each resolution from the finest, of
-    features (N, F, H, W); with a cursor at a pixel the same lists of that pixel's features (N, F).
+    Subclasses define :meth:`rows`. Shapes: images (N, C, H, W) -> a list per resolution, the finest first, of features
+    (N, F, H, W). With a cursor at a pixel, the same lists hold the features (N, F) of this pixel.
     """
 
     def rows(self, x: Tensor, at: Cursor | None, y: Tensor | None) -> list[list[Tensor]]:
-        """Compute the features: of a whole image, or with a cursor at the start of a row of this row, (N, F, 1, W).
+        """Compute the features of whole images, or with a cursor in the stage "row" those of the current row.
 
-        Those of a coarser resolution are only asked for where a row of theirs starts.
+        The features of a row are (N, F, 1, W). Leave out coarser resolutions in rows where they do not start a new row.
         """
         raise NotImplementedError
 
@@ -121,7 +131,7 @@ class RowsAbove(CausalLayer):
 
 
 class RowsCache(LayerCache):
-    """The features of the current row, of all resolutions."""
+    """The cache of a :class:`RowsAbove`: the features of the current row at all resolutions."""
 
     recordable = True
 
@@ -131,13 +141,13 @@ class RowsCache(LayerCache):
         self._pixels: list[list[tuple[Tensor, ...]]] = []
 
     def start_row(self) -> None:
-        """Compute this row."""
+        """Compute the features of the new row."""
         self._at.enter("row")
         self.keep(self._layer.rows(self._at.like, self._at, None))
         self._at.enter("pixel")
 
     def keep(self, features: list[list[Tensor]]) -> None:
-        """Take the last row of each of the features (N, F, H, W). Without those of a coarser level, they stay."""
+        """Store the last row of all features (N, F, H, W). Coarser resolutions that are left out keep their old row."""
         if not self._rows:
             self._rows = [[x.new_empty(x.shape[3], x.shape[0], x.shape[1]) for x in level] for level in features]
             self._pixels = [[row.unbind(0) for row in level] for level in self._rows]
@@ -146,5 +156,5 @@ class RowsCache(LayerCache):
                 row.copy_(x[:, :, -1].permute(2, 0, 1))
 
     def read(self, column: int) -> list[list[Tensor]]:
-        """The features of a pixel, (N, F)."""
+        """The features (N, F) of the pixel at a column, in a list per resolution."""
         return [[row[column >> depth] for row in level] for depth, level in enumerate(self._pixels)]

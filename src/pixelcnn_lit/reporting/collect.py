@@ -1,4 +1,4 @@
-"""The runs below a folder, read from what they left: for tables and reports."""
+"""Reads the runs below a folder from their files, for tables and reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pixelcnn_lit.sweeps.jobs import SWEEP_KEYS, Job
 
 @dataclass(frozen=True)
 class Run:
-    """One run: how it stands, the values it was told, and its validations as (epochs, bits per dimension)."""
+    """One run: its state, the values of its overrides, and its validations as (epochs, bits per dimension)."""
 
     folder: Path
     status: run_folder.Status
@@ -30,7 +30,7 @@ class Run:
 
     @property
     def test(self) -> float | None:
-        """Bits per dimension of the test split; None while there are none."""
+        """Bits per dimension of the test split, or None without a test."""
         return None if self.status.metrics is None else self.status.metrics["test/bits_per_dim"]
 
     @property
@@ -42,26 +42,26 @@ class Run:
 
     @property
     def epochs(self) -> float | None:
-        """The epochs behind it, as far as they were validated."""
+        """The number of epochs up to the end or the last validation, or None."""
         if self.status.metrics is not None:
             return self.status.metrics.get("epochs")
         return self.curve[-1][0] if self.curve else None
 
     def value(self, key: str) -> str:
-        """What the run was told of a key, or what its config has, as short text; empty where neither says."""
+        """The value of a key in the overrides or the config, as a short text; empty if it is in neither."""
         if key in self.values:
             return _short(self.values[key])
         found = self.config.get(key, self.config.get(f"{key}.name"))
         return "" if found is None else _short(str(found))
 
     def command(self) -> str:
-        """The command that runs it alone."""
+        """The command that runs this run by itself."""
         arguments = Job(Path(shown(self.folder.absolute())), self.overrides).arguments()
         return shlex.join(["python", "-m", "pixelcnn_lit.train", *arguments])
 
 
 def _short(text: str) -> str:
-    """A long number, as a search draws them, with four digits of it."""
+    """A long number, as searches suggest them, with four digits; other texts stay as they are."""
     try:
         return f"{float(text):.4g}" if len(text) > 10 else text
     except ValueError:
@@ -69,7 +69,7 @@ def _short(text: str) -> str:
 
 
 def runs_below(folder: Path) -> list[Run]:
-    """All runs in ``folder``, itself perhaps, the best test first, then those without one."""
+    """All runs in or below ``folder``, sorted by test result; runs without a test come last."""
     found = []
     for path, folders, _ in os.walk(folder):
         here = Path(path)
@@ -85,7 +85,7 @@ def runs_below(folder: Path) -> list[Run]:
 
 
 def read(folder: Path) -> Run:
-    """What a run left. What is damaged counts as missing."""
+    """Read a run from its folder. A damaged file counts as missing."""
     overrides = tuple(str(override) for override in _yaml(folder / run_folder.OVERRIDES) or ())
     config = _yaml(folder / run_folder.RECORD)
     return Run(
@@ -106,7 +106,7 @@ def _yaml(path: Path) -> Any:
 
 
 def curve(folder: Path) -> tuple[tuple[float, float], ...]:
-    """The validations of a run, each once, in the order of its steps."""
+    """The validations of a run as (epochs, bits per dimension), in the order of steps, without repetitions."""
     by_step: dict[int, tuple[float, float]] = {}
     try:
         with (folder / run_folder.CURVE).open(newline="") as file:
@@ -121,6 +121,6 @@ def curve(folder: Path) -> tuple[tuple[float, float], ...]:
 
 
 def swept_keys(found: Sequence[Run]) -> list[str]:
-    """The keys by which the runs were told different things, in the order of their overrides."""
+    """The keys whose values differ between the runs, in the order of their overrides."""
     keys = dict.fromkeys(key for run in found for key in run.values if key not in ("name", "data.dir", *SWEEP_KEYS))
     return [key for key in keys if len({run.value(key) for run in found}) > 1 and not key.startswith("hydra")]

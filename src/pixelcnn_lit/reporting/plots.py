@@ -1,4 +1,4 @@
-"""Plots of a report, as SVG that goes into the page."""
+"""The plots of a report, as SVG inside the page."""
 
 from __future__ import annotations
 
@@ -43,11 +43,14 @@ STYLE: Any = {
     "ytick.color": "#374151",
 }
 MOST = 12
-"""Lines that a legend names."""
+"""The largest number of lines with a legend."""
 
 
 def over_key(key: str, others: Sequence[str], found: Sequence[Run]) -> str | None:
-    """Test bits per dimension over a swept key; runs that differ in it alone are joined. None without two points."""
+    """Plot test bits per dimension over a swept key, as SVG. A line joins the runs that differ only in this key.
+
+    ``others`` are the other swept keys. Returns None if there are fewer than two values.
+    """
     scored = [run for run in found if run.test is not None]
     texts = list(dict.fromkeys(run.value(key) for run in scored))
     if len(texts) < 2:
@@ -82,7 +85,7 @@ def over_key(key: str, others: Sequence[str], found: Sequence[Run]) -> str | Non
 
 
 def curves(keys: Sequence[str], found: Sequence[Run]) -> str | None:
-    """Validation bits per dimension over the epochs, a line a run. None where nothing was validated."""
+    """Plot validation bits per dimension over epochs, one line per run, as SVG. None if there are no validations."""
     drawn = [run for run in found if run.curve]
     if not drawn:
         return None
@@ -99,7 +102,7 @@ def curves(keys: Sequence[str], found: Sequence[Run]) -> str | None:
         low, middle, high = min(everything), median(everything), max(everything)
         worst = max(min(bits for _, bits in run.curve) for run in drawn)
         top = max(low + 4 * (middle - low), worst + 0.1 * (worst - low))
-        if high > top > low:  # a bad start would press all the rest into one line; every run's best stays in sight
+        if high > top > low:  # a bad start would make all curves flat; the best value of every run stays visible
             axes.set_ylim(low - 0.05 * (top - low), top)
         if max(run.curve[-1][0] for run in drawn) >= 2:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -109,7 +112,7 @@ def curves(keys: Sequence[str], found: Sequence[Run]) -> str | None:
 
 
 def _places(texts: Sequence[str]) -> dict[str, float]:
-    """Where values go on an axis: where their numbers are, or side by side."""
+    """The positions of values on an axis: the numbers themselves, or 0, 1, 2, ... if some are not numbers."""
     numbers = [_number(text) for text in texts]
     return {
         text: float(index) if number is None or None in numbers else number

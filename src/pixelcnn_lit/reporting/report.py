@@ -1,4 +1,4 @@
-"""The runs below a folder side by side, as a table and a page."""
+"""The command ``report``: compares the runs below a folder in a table and a page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STYLES = {"finished": "green", "failed": "red", "pruned": "yellow", "running": "
 
 
 def report(folder: Path) -> None:
-    """Show the table and write the page. Raise UserError where there is no run."""
+    """Show the table and write the page. Raise UserError if the folder contains no run."""
     if not folder.is_dir():
         what = "a file, where the folder of a sweep or of runs is expected" if folder.exists() else "no such folder"
         raise UserError(f"{folder}: {what}")
@@ -41,7 +41,7 @@ def report(folder: Path) -> None:
 
 
 def cells(run: Run) -> list[str]:
-    """The texts of :data:`COLUMNS`."""
+    """The texts of a run for the :data:`COLUMNS`."""
     metrics = run.status.metrics or {}
 
     def number(value: float | None, form: str) -> str:
@@ -58,7 +58,7 @@ def cells(run: Run) -> list[str]:
 
 
 def table(folder: Path, found: Sequence[Run]) -> Table:
-    """The runs, the best first: what was swept, and how it went."""
+    """The table of runs, the best first: swept keys and results."""
     keys = swept_keys(found)
     result = Table(title=shown(folder.absolute()), title_justify="left", title_style="bold")
     for key in keys or ["run"]:
@@ -74,7 +74,7 @@ def table(folder: Path, found: Sequence[Run]) -> Table:
 
 
 def page(folder: Path, found: Sequence[Run]) -> str:
-    """The page, which needs nothing beside itself."""
+    """The page as HTML, which needs no other files."""
     keys = swept_keys(found)
     drawn = [(key, plots.over_key(key, [other for other in keys if other != key], found)) for key in keys]
     curves = plots.curves(keys, found)
@@ -86,7 +86,7 @@ def page(folder: Path, found: Sequence[Run]) -> str:
         columns=COLUMNS,
         rows=[(run, [run.value(key) for key in keys] or [run.folder.name], cells(run)) for run in found],
         counts=_counts(found),
-        plots=[(key, Markup(svg)) for key, svg in drawn if svg],  # drawn by us, its texts escaped by matplotlib
+        plots=[(key, Markup(svg)) for key, svg in drawn if svg],  # safe: our own SVG, in which matplotlib escapes texts
         curves=Markup(curves) if curves else None,
         pictures=[
             (run, " ".join(f"{key}={run.value(key)}" for key in keys) or run.folder.name, _embedded(run.folder / name))

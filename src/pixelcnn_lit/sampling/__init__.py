@@ -1,1 +1,1 @@
-"""Drawing images from the conditionals of a model, pixel by pixel."""
+"""Ancestral sampling: images are drawn from a model pixel by pixel."""

@@ -1,4 +1,4 @@
-"""The conditionals of an image: all at once, or one position at a time, as the naive and the cached sampler ask."""
+"""The conditionals of an image: all in one pass, or one position at a time for the naive and the cached sampler."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pixelcnn_lit.nn.cursor import Cursor
 
 
 class Conditionals(nn.Module):
-    """A network and what its output means: ``p(x_i | x_1, ..., x_{i-1})`` of all pixels i, in one pass."""
+    """A network with its likelihood: ``p(x_i | x_1, ..., x_{i-1})`` for all dimensions i, in one pass."""
 
     def __init__(self, network: nn.Module, likelihood: Likelihood, n_classes: int | None = None) -> None:
-        """With ``n_classes`` the network takes classes ``y`` too."""
+        """With ``n_classes``, the network takes classes ``y`` too."""
         super().__init__()
         self.network = network
         self.likelihood = likelihood
@@ -22,39 +22,39 @@ class Conditionals(nn.Module):
 
     @property
     def levels(self) -> int:
-        """How many intensity levels a channel has."""
+        """The number of intensity levels of each channel."""
         return self.likelihood.levels
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.parameters()).device
 
     @property
     def has_cached_path(self) -> bool:
-        """Whether the network can be computed a pixel at a time."""
+        """Whether the network can be computed one pixel at a time, with caches."""
         return isinstance(self.network, CausalNetwork) and self.network.cached_sampling
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The nats of every dimension, ``-log p(x_i | earlier)``: levels (N, C, H, W) -> (N, C, H, W).
+        """``-log p(x_i | earlier)`` of each dimension, in nats: levels (N, C, H, W) -> (N, C, H, W).
 
-        With classes, it needs those of the images, y (N,), and gives ``-log p(x_i | earlier, y)``.
+        With ``n_classes``, y (N,) are the classes of the images, and the result is ``-log p(x_i | earlier, y)``.
         """
         return -self.likelihood.log_prob(self.params(x, y), x)
 
     def params(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """The parameters of the likelihood: levels (N, C, H, W) -> (N, P, H, W)."""
+        """The parameters of the likelihood for each pixel: levels (N, C, H, W) -> (N, P, H, W)."""
         x = self.normalise(x)
         params: Tensor = self.network(x) if self.n_classes is None else self.network(x, y=y)
         return params
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Levels to the network's input, ``level / (levels - 1)`` in [0, 1]."""
+        """Convert levels to the network's input: ``level / (levels - 1)``, in [0, 1]."""
         return x.to(next(self.parameters()).dtype) / (self.levels - 1)
 
 
 class NaiveConditionals:
-    """The reference: parameters of one position by running the network over the whole image."""
+    """The reference: run the network over the whole image for each position."""
 
     period, recordable, row_reads = 1, False, 0
 
@@ -66,16 +66,16 @@ class NaiveConditionals:
         self._number = row
 
     def params(self, position: int) -> Tensor:
-        """The likelihood's parameters for a position of this row, given all that was drawn before it: (N, P)."""
+        """The parameters of the likelihood at a position of this row, (N, P), given everything drawn before it."""
         self._x[:, :, self._number].copy_(self._row)
         return self._model.params(self._x, self._y)[:, :, self._number, position // self._x.shape[1]]
 
 
 class CachedConditionals:
-    """The fast path: a cursor walks over the image, and every causal layer remembers what it will need."""
+    """The fast path: a cursor moves over the image, and each causal layer caches what it needs again."""
 
     def __init__(self, model: Conditionals, x: Tensor, y: Tensor | None, row: Tensor, start: int) -> None:
-        """Ready to read row ``start``: the known rows above it cost one ordinary pass over them."""
+        """Prepare for row ``start``. The known rows above it take one pass of the network."""
         self._model, self._channels = model, x.shape[1]
         self._cells = [cell for pixel in row.unbind(2) for cell in pixel.unbind(1)]
         like = next(model.parameters()).new_empty(len(x))
@@ -89,7 +89,7 @@ class CachedConditionals:
         self._fresh = True
 
     def start_row(self, row: int) -> None:
-        """Move to ``row``, the one below the last."""
+        """Move to ``row``, which must be the row below the last one."""
         if not self._fresh:
             self._see(len(self._cells) - 1)
             self._at.end_pixel()
@@ -97,14 +97,14 @@ class CachedConditionals:
         self._at.start_row()
 
     def params(self, position: int) -> Tensor:
-        """The likelihood's parameters for a position of this row, given all that was drawn before it: (N, P)."""
+        """The parameters of the likelihood at a position of this row, (N, P), given everything drawn before it."""
         if position:
             self._see(position - 1)
         column, channel = divmod(position, self._channels)
         if position and channel == 0:
             self._at.move_to(column - 1)  # where it is not any more when a row is drawn again from here
             self._at.end_pixel()
-        # A network that doesn't tell channels apart has the same to say to all channels of a pixel.
+        # If the likelihood couples the channels, all channels of a pixel have the same parameters.
         if channel == 0 or not self._model.likelihood.couples_channels:
             self._at.move_to(column)
             self._params = self._model.network(self._pixels[column], self._at)
@@ -112,12 +112,12 @@ class CachedConditionals:
 
     @property
     def recordable(self) -> bool:
-        """Whether all layers say that a row can be recorded."""
+        """Whether the caches of all layers are recordable."""
         return self._at.recordable
 
     @property
     def row_reads(self) -> int:
-        """How often a layer asked which row it is: what it did then may not hold for other rows."""
+        """How often a layer read the number of the row. What it computed from it may be wrong for other rows."""
         return self._at.all_row_reads
 
     def _see(self, position: int) -> None:

@@ -1,17 +1,17 @@
-"""Ancestral sampling: the naive reference and the fast cached one, which draw the same images.
+"""Ancestral sampling: the naive reference and the fast cached method, which draw the same images.
 
-The noise is fixed first: with Gumbel noise g, one value a pixel, channel and level, ``argmax over l of a_l + T g_l``
-is a draw from softmax(a / T) (Gumbel, 1954; Maddison et al., 2014, arXiv 1411.0030), and T = 0 gives the mode. What
-remains is to compute the logits a of one pixel at a time:
+The noise is fixed first: one value g of Gumbel noise per pixel, channel and level. ``argmax over l of a_l + T g_l`` is
+a draw from softmax(a / T), and T = 0 gives the mode (Gumbel, 1954; Maddison et al., 2014, arXiv 1411.0030). The two
+methods compute the logits a of one pixel at a time:
 
 * naive: run the network over the whole image for every pixel, H W times;
-* cached: a pixel's features never change once they are computed, so let each causal layer keep the few rows that it
-  looks at. When a row starts, all that a layer takes from the rows above is one convolution; each pixel is then a
-  handful of small matrix products (Ramachandran et al., 2017, arXiv 1704.06001).
+* cached: the features of a pixel never change once they are computed, so each causal layer caches the few rows that it
+  looks at. At the start of a row, one convolution per layer sums over the rows above. Each pixel is then a few small
+  matrix products (Ramachandran et al., 2017, arXiv 1704.06001).
 
-Both compute the same sums in another order, so their logits differ in the last bits of float32. Where the two best
-levels lie closer than such an error can tell, both ask the same judge: the network in float64. Hence equal images, on
-one condition that the tests watch: float32 errors stay well under :data:`~pixelcnn_lit.sampling.ties.TIE`.
+Both methods compute the same sums in different order, so their logits differ in the last bits of float32. If the two
+best levels are closer than this error, both methods let the network in float64 decide. So the images are equal, as long
+as float32 errors stay well below :data:`~pixelcnn_lit.sampling.ties.TIE`; the tests check this.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Draw:
-    """How to draw: the arguments of :meth:`~pixelcnn_lit.density.Density.sample` beside the images and their classes.
+    """How to draw: the arguments of :meth:`~pixelcnn_lit.density.Density.sample`, without the images and their classes.
 
-    Raises ValueError for an unknown method, a temperature that is negative or not finite, and a negative seed.
+    Raises ValueError for an unknown method, a negative seed, and a temperature that is negative or not finite.
     """
 
     seed: int
@@ -58,10 +58,10 @@ class Draw:
 
 @torch.inference_mode()
 def draw(model: Conditionals, x: Tensor, known: Tensor | None, y: Tensor | None, how: Draw) -> Tensor:
-    """Fill the pixels of x (N, C, H, W) that are not ``known`` (N, H, W), in raster order, in place; return x.
+    """Draw the pixels of x (N, C, H, W) that are not ``known`` (N, H, W), in raster order and in place. Return x.
 
-    ``y`` (N,) are the classes of the images; a class-conditional model draws those that it is not given. A network
-    that has no cached path is sampled naively, and a line of the log says so once.
+    ``y`` (N,) are the classes of the images; if it is None, a class-conditional model draws them. A network without a
+    cached path is sampled naively; the log says so once per network class.
     """
     start, stop = 0, x.shape[2]
     if known is not None:
@@ -98,11 +98,11 @@ def _tell_of_no_cached_path(model: Conditionals) -> None:
 
 
 def draw_classes(model: Conditionals, x: Tensor, known: Tensor | None, seed: int, first: int) -> Tensor:
-    """A class for each image of x, drawn from ``p(y | the known pixels before the first unknown one)``: (N,)."""
+    """Draw a class per image, (N,), from ``p(y | the known pixels before the first unknown one)``."""
     assert model.n_classes is not None
     log_posterior = torch.zeros(len(x), model.n_classes, device=x.device)
     if known is not None:
-        # 1 up to the first unknown pixel of an image, 0 from there on.
+        # 1 before the first unknown pixel of an image, 0 from there on.
         leading = known.flatten(1).cummin(1).values.view_as(known)[:, None]
         rows = int(leading.any(3).any(1).sum(1).max())
         for y in range(model.n_classes if rows else 0):
@@ -114,11 +114,10 @@ def draw_classes(model: Conditionals, x: Tensor, known: Tensor | None, seed: int
 
 
 class RowDrawer:
-    """Draws one row after the other into x.
+    """Draws one row after the other into x (N, C, H, W).
 
-    Everything that a row needs lies in memory that stays where it is. So where the layers say that they do the same in
-    every row, the operations of a row are recorded and replayed for the others: for every ``period``-th, where a
-    network has several resolutions.
+    The tensors of a row keep their memory. So if all caches are recordable, the operations of a row are recorded once
+    and replayed for the other rows. A network with several resolutions has one recording per row of its ``period``.
     """
 
     def __init__(
@@ -149,7 +148,10 @@ class RowDrawer:
         self._records = self._conditionals.recordable and height - start > self._period
 
     def draw(self, row: int) -> None:
-        """Draw ``row``, the one below the last: columns from the left and, within a column, R, G, B."""
+        """Draw ``row``, the row below the last one: columns from the left and, within a column, R, G, B.
+
+        Raises UserError if the logits are NaN or infinite.
+        """
         self._conditionals.start_row(row)
         self._noise.next_row()
         self._row.copy_(self._x[:, :, row])
@@ -171,12 +173,12 @@ class RowDrawer:
             self._pick_from()
 
     def _record(self, phase: int) -> None:
-        """Draw a row and record how; where its operations hold for this row alone, no row is recorded any more."""
+        """Draw a row and record its operations. If they are wrong for other rows, drop them and record no more rows."""
         reads = self._conditionals.row_reads
         self._recording = CudaGraph() if self._x.device.type == "cuda" else Recording()
         try:
             self._recording.record(self._pick_from)
-            # What a layer made of the row's number holds for this row alone.
+            # If a layer read the number of the row, its result may be wrong for other rows.
             self._records = self._conditionals.row_reads == reads
         except NotRecordableError:
             self._records = False
@@ -202,7 +204,7 @@ class RowDrawer:
             cell.copy_(chosen)
 
     def _settle(self, row: int) -> None:
-        """Put right what float32 decided otherwise than float64 does, and draw again what comes after it."""
+        """Settle ties in float64. If that changes a level, draw the positions after it again."""
         settled = 0
         while (tie := self._ties.first_tie(self._best, settled)) is not None:
             position, images = tie

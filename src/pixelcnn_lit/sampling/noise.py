@@ -1,4 +1,4 @@
-"""The noise of a sample: a function of the seed and the image's number alone."""
+"""The noise of a sample, a function of only the seed and the number of the image."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from torch import Tensor
 class GumbelNoise:
     """Standard Gumbel noise for each image, position and level, in raster order.
 
-    Image i has its own generator: its noise doesn't depend on how many images are drawn beside it. Only one row is
-    held at a time.
+    Each image has its own generator, so its noise does not depend on the other images. Only one row is in memory.
     """
 
     def __init__(self, seed: int, first: int, x: Tensor, levels: int, skip_rows: int) -> None:
@@ -21,9 +20,9 @@ class GumbelNoise:
             self._fill()
 
     def next_row(self) -> None:
-        """Put the noise of the next row into ``row``: (N, positions, levels)."""
+        """Write the noise of the next row into ``row`` (N, positions, levels)."""
         self._fill()
-        # u = 0 gives -inf, a level that is not chosen; probability 2^-24, less than softmax rounds off.
+        # u = 0 gives -inf: the level is not chosen. Its probability, 2^-24, is below the rounding error of a softmax.
         self.row.log_().neg_().log_().neg_()
 
     def _fill(self) -> None:
@@ -32,7 +31,7 @@ class GumbelNoise:
 
 
 def generators(seed: int, first: int, n: int, device: torch.device) -> list[torch.Generator]:
-    """One for each image, seeded by (seed, first + i)."""
-    # Consecutive seeds keep the images of one run apart; the odd factor keeps runs of neighbouring seeds apart.
+    """A generator per image i in 0..n-1, seeded by (seed, first + i)."""
+    # Consecutive numbers give the images of one seed different generators; the large odd factor separates the seeds.
     base = seed * 0x9E3779B97F4A7C15 + first
     return [torch.Generator(device).manual_seed((base + i) % 2**63) for i in range(n)]

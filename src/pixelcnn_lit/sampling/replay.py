@@ -1,9 +1,9 @@
-"""Record the tensor operations of a function once, then play them again on the same memory.
+"""Recordings: the tensor operations of a function are recorded once, then replayed on the same memory.
 
-An ancestral sampler does the same few hundred small operations for every row. Most of their time goes into the Python
-of the modules around them and into allocations; a recording has neither. On a GPU a CUDA graph does this; a
-:class:`Recording` is its counterpart for the CPU. Both ask the same of the recorded function: that it reads and writes
-tensors that stay where they are, and takes no decision on their values.
+An ancestral sampler does the same few hundred small operations for every row. Most of the time goes into Python code
+and memory allocation, which a recording avoids. On a GPU a CUDA graph does this; on the CPU, a :class:`Recording`.
+Both require that the recorded function reads and writes tensors that keep their memory, and takes no decision that
+depends on their values.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from torch.overrides import TorchFunctionMode
 OUT_VARIANTS: dict[str, Callable[..., Any]] = {"relu": partial(torch.clamp_min, min=0)}
 
 READS = {Tensor.item, Tensor.tolist, Tensor.__bool__, Tensor.__int__, Tensor.__float__, Tensor.__index__, Tensor.numpy}
-"""What hands values to Python, whose decisions no recording holds."""
+"""Functions that read values into Python. Decisions on these values cannot be recorded."""
 
 
 class NotRecordableError(TypeError, RuntimeError):
-    """Some work cannot be recorded; run as it is, it may be right all the same."""
+    """The work cannot be recorded. Without a recording it may still be correct."""
 
 
 class Recording:
-    """A list of operations with their arguments. Recording runs them; ``play`` runs them again.
+    """A list of operations with their arguments: ``record`` runs and stores them, ``play`` runs them again.
 
-    Results go where they went the first time. A recording may be cut into sections, one after the other. Those of
-    the same ``kind`` do alike and share the memory of their intermediate results, which stays in the processor's cache.
+    ``play`` writes each result to the same memory as the first time. A recording may consist of consecutive sections.
+    Sections of the same ``kind`` do the same operations, and share the memory of their intermediate results, so that
+    this memory stays in the processor's cache.
     """
 
     def __init__(self) -> None:
@@ -46,21 +47,21 @@ class Recording:
             step()
 
     def start_section(self, kind: int = 0) -> None:
-        """From here on, use the memory of intermediate results of this kind of section from the start again."""
+        """Start a section: reuse the memory of the intermediate results of earlier sections of this ``kind``."""
         self._results = self._of_kind.setdefault(kind, [])
         self._next = 0
 
     def record(self, work: Callable[[], None]) -> None:
-        """Run ``work`` and keep what it does.
+        """Run ``work`` and store its operations.
 
-        Raises NotRecordableError for an operation with several results, one that reads values of a tensor, and sections
-        of a kind that do not do alike.
+        Raises NotRecordableError for an operation with several results, an operation that reads values of a tensor, and
+        sections of one kind whose results differ in shape.
         """
         with _Recorder(self):
             work()
 
     def keep(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run an operation and, if it computes anything, keep it as a step."""
+        """Run an operation, and store it as a step unless its result is only a view or not a tensor."""
         if function in READS:
             raise NotRecordableError(f"a recording takes no decisions on values, which {function} reads")
         if "out" in kwargs or kwargs.get("inplace"):
@@ -82,7 +83,7 @@ class Recording:
             value for value in (result if isinstance(result, tuple | list) else [result]) if isinstance(value, Tensor)
         ]
         if all(any(_share_memory(value, arg) for arg in args) for value in tensors):
-            return result  # a shape or the like, or views of memory that stays: valid as they are
+            return result  # not a tensor, or views of memory that does not move: valid in every replay
         if not isinstance(result, Tensor):
             raise NotRecordableError(f"a recording takes operations with one tensor as a result, not {function}")
         known = _Result(function, result, _out_variant(function, args, kwargs, result))
@@ -98,13 +99,13 @@ class Recording:
 
 
 class CudaGraph:
-    """A recording for a CUDA device: the operations are captured as one graph, and played by one launch."""
+    """A recording for a CUDA device: one CUDA graph, replayed by one launch."""
 
     def __init__(self) -> None:
         self._graph = torch.cuda.CUDAGraph()
 
     def record(self, work: Callable[[], None]) -> None:
-        """Run ``work`` once, which also warms its libraries up, then capture it without running it."""
+        """Run ``work`` once, which also initialises the CUDA libraries; then capture it without running it."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -114,7 +115,7 @@ class CudaGraph:
             work()
 
     def start_section(self, kind: int = 0) -> None:
-        """A graph has memory of its own."""
+        """Do nothing: a CUDA graph manages its own memory."""
 
     def play(self) -> None:
         """Launch the graph."""
@@ -122,14 +123,14 @@ class CudaGraph:
 
 
 class _Result:
-    """Where the result of an operation is kept, and how it gets there."""
+    """The memory of an operation's result, and how to compute the result into it."""
 
     def __init__(self, function: Callable[..., Any], kept: Tensor, direct: Callable[..., Any] | None) -> None:
         self.function, self.kept, self.direct = function, kept, direct
         self.shape = kept.shape
 
     def step(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Tensor]:
-        """A step that computes the operation on other arguments, of the same shapes, and returns what is kept."""
+        """A step that computes the operation on arguments of the same shapes, and returns the kept result."""
         if self.direct is not None:
             return partial(self.direct, *args, out=self.kept, **(kwargs and _without_inplace(kwargs)))
         function, kept = self.function, self.kept
@@ -152,7 +153,7 @@ def _share_memory(a: Tensor, b: Any) -> bool:
 def _out_variant(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor
 ) -> Callable[..., Any] | None:
-    """The function of torch that computes the same into ``out``, or None. Verified on these arguments."""
+    """The torch function that computes the same into ``out``, checked on these arguments; None if there is none."""
     name = function.__name__.strip("_")
     candidate = OUT_VARIANTS.get(name) or getattr(torch, name, None)
     if candidate is None:
@@ -166,5 +167,5 @@ def _out_variant(
 
 
 def _without_inplace(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The functions of torch.nn.functional say inplace=False where those of torch that take `out` say nothing."""
+    """``kwargs`` without "inplace": torch.nn.functional has this argument, the torch functions with `out` do not."""
     return {key: value for key, value in kwargs.items() if key != "inplace"}

@@ -1,4 +1,4 @@
-"""Ties: where float32 cannot tell which level is drawn, float64 does, for every way to sample."""
+"""Ties: if float32 is too inexact to decide which level is drawn, float64 decides, for both sampling methods."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from pixelcnn_lit.likelihood import Categorical, Likelihood, LogisticMixture
 from pixelcnn_lit.sampling.conditionals import Conditionals
 
 TIE = 8e-6
-"""Two scores closer than TIE (1 + |the larger| + the error gain) are settled in float64."""
+"""Two scores are a tie if they differ by less than TIE * (1 + |larger score| + error gain)."""
 
 
 @singledispatch
 def error_gain(likelihood: Likelihood, params: Tensor, x: Tensor, channel: int) -> Tensor | None:
-    """By how much the logits of a channel magnify an error of the parameters: (N,), or None where they don't.
+    """The factor by which the logits of a channel amplify an error of the parameters: (N,), or None if they do not.
 
-    Parameters (N, P), levels of the pixel (N, C). This one, for any likelihood, moves the parameters a little, twice,
-    and looks how far the logits of levels move that can be drawn. ``error_gain.register`` gives a formula.
+    ``params`` are (N, P), ``x`` the levels of the pixel (N, C). This general version shifts the parameters by small
+    steps in two patterns, and takes the largest change of the logits of likely levels. ``error_gain.register`` adds an
+    exact formula for a likelihood.
     """
     step = 1e-3
     number = torch.arange(params.shape[1], device=params.device)
@@ -41,13 +42,13 @@ def _(likelihood: Categorical, params: Tensor, x: Tensor, channel: int) -> None:
 
 @error_gain.register
 def _(likelihood: LogisticMixture, params: Tensor, x: Tensor, channel: int) -> Tensor:
-    """An error of a mean counts 1/s times; the largest 1/s of the pixel."""
+    """An error of a mean is amplified by 1/s, so the gain is the largest 1/s of the pixel."""
     scales = likelihood.log_scale(params.unflatten(1, (-1, likelihood.n_mix)), x.shape[1])
     return scales.amin((1, 2)).neg().exp()
 
 
 class TieBreaker:
-    """Settles what float32 cannot tell: one position of some images, by the network in float64."""
+    """Finds ties in the scores of a row, and settles them with a float64 copy of the network."""
 
     def __init__(self, model: Conditionals, x: Tensor, y: Tensor | None, temperature: float, positions: int) -> None:
         self._model, self._x, self._y, self._temperature = model, x, y, temperature
@@ -57,13 +58,16 @@ class TieBreaker:
         self._gain_at = self._gain.unbind(0)
 
     def note(self, position: int, params: Tensor, x: Tensor, channel: int) -> None:
-        """Remember how much the logits of a position magnify errors: parameters (N, P), the pixel's levels (N, C)."""
+        """Store the error gain at a position, from the parameters (N, P) and the levels of the pixel (N, C)."""
         gain = error_gain(self._model.likelihood, params, x, channel)
         if gain is not None:
             self._gain_at[position].copy_(gain)
 
     def first_tie(self, best: Tensor, begin: int) -> tuple[int, list[int]] | None:
-        """The first position from ``begin`` on where the two best scores (P, N, 2) are too close, and its images."""
+        """The first position from ``begin`` on with a tie, and the images that have it; None if there is no tie.
+
+        ``best`` (positions, N, 2) are the two best scores, the larger first.
+        """
         larger, smaller = best[begin:].unbind(2)
         ties = larger - smaller < TIE * (1 + larger.abs() + self._gain[begin:])
         if not ties.any():
@@ -72,7 +76,10 @@ class TieBreaker:
         return begin + position, ties[position].nonzero().flatten().tolist()
 
     def levels(self, images: list[int], row: int, column: int, channel: int, noise: Tensor) -> Tensor:
-        """The levels that maximise logits + temperature * noise, (images, levels), in float64: (images,)."""
+        """The levels, one per image, that maximise logits + temperature * noise in float64.
+
+        ``noise`` is (images, levels).
+        """
         if self._double is None:
             self._double = copy.deepcopy(self._model).double()
         above = self._x[images, :, : row + 1]

@@ -1,8 +1,8 @@
-"""The files that hold models: torch's archives with a checksum, and safetensors. Reading one executes nothing of it.
+"""Reads and writes model files: torch archives with a checksum, and safetensors. Reading a file executes no code of it.
 
-``torch.save`` writes a zip archive of a pickle and of bare numbers. ``torch.load(weights_only=True)`` already builds
-nothing but tensors and plain containers; before it sees a file, :func:`read_archive` compares the checksum, and refuses
-archives that are compressed (they could unfold to any size) and pickles that name anything but what ours name.
+``torch.save`` writes a zip archive of a pickle and of raw numbers. ``torch.load(weights_only=True)`` builds only
+tensors and plain containers. Before that, :func:`read_archive` checks the checksum. It also refuses compressed
+archives, which could expand to any size, and pickles that name anything that our own pickles do not name.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from torch import Tensor
 
 from pixelcnn_lit.storage.files import write_whole
 
-# A zip archive ends in a comment, which torch.save leaves empty: two bytes of length, then the text. The checksum goes
-# there, over all that is before the two bytes; torch.load reads the file as ever.
+# A zip archive ends with a comment: two bytes for its length, then the text. torch.save leaves it empty. We write the
+# checksum there, of everything before these two bytes; torch.load can still read the file.
 MARK = b"pixelcnn_lit sha256 "
 COMMENT = len(MARK) + hashlib.sha256().digest_size * 2
 
 STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Byte", "Bool")
 NAMES = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", *(f"torch {kind}Storage" for kind in STORAGES)}
-"""All that our pickles name."""
+"""All names in our pickles."""
 NAMING = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
-"""The instructions of a pickle that find a class or a function."""
+"""The pickle instructions that look up a class or a function."""
 
 METADATA = "pixelcnn_lit"
 
 
 class DamagedError(Exception):
-    """A file is not what was written, or is none of ours; says why."""
+    """A file is damaged, or not from this package. The message says why."""
 
 
 def write_archive(path: Path, content: Mapping[str, Any]) -> None:
-    """Write what ``torch.save`` would, whole and with a checksum. Raise UserError if it cannot be written."""
+    """Write ``content`` like ``torch.save``, atomically and with a checksum. Raise UserError if this fails."""
     archive = io.BytesIO()
     torch.save(dict(content), archive)
     with archive.getbuffer() as data, write_whole(path) as file:
@@ -56,10 +56,13 @@ def write_archive(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_archive(path: Path) -> tuple[Any, bool]:
-    """The content of an archive, on the CPU, and whether a checksum vouches for it. Raise DamagedError."""
+    """The content of an archive, on the CPU, and whether it has a checksum.
+
+    Raises DamagedError if the checksum is wrong, or the file is not such an archive.
+    """
     try:
         with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what it finds in files that it then refuses
+            warnings.simplefilter("ignore")  # torch warns about files that it then refuses
             sound = _checksum(file)
             if sound is False:
                 raise DamagedError("its content is not what its checksum says")
@@ -73,7 +76,7 @@ def read_archive(path: Path) -> tuple[Any, bool]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is what :func:`write_archive` wrote: its checksum is that of its content."""
+    """Whether a file has a checksum, as :func:`write_archive` writes it, and the checksum is correct."""
     try:
         with path.open("rb") as file:
             return bool(_checksum(file))
@@ -82,7 +85,7 @@ def is_whole(path: Path) -> bool:
 
 
 def _checksum(file: IO[bytes]) -> bool | None:
-    """Whether the checksum in an open file is that of its content; None where it has none."""
+    """Whether the checksum in an open file is correct; None if there is no checksum."""
     body = file.seek(0, os.SEEK_END) - COMMENT - 2
     if body < 0:
         return None
@@ -112,7 +115,7 @@ def _inspect(file: IO[bytes]) -> None:
 
 
 def write_safetensors(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """Write weights with plain JSON beside them, whole and with a checksum. Raise UserError if they cannot be."""
+    """Write weights and JSON metadata, atomically and with a checksum. Raise UserError if this fails."""
     weights = {name: weight.contiguous() for name, weight in weights.items()}
     text = json.dumps(metadata)
     texts = {METADATA: text, "sha256": _digest(weights, text)}
@@ -121,14 +124,14 @@ def write_safetensors(path: Path, weights: Mapping[str, Tensor], metadata: Mappi
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], Any]:
-    """The weights and the JSON beside them. Raise DamagedError."""
+    """The weights and the JSON metadata, None if there is none. Raise DamagedError if the file is damaged."""
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             texts = file.metadata() or {}
             names = file.keys()
             weights = {name: file.get_tensor(name) for name in names}
         metadata = json.loads(texts[METADATA]) if METADATA in texts else None
-    except Exception as error:  # of a kind that safetensors does not export
+    except Exception as error:  # safetensors does not export its class of errors
         raise DamagedError(f"{type(error).__name__}: {error}") from error
     if metadata is not None and texts.get("sha256") != _digest(weights, texts[METADATA]):
         raise DamagedError("its content is not what its checksum says")

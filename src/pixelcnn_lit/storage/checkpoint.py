@@ -1,4 +1,4 @@
-"""Checkpoints are data: reading one runs none of its content and imports nothing that it names."""
+"""Reads and writes checkpoints. Reading one runs no code of the file, and imports nothing that it names."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
 def header(config: TrainConfig) -> dict[str, Any]:
-    """What this package adds to a Lightning checkpoint: the format's number and the whole config, plain."""
-    # Not the plugins: a checkpoint names what it needs, and never brings an import.
+    """What this package adds to a Lightning checkpoint: the number of the format, and the config as plain values."""
+    # Without the plugins: reading a checkpoint must not import a module that the file names.
     return {"format": FORMAT, "config": config.model_dump(mode="json", exclude={"plugins"})}
 
 
 def write(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole and with its checksum. Where there is a good last.ckpt, it becomes previous.ckpt.
+    """Write a checkpoint, atomically and with a checksum. Before last.ckpt is replaced, a good one is copied.
 
-    Raises UserError that names the file if it cannot be written; what was there before is then still there.
+    The copy is previous.ckpt. Raises UserError that names the file if it cannot be written; the old file then remains.
     """
     path = Path(path)
     if path.name == LAST and is_whole(path):
@@ -42,9 +42,9 @@ def write(path: str | Path, content: Mapping[str, Any]) -> None:
 
 
 def newest_good(folder: str | Path) -> Path | None:
-    """The checkpoint of a run's folder of checkpoints that goes furthest and is whole: last, previous or best.
+    """The first undamaged file of last.ckpt, previous.ckpt and best.ckpt in a folder of checkpoints, or None.
 
-    Each damaged one that is passed over is named in one line of the log. None where there is none.
+    The log has one line per damaged file.
     """
     for name in (LAST, PREVIOUS, BEST):
         path = Path(folder) / name
@@ -60,9 +60,10 @@ def newest_good(folder: str | Path) -> Path | None:
 
 
 def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
-    """The checked config of a checkpoint and its whole content, on the CPU.
+    """The checked config of a checkpoint, and its whole content on the CPU.
 
-    Raises UserError that names the file if it is missing, damaged, of a newer format, or no checkpoint of this package.
+    Raises UserError that names the file if it is missing or damaged, has a newer format or weights that are not finite,
+    or is not a checkpoint of this package.
     """
     path = Path(path)
     content, sound = _content(path)
@@ -75,13 +76,13 @@ def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
     config = own.get("config")
     if not isinstance(config, Mapping):
         raise UserError(f"ckpt={path}: damaged: it has no config")
-    load_plugins()  # those that installed packages offer
+    load_plugins()  # the plugins of installed packages
     return check(migrated({**config, "plugins": []}, number), TrainConfig, f"ckpt={path}: "), content
 
 
 def _content(path: Path) -> tuple[Any, bool]:
-    """What a file holds, in the shape of a Lightning checkpoint, and whether a checksum vouches for it."""
-    # os.path, unlike pathlib, says False of names that no file can have.
+    """The content of a file, in the form of a Lightning checkpoint, and whether it has a checksum."""
+    # os.path, unlike pathlib, returns False for names that no file can have.
     if os.path.isdir(path):  # noqa: PTH112
         raise UserError(f"ckpt={path}: a folder; name a file, such as {path / 'checkpoints' / BEST}")
     if not os.path.isfile(path):  # noqa: PTH113
@@ -96,7 +97,7 @@ def _content(path: Path) -> tuple[Any, bool]:
 
 
 def _format(path: Path, own: Mapping[str, Any], sound: bool) -> int:
-    """The number of a checkpoint's format. Raise UserError for one that is not read."""
+    """The number of a checkpoint's format. Raise UserError if this version cannot read it."""
     number = own.get("format")
     if not isinstance(number, int) or number < 1:
         raise UserError(f"ckpt={path}: damaged: its format is {number!r}")
@@ -110,7 +111,10 @@ def _format(path: Path, own: Mapping[str, Any], sound: bool) -> int:
 
 
 def load_with_config(path: str | Path) -> tuple[Density, TrainConfig]:
-    """A trained density in evaluation mode and the config of its run. Raise UserError as :func:`read` does."""
+    """A trained density in evaluation mode, and the config of its run.
+
+    Raises UserError as :func:`read` does, and if the weights do not match the config.
+    """
     config, content = read(path)
     with torch.device("meta"):
         expected = build_density(config).state_dict()
@@ -119,7 +123,7 @@ def load_with_config(path: str | Path) -> tuple[Density, TrainConfig]:
         for name, weight in content["state_dict"].items()
         if isinstance(name, str) and name.startswith(PREFIX)
     }
-    # Compared before any memory is asked for: a config may want more than the file holds.
+    # Checked before memory is allocated: the config may describe a larger network than the file contains.
     if weights.keys() != expected.keys() or not all(_fits(weights[name], expected[name]) for name in expected):
         raise UserError(f"ckpt={path}: its weights do not fit its own config")
     density = build_density(config)
@@ -140,7 +144,7 @@ def load(path: str | Path) -> Density:
 
 
 STATE = {"loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list}
-"""What Lightning needs of a checkpoint to go on with a training."""
+"""The entries of a checkpoint that Lightning needs to resume training."""
 
 
 def _is_progress(loops: Any) -> bool:
@@ -148,9 +152,9 @@ def _is_progress(loops: Any) -> bool:
 
 
 def resumable(path: str | Path, config: TrainConfig) -> Path:
-    """The checkpoint that a run of ``config`` goes on from: ``path``, or an earlier one if it is a damaged last.ckpt.
+    """The checkpoint from which a run of ``config`` can resume: ``path``, or an earlier one for a damaged last.ckpt.
 
-    Raises UserError where there is none, or the run cannot go on from it.
+    Raises UserError if there is none, or if it lacks the training state or was trained with another config.
     """
     path = Path(path)
     try:

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: written aside, flushed, renamed."""
+"""Atomic writing: a file is written under another name, flushed and renamed, so it is never incomplete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from pixelcnn_lit.errors import UserError
 
 @contextmanager
 def write_whole(path: str | Path) -> Iterator[IO[bytes]]:
-    """Open a binary file that takes the name ``path`` only when the block ends well. Raise UserError if it can't."""
+    """Open a binary file that gets the name ``path`` only if the block ends without an error.
+
+    Raises UserError if the file cannot be written.
+    """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,13 +43,13 @@ def write_whole(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def copy_whole(source: str | Path, path: str | Path) -> None:
-    """Give the content of ``source`` the name ``path`` as well: at no time is there a file half of it."""
+    """Copy ``source`` to ``path`` atomically."""
     with Path(source).open("rb") as content, write_whole(path) as file:
         shutil.copyfileobj(content, file)
 
 
 def _flush_folder(folder: Path) -> None:
-    # Without this, a power cut may take back the renaming.
+    # Without this, the new name may be lost in a power cut.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -55,7 +58,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 def shown(path: Path) -> str:
-    """A path as short as it can be from here."""
+    """The path as a text, relative to the current folder if it is inside it."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 

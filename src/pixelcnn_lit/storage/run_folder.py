@@ -1,4 +1,4 @@
-"""A run's folder says all about the run: whether it is finished, how it ended, where it goes on, who writes in it."""
+"""A run's folder: its name, its lock, its recorded config, and the state of the run, all read from files in it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ RECORD, OVERRIDES = Path(".hydra", "config.yaml"), Path(".hydra", "overrides.yam
 CHECKPOINTS, CURVE = "checkpoints", "validation.csv"
 LOG = "train.log"
 TRIAL = "trial.json"
-"""In the folder of a search's job: which trial it is."""
+"""The file in the folder of a search's job that says which trial it is."""
 PROFILES = tuple(f"{stage}-profile.txt" for stage in ("fit", "validate", "test"))
 LOGS = ("tensorboard", "csv", "wandb")
 LEFTOVERS = (METRICS, STOPPED, CHECKPOINTS, CURVE, "samples.png", "completions.png", *LOGS, *PROFILES)
-"""What a run leaves beside its log, and ``overwrite=true`` takes away: whatever else is in the folder stays."""
+"""The files of a run, except its log, that ``overwrite=true`` deletes. Other files in the folder stay."""
 
 CHANGEABLE = frozenset(
     {
@@ -46,12 +46,15 @@ CHANGEABLE = frozenset(
         "trainer.profiler",
     }
 )
-"""Keys that change nothing of what a run computes: it may go on with others."""
+"""Keys that do not change what a run computes. A run may resume with other values of them."""
 
 
-@functools.cache  # Lightning asks again after it has made this process one of several
+@functools.cache  # called again after Lightning has started further processes and set WORLD_SIZE
 def folder_name(name: str | None, experiment: str | None, model: str, now: str) -> str:
-    """Where under outputs/ a run goes: its name, or a dated folder. Raise ValueError where that would be several."""
+    """The folder of a run under outputs/: its name, or a dated folder.
+
+    Raises ValueError for a name outside outputs/, and for no name if several processes would make different folders.
+    """
     if name:
         try:
             return inside(name)
@@ -67,7 +70,7 @@ State = Literal["finished", "running", "failed", "pruned", "interrupted", "not s
 
 @dataclass(frozen=True)
 class Status:
-    """How a run stands: ``metrics`` where it is finished, one line of ``reason`` where it failed or was pruned."""
+    """The state of a run, with ``metrics`` if it is finished, and one line of ``reason`` if it failed or was pruned."""
 
     state: State
     metrics: dict[str, Any] | None = None
@@ -75,7 +78,7 @@ class Status:
 
 
 def status(folder: Path) -> Status:
-    """How the run in ``folder`` stands, from what is there."""
+    """The state of the run in ``folder``, from its files."""
     if metrics := finished(folder):
         return Status("finished", metrics)
     if locked(folder):
@@ -87,7 +90,7 @@ def status(folder: Path) -> Status:
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
-    """The metrics of a finished run; None where there is no whole metrics.json."""
+    """The metrics of a finished run; None if there is no complete metrics.json."""
     metrics = _read_json(folder / METRICS)
     return metrics if metrics is not None and "test/bits_per_dim" in metrics else None
 
@@ -112,22 +115,22 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def stop(folder: Path, state: Literal["failed", "pruned"], reason: str) -> None:
-    """Write down that, and why, the run in ``folder`` ended early."""
+    """Record in ``folder`` that its run ended early, and why."""
     with write_whole(folder / STOPPED) as file:
         file.write(json.dumps({"state": state, "reason": reason}).encode() + b"\n")
 
 
 def rank() -> int:
-    """Which process of a run this is; 0 alone writes in its folder."""
+    """The rank of this process in its run. Only rank 0 writes into the folder."""
     found = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
     return int(next((value for value in found if value), 0))
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keep all other processes out of ``folder``. Raise UserError if another one is in it.
+    """Lock ``folder`` against other processes. Raise UserError if another process holds the lock.
 
-    The lock is the kernel's: it ends with the process, however that ends.
+    The kernel releases the lock when the process ends for any reason.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -148,7 +151,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def _locks(descriptor: int, seconds: float) -> bool:
-    # Tried for a moment: a process that was killed, or one that only looks, may hold it for the blink of an eye.
+    # Try for a moment: a killed process, or one that only checks the lock, may hold it very shortly.
     end = time.monotonic() + seconds
     while True:
         try:
@@ -162,7 +165,7 @@ def _locks(descriptor: int, seconds: float) -> bool:
 
 
 def locked(folder: Path) -> bool:
-    """Whether a process is writing in ``folder``."""
+    """Whether a process holds the lock of ``folder``."""
     try:
         with (folder / LOCK).open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -175,11 +178,12 @@ def locked(folder: Path) -> bool:
 
 @contextmanager
 def claimed(folder: Path, config: TrainConfig) -> Iterator[dict[str, Any] | None]:
-    """Hold a run's folder while its run goes on. Gives the metrics of a run that is finished already, else None.
+    """Lock a run's folder during the block. Yields the metrics if the run is finished already, else None.
 
-    Raises UserError if another process is in the folder, or if the run there was started with another config.
+    With ``overwrite`` the old run is deleted first. Raises UserError if another process holds the folder, or if the run
+    there has another config.
     """
-    if rank() > 0:  # the first process holds it for all
+    if rank() > 0:  # the first process holds the lock for all
         yield None if starts_over(config) else finished(folder)
         return
     with held(folder):
@@ -190,12 +194,12 @@ def claimed(folder: Path, config: TrainConfig) -> Iterator[dict[str, Any] | None
 
 
 def starts_over(config: TrainConfig) -> bool:
-    """Whether a run takes no notice of what is in its folder; one that Slurm put back in its queue does."""
+    """Whether a run ignores what is in its folder: ``overwrite``, unless Slurm has requeued the run."""
     return config.overwrite and not os.environ.get("SLURM_RESTART_COUNT")
 
 
 def clear(folder: Path) -> None:
-    """Take away what a run left."""
+    """Delete the files of a run, and empty its log."""
     for name in LEFTOVERS:
         path = folder / name
         if path.is_dir() and not path.is_symlink():
@@ -203,12 +207,12 @@ def clear(folder: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     (folder / RECORD).unlink(missing_ok=True)
-    if (folder / LOG).exists():  # it is open already
+    if (folder / LOG).exists():  # it is open already, so it cannot be deleted
         os.truncate(folder / LOG, 0)
 
 
 def record(folder: Path, config: TrainConfig, overrides: Sequence[str], hydra: Any) -> None:
-    """Write down what a run was told, under .hydra/ as Hydra itself would, and forget how it ended before."""
+    """Write the config and overrides of a run under .hydra/, as Hydra does, and delete the record of an early end."""
     (folder / STOPPED).unlink(missing_ok=True)
     for name, content in (
         ("hydra.yaml", {"hydra": hydra}),
@@ -220,13 +224,13 @@ def record(folder: Path, config: TrainConfig, overrides: Sequence[str], hydra: A
 
 
 def note_overrides(folder: Path, overrides: Sequence[str]) -> None:
-    """Write down what a run that has not begun will be told."""
+    """Write the overrides of a run that has not begun."""
     with write_whole(folder / OVERRIDES) as file:
         file.write(OmegaConf.to_yaml(OmegaConf.create(list(overrides))).encode())
 
 
 def recorded(folder: Path) -> TrainConfig | None:
-    """The config that the run in ``folder`` was started with; None where none was. Raise UserError if it is damaged."""
+    """The config of the run in ``folder``, or None if there is no run. Raise UserError if the file is damaged."""
     path = folder / RECORD
     if not path.exists():
         return None
@@ -239,12 +243,12 @@ def recorded(folder: Path) -> TrainConfig | None:
     config = {str(key): value for key, value in plain.items()}
     try:
         return check(config, TrainConfig)
-    except UserError:  # of an older version, perhaps, whose format the folder does not say
+    except UserError:  # perhaps of an older version: the folder does not contain its format
         return check(migrated(config, 1), TrainConfig, f"{path}: ")
 
 
 def refuse_another(folder: Path, config: TrainConfig) -> None:
-    """Raise UserError if the run in ``folder`` was started with another config, and name the keys."""
+    """Raise UserError, which names the keys, if the run in ``folder`` has another config."""
     if different := differences(folder, config):
         raise UserError(
             f"{shown(folder)}: the run there has {'; '.join(different)}. "
@@ -253,7 +257,7 @@ def refuse_another(folder: Path, config: TrainConfig) -> None:
 
 
 def differences(folder: Path, config: TrainConfig) -> list[str]:
-    """In words, the keys in which ``config`` differs from that of the run in ``folder``; empty where there is none."""
+    """The differences between ``config`` and the config of the run in ``folder``, a text per key."""
     theirs = recorded(folder)
     if theirs is None:
         return []

@@ -1,6 +1,5 @@
-"""Many runs from one command: grids and searches whose jobs are processes of their own, on one machine or a cluster.
+"""Sweeps: grids and searches that run each job as its own process, on one machine or a cluster.
 
-A sweeper says which jobs there are and keeps nothing in memory that is not in a folder; a launcher runs commands
-somewhere and comes back when they have ended; how each job ended is read from its folder
-(:mod:`pixelcnn_lit.storage.run_folder`).
+A sweeper determines the jobs; all its state is in folders, so it can be restarted. A launcher runs the jobs' commands
+and returns when they have ended. The result of a job is read from its folder (:mod:`pixelcnn_lit.storage.run_folder`).
 """

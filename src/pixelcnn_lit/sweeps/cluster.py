@@ -1,6 +1,6 @@
-"""Jobs on engines that others run: a Slurm cluster, by submitit, or a Ray cluster.
+"""Launchers for clusters: Slurm, with submitit, and Ray.
 
-The folders of the jobs have to be on a disk that all machines share, as do the code and its environment.
+All machines must share a disk with the folders of the jobs, the code and its environment.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from pixelcnn_lit.sweeps.jobs import Job
 from pixelcnn_lit.sweeps.launcher import JobLauncher
 
 SUBMITTED = ".slurm_job"
-"""In a job's folder: its number in Slurm."""
+"""The file in a job's folder with its Slurm job number."""
 POLL_SECONDS = 2.0
 
 
 class SlurmConfig(Section):
-    """conf/hydra/launcher/slurm.yaml, by submitit's names."""
+    """conf/hydra/launcher/slurm.yaml, with submitit's names."""
 
     timeout_min: Count
     partition: str | None
@@ -45,7 +45,7 @@ class SlurmConfig(Section):
 
 
 class SlurmLauncher(JobLauncher):
-    """One Slurm job a job, together an array. A sweep that is started again waits for those that are still queued."""
+    """One Slurm job per job, all in one array. A restarted sweep waits for jobs that are still queued."""
 
     def __init__(self, **options: Any) -> None:
         self.options = check(OmegaConf.create(options), SlurmConfig, "hydra.launcher.")
@@ -65,7 +65,7 @@ class SlurmLauncher(JobLauncher):
         while waiting:
             time.sleep(POLL_SECONDS)
             queued_now = _queued()
-            if queued_now is not None:  # None: Slurm does not answer, for now
+            if queued_now is not None:  # None: Slurm does not answer now
                 waiting &= queued_now
         for job in jobs:
             (job.folder / SUBMITTED).unlink(missing_ok=True)
@@ -78,7 +78,7 @@ class SlurmLauncher(JobLauncher):
         options["ntasks_per_node"] = options.pop("tasks_per_node")
         if "mem_gb" in options:
             options["mem"] = f"{int(options.pop('mem_gb') * 1024)}M"
-        # Imported now: Hydra imports this module to answer --help, which does not need submitit.
+        # Imported here: Hydra imports this module for --help, which does not need submitit.
         numbers = imported("pixelcnn_lit.sweeps.slurm:submit")(jobs, self.configs, self._logs(), options)
         for job, number in zip(jobs, numbers, strict=True):
             job.folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def _number(job: Job) -> str:
 
 
 def _queued() -> set[str] | None:
-    """The numbers of all jobs of this user that wait, run or end; None where Slurm does not say."""
+    """The numbers of all jobs of this user in Slurm's queue, running ones included; None if Slurm does not answer."""
     command = ["squeue", "--noheader", "--array", f"--user={getpass.getuser()}", "--format=%i"]
     try:
         return set(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split())
@@ -116,12 +116,12 @@ class RayConfig(Section):
 
 
 class RayLauncher(JobLauncher):
-    """One Ray task a job, with its cores and GPUs; Ray starts it again where a machine is lost, and it goes on."""
+    """One Ray task per job, with its cores and GPUs. If a machine is lost, Ray restarts the task, which resumes."""
 
     def __init__(self, **options: Any) -> None:
         self.options = check(options, RayConfig, "hydra.launcher.")
         try:
-            # Imported now: ray is an extra, and Hydra imports this module to answer --help.
+            # Imported here: ray is optional, and Hydra imports this module for --help.
             tasks = imported("pixelcnn_lit.sweeps.ray_cluster:RayTasks")
         except ImportError as error:
             raise UserError("hydra/launcher=ray: needs ray; pip install 'pixelcnn-lit[ray]'") from error

@@ -1,4 +1,4 @@
-"""A job: some overrides, the folder that is named after them, and the command that runs it."""
+"""A job of a sweep: its overrides, the folder named after them, and its command."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hydra.core.override_parser.types import Override
 from pixelcnn_lit.errors import UserError
 
 SWEEP_KEYS = ("sweep", "launcher", "overwrite")
-"""Overrides that speak to a sweep and not to its jobs."""
+"""The overrides that are for the sweep, not for its jobs."""
 LONGEST = 150
 
 
 @dataclass(frozen=True)
 class Job:
-    """``overrides`` without those of the folder, ``swept`` those by which the jobs of a sweep differ."""
+    """A job. ``overrides`` are without the folder; ``swept`` are those that differ between the jobs of a sweep."""
 
     folder: Path
     overrides: tuple[str, ...]
@@ -32,7 +32,7 @@ class Job:
         return self.folder.name
 
     def arguments(self) -> list[str]:
-        """What follows ``python -m pixelcnn_lit.train``."""
+        """The arguments after ``python -m pixelcnn_lit.train``."""
         folder = str(self.folder)
         if not re.fullmatch(r"[\w./+:-]+", folder, re.ASCII):
             folder = "'" + folder.replace("'", "\\'") + "'"
@@ -45,10 +45,12 @@ class Job:
 
 
 def folder_name(swept: Sequence[str]) -> str:
-    """A folder's name from the overrides that make a job different: ``model.n_res=5``, ``data.levels=2`` become
-    ``model.n_res-5+data.levels-2``, which neither a shell nor ``ckpt=outputs/...`` needs quotes for.
+    """The folder name of a job from its swept overrides. It needs no quotes in a shell or in ``ckpt=outputs/...``.
 
-    Where other characters had to go, or the end of a long name, a hash of the overrides keeps the names apart.
+    If characters are replaced or a long name is cut, a hash of the overrides keeps the names different.
+
+    >>> folder_name(["model.n_res=5", "data.levels=2"])
+    'model.n_res-5+data.levels-2'
     """
     exact = "+".join(override.lstrip("+").replace("=", "-", 1) for override in swept) or "run"
     name = re.sub(r"[^A-Za-z0-9_.+-]+", "_", exact)[:LONGEST]
@@ -56,7 +58,7 @@ def folder_name(swept: Sequence[str]) -> str:
 
 
 def grid(overrides: Sequence[Override], sweep_dir: Path) -> list[Job]:
-    """Every combination of the comma-separated values. Raise UserError for a sweep that has no end."""
+    """A job per combination of the comma-separated values. Raise UserError for an interval, which has no end."""
     choices: list[list[str]] = []
     varies: list[bool] = []
     for override in overrides:

@@ -1,7 +1,7 @@
-"""Running jobs: each is a process of its own, ``python -m pixelcnn_lit.train``, wherever it runs.
+"""Runs jobs: each is its own process, ``python -m pixelcnn_lit.train``.
 
-So a job that is killed, runs out of memory or breaks a GPU's context takes nothing with it, gives back all its memory,
-may start further processes (ddp), and its command can be repeated alone, letter by letter.
+So a job that is killed, runs out of memory or breaks a GPU's context does not affect other jobs, and its memory is
+freed. A job may start further processes (ddp), and a user can run its command again by itself.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from pixelcnn_lit.sweeps.parent import PARENT
 
 
 class JobError(Exception):
-    """Why a job has no result."""
+    """A job has no result. The message says why."""
 
 
 class JobLauncher(Launcher):
-    """A Hydra launcher whose jobs are commands. It returns when all have ended, however they did."""
+    """A Hydra launcher whose jobs are commands. It returns when all jobs have ended, successfully or not."""
 
     parallel: int = 1
     """How many jobs may run side by side."""
@@ -57,11 +57,11 @@ class JobLauncher(Launcher):
         return [_returned(job) for job in jobs]
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Run all jobs; may be called by several threads at once."""
+        """Run all jobs. Several threads may call this at the same time."""
         raise NotImplementedError
 
     def stop(self) -> None:
-        """Have what runs on this machine save and end, and start nothing more."""
+        """Tell the running jobs on this machine to save and end, and start no more jobs."""
 
 
 def _returned(job: Job) -> JobReturn:
@@ -78,9 +78,9 @@ class LocalConfig(Section):
 
 
 class LocalLauncher(JobLauncher):
-    """Jobs on this machine, ``n_jobs`` side by side; -1: one a GPU, or without a GPU one a core.
+    """Runs ``n_jobs`` jobs in parallel on this machine; -1: one per GPU, or without a GPU one per core.
 
-    Side by side, each has its share of the cores, and one of the GPUs if there are any.
+    Parallel jobs share the cores equally, and each gets one GPU if there are any.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -130,7 +130,7 @@ def _gpus() -> list[str]:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [gpu for gpu in chosen.split(",") if gpu.strip()]
-    # PyTorch takes seconds to import, and is needed only where jobs run side by side.
+    # Imported here: PyTorch takes seconds to import, and only parallel jobs need it.
     return [str(index) for index in range(imported("torch.cuda:device_count")())]
 
 
@@ -142,7 +142,7 @@ def run_process(
     running: set[subprocess.Popen[str]] | None = None,
     started: Callable[[], None] = lambda: None,
 ) -> int:
-    """Run a job as a child of this process, pass its output on, and see to it that its folder says how it ended."""
+    """Run a job as a child process, forward its output, record in its folder how it ended, return its exit status."""
     if run_folder.rank() == 0:
         wait_for_the_folder(job.folder)
     process = subprocess.Popen(
@@ -165,7 +165,7 @@ def run_process(
     ]
     for reader in readers:
         reader.start()
-    while (code := process.poll()) is None:  # and not wait(), in which a signal's handler could not poll
+    while (code := process.poll()) is None:  # not wait(): a signal handler could not poll the process then
         time.sleep(0.05)
     for reader in readers:
         reader.join(timeout=5)
@@ -177,7 +177,7 @@ def run_process(
 
 
 def wait_for_the_folder(folder: Path, seconds: float = 60) -> None:
-    """Give the processes of a killed sweep the time to save and end."""
+    """Wait until the process of a killed sweep has saved its state and released the folder."""
     end = time.monotonic() + seconds
     while run_folder.locked(folder) and time.monotonic() < end:
         time.sleep(0.2)
@@ -191,12 +191,12 @@ def _pass_on(stream: IO[str], prefix: str, last: list[str]) -> None:
 
 
 def interrupted(code: int) -> bool:
-    """Whether a process ended because it was asked to, so that it may go on another time."""
+    """Whether the exit status of a process says that SIGINT or SIGTERM ended it, so that it can be resumed."""
     return code in (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGINT, -signal.SIGTERM)
 
 
 def note_the_end(folder: Path, code: int, last: str) -> None:
-    """Write down why a process ended that could not do so itself."""
+    """Record in ``folder`` why a process ended, if the process could not do it itself."""
     if code == 0 or interrupted(code) or run_folder.status(folder).state in ("finished", "failed", "pruned", "running"):
         return
     if code < 0:

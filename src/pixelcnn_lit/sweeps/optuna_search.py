@@ -1,4 +1,4 @@
-"""A search by Optuna while it goes on: trials side by side, each of them a job of the sweep."""
+"""Runs an Optuna search: parallel trials, each of which is a job of the sweep."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from pixelcnn_lit.sweeps.study import (
 
 
 class Search:
-    """Runs the trials of a sweeper until there are ``n_trials`` of them in the study of its folder."""
+    """Runs trials until the study in the sweep's folder has ``n_trials`` trials."""
 
     def __init__(self, sweeper: OptunaSweeper, overrides: Sequence[Override]) -> None:
-        """Raise UserError where no override has several values."""
+        """Raise UserError if no override has several values."""
         self.sweeper, self.options, self.dir = sweeper, sweeper.options, sweeper.dir
         self.fixed = tuple(o.input_line or "" for o in overrides if not o.is_sweep_override())
         self.space = {o.get_key_element(): distribution(o) for o in overrides if o.is_sweep_override()}
@@ -45,10 +45,10 @@ class Search:
                 "sweep=optuna: nothing to search; give optimizer.lr=interval(1e-4,1e-2) or model.n_res=5,15"
             )
         self.parallel = max(1, min(self.options.n_trials, sweeper.jobs_launcher.parallel))
-        """How many trials run side by side."""
+        """The number of trials that run in parallel."""
 
     def run(self) -> None:
-        """Hold the sweep's folder, run what trials are missing, and show how all ended."""
+        """Lock the sweep's folder, run the missing trials, and show the results of all trials."""
         with self.sweeper.opened():
             if self.sweeper.composed.overwrite:
                 self._clear()
@@ -72,7 +72,7 @@ class Search:
             )
 
     def job(self, number: int, values: dict[str, Any]) -> Job:
-        """The job of a trial; its folder has the trial's number and its values, shortened."""
+        """The job of a trial. Its folder name consists of the trial's number and its values, shortened."""
         swept = tuple(f"{key}={value}" for key, value in values.items())
         short = [
             f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
@@ -80,7 +80,7 @@ class Search:
         return Job(self.dir / f"{number:03d}+{folder_name(short)}", (*self.fixed, *swept), swept)
 
     def _run_trials(self, study: Study, storage: BaseStorage) -> None:
-        """Run trials until there are ``n_trials``, those first that were begun."""
+        """Run trials until there are ``n_trials``, beginning with interrupted ones."""
         begun = [trial.number for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
         lock, stopped = threading.Lock(), threading.Event()
 
@@ -123,7 +123,7 @@ class Search:
 
     def _open(self) -> tuple[Study, BaseStorage]:
         study, storage = open_study(self.dir)
-        # A seed gives a start; were it the same after a restart, the sampler would say again what it has said.
+        # After a restart the seed must differ, because the sampler would suggest the same values again.
         seed = None if self.options.seed is None else self.options.seed + len(study.get_trials(deepcopy=False))
         study.sampler = make_sampler(self.options.sampler, seed, liar=self.sweeper.jobs_launcher.parallel > 1)
         study.pruner = make_pruner(self.options.pruner)

@@ -1,4 +1,4 @@
-"""A job of a sweep ends when the process that started it does, however that ends. Linux alone."""
+"""Lets a job of a sweep end when the process that started it ends. Linux only."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import signal
 import sys
 
 PARENT = "PIXELCNN_LIT_PARENT"
-"""The variable of a job's environment that holds the number of the process without which it has to end."""
+"""The environment variable of a job with the number of the process that started it."""
 
 
 def end_with_parent() -> None:
-    """Let the kernel send SIGTERM when the process that started it ends, however it does."""
+    """Let the kernel send SIGTERM to this process when the process that started it ends."""
     parent = os.environ.pop(PARENT, None)
     if parent is None or not sys.platform.startswith("linux"):
         return

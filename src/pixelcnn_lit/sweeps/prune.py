@@ -1,4 +1,4 @@
-"""The callback by which a job of a search tells its validations, and ends where there is no hope for it."""
+"""The callback by which a job of a search reports its validations, and is pruned."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pixelcnn_lit.sweeps.study import make_pruner, open_study, trial_of
 
 
 class Prune(pl.Callback):
-    """Reports each epoch's validation to the trial, and ends the run where the study has no hope for it."""
+    """Reports the validation of each epoch to the trial, and raises Pruned if the pruner decides so."""
 
     def __init__(self, folder: Path) -> None:
         told = json.loads((folder / run_folder.TRIAL).read_bytes())
@@ -28,7 +28,7 @@ class Prune(pl.Callback):
         if trainer.is_global_zero:
             study, storage = open_study(self._folder.parent, pruner=make_pruner(self._pruner))
             trial = trial_of(study, storage, self._number)
-            if epoch not in study.trials[self._number].intermediate_values:  # told already, before it was resumed
+            if epoch not in study.trials[self._number].intermediate_values:  # reported before the run was resumed
                 trial.report(float(bits), epoch)
             hopeless = trial.should_prune()
         if trainer.world_size > 1:

@@ -1,4 +1,4 @@
-"""Jobs as tasks of a Ray cluster. Imported when the launcher is made: ray may not be installed."""
+"""Runs jobs as tasks of a Ray cluster. This module is imported late, because ray may not be installed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pixelcnn_lit.sweeps.launcher import run_process
 
 
 class RayTasks:
-    """The tasks of a sweep, each with its cores and GPUs, on the cluster at ``address`` or one of this machine."""
+    """The Ray tasks of a sweep, each with its cores and GPUs, on the cluster at ``address`` or a new local one."""
 
     def __init__(self, address: str | None, num_cpus: float, num_gpus: float) -> None:
-        """Raise UserError where there is no cluster at ``address``."""
+        """Connect to the cluster. Raise UserError if there is none at ``address``."""
         if not ray.is_initialized():
             try:
                 ray.init(address=address, include_dashboard=False, logging_level=logging.ERROR)
@@ -35,7 +35,7 @@ class RayTasks:
         self._tasks: list[Any] = []
 
     def run(self, jobs: Sequence[Job], configs: Sequence[str]) -> None:
-        """Run jobs and wait for them; Ray starts one again where a machine is lost."""
+        """Run jobs and wait for them. Ray restarts a job if its machine is lost."""
         task = ray.remote(num_cpus=self._num_cpus, num_gpus=self._num_gpus, max_retries=3)(_in_a_task)
         threads = {"OMP_NUM_THREADS": str(max(1, int(self._num_cpus)))}
         started = [task.remote(job, job.command(configs), threads, str(Path.cwd())) for job in jobs]

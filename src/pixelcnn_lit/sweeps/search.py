@@ -1,4 +1,4 @@
-"""Searches: Optuna says what to try next, and its journal in the sweep's folder remembers what was tried."""
+"""The sweeper for searches: Optuna suggests values, and its journal in the sweep's folder stores all trials."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class SearchConfig(Section):
 
 
 class OptunaSweeper(JobSweeper):
-    """Minimises the best validation bits/dim over ``n_trials`` jobs in all, however often it is started again.
+    """Minimises the best validation bits per dimension over ``n_trials`` jobs, counted over all restarts.
 
-    As many trials run side by side as the launcher has places. A trial is a job: one that was interrupted goes on, one
-    that failed is told to Optuna as failed, and its validations go to Optuna's pruner.
+    The launcher determines how many trials run in parallel. A trial is a job: an interrupted trial is resumed, a failed
+    one is reported to Optuna as failed, and its validations go to Optuna's pruner.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -34,5 +34,5 @@ class OptunaSweeper(JobSweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         overrides = [o for o in self.parse(self.options.params, arguments) if o.key_or_group not in SWEEP_KEYS]
-        # Imported now: Optuna takes long, and Hydra imports this module to answer --help.
+        # Imported here: Optuna takes long to import, and Hydra imports this module for --help.
         imported("pixelcnn_lit.sweeps.optuna_search:Search")(self, overrides).run()

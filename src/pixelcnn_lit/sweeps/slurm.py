@@ -1,4 +1,4 @@
-"""Handing jobs to Slurm by submitit, and a job as it runs there. Imported when jobs are submitted."""
+"""Submits jobs to Slurm with submitit, and runs a job on a node. This module is imported late, with submitit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pixelcnn_lit.sweeps.launcher import interrupted, run_process
 
 
 def submit(jobs: Sequence[Job], configs: Sequence[str], logs: Path, options: Mapping[str, Any]) -> list[str]:
-    """Submit jobs as an array, with submitit's ``options``. Gives their numbers. Raise UserError if Slurm refuses."""
+    """Submit jobs as an array with submitit's ``options``. Returns their numbers. Raise UserError if Slurm refuses."""
     try:
         executor = submitit.SlurmExecutor(folder=logs / "%A", max_num_timeout=10_000)
     except RuntimeError as error:
@@ -36,7 +36,7 @@ def submit(jobs: Sequence[Job], configs: Sequence[str], logs: Path, options: Map
 
 @dataclass
 class OnNode:
-    """A job as Slurm runs it, in a process that submitit starts: it keeps the training and hands signals on to it."""
+    """A job on a Slurm node: submitit calls it in a process that runs the training and forwards signals to it."""
 
     job: Job
     command: Sequence[str]
@@ -47,17 +47,17 @@ class OnNode:
         os.chdir(self.cwd)
         environment = {}
         if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) == 1:
-            # The name by which Lightning knows that the processes of several devices are for it to start.
+            # With this name, Lightning itself starts the processes for several devices.
             environment["SLURM_JOB_NAME"] = "interactive"
-        # Slurm sends its signals to every process of a step. This one alone answers to SIGUSR2.
+        # Slurm sends its signals to every process of a step. Only this process handles SIGUSR2.
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
         code = run_process(self.job, self.command, environment, "", self.running, started=_unblock)
-        if interrupted(code):  # by SIGTERM, which Slurm sends before what says whether to requeue
+        if interrupted(code):  # by SIGTERM; wait for the signal from Slurm that decides about requeueing
             time.sleep(120)
         return code
 
     def checkpoint(self) -> Any:
-        """What submitit calls at SIGUSR2, when time is up or the job has to make place: save, end, and queue again."""
+        """Called by submitit at SIGUSR2, at a timeout or preemption: let the training save and end, then requeue."""
         for process in self.running:
             process.terminate()
         while any(process.poll() is None for process in self.running):

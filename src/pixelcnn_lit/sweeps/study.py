@@ -1,7 +1,7 @@
-"""A search in Optuna's words: the study, its journal in the sweep's folder, which jobs read and write too, its trials.
+"""The Optuna study of a search. Its journal is in the sweep's folder, and jobs read and write it too.
 
-Optuna takes long to import, and Hydra imports all sweepers to answer ``--help``: this module, and those that import it,
-are imported when a search or one of its jobs begins.
+Optuna takes long to import, and Hydra imports all sweepers for ``--help``. So this module, and those that import it,
+are imported only when a search or one of its jobs begins.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ JOURNAL, STUDY = "optuna.journal", "search"
 def open_study(
     folder: Path, sampler: BaseSampler | None = None, pruner: BasePruner | None = None
 ) -> tuple[Study, BaseStorage]:
-    """The study whose journal lies in a sweep's folder, made there if need be, and the journal."""
+    """The study whose journal is in a sweep's folder, and the journal. They are created if they do not exist."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -45,13 +45,13 @@ def open_study(
 
 
 def trial_of(study: Study, storage: BaseStorage, number: int) -> Trial:
-    """A trial to ask for its values and to report to, by its number."""
+    """The trial with this number."""
     study_id = storage.get_study_id_from_name(STUDY)
     return Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
 
 
 def note(folder: Path, number: int, pruner: str) -> None:
-    """Tell the job in ``folder`` which trial it is, and what may prune it."""
+    """Write the number of the trial and its pruner into the folder of its job."""
     with write_whole(folder / run_folder.TRIAL) as file:
         file.write(json.dumps({"number": number, "pruner": pruner}).encode() + b"\n")
 
@@ -62,8 +62,11 @@ def make_pruner(name: str) -> BasePruner:
 
 
 def distribution(override: Override) -> BaseDistribution:
-    """Optuna's distribution for a swept override: ``a,b`` and ``choice(a,b)`` one of these, ``range(1,9,2)`` a number
-    of these, ``interval(0,1)`` a real number, ``int(interval(1,9))`` an integer; ``tag(log, ...)`` by its logarithm.
+    """Optuna's distribution for a swept override.
+
+    ``a,b`` and ``choice(a,b)`` are categorical, ``range(1,9,2)`` and ``int(interval(1,9))`` are integers,
+    ``interval(0,1)`` is a real number, and ``tag(log, ...)`` makes a number log-uniform. Raises UserError for a wrong
+    space.
     """
     value: Any = override.value()
     log = "log" in getattr(value, "tags", ())
@@ -83,7 +86,7 @@ def distribution(override: Override) -> BaseDistribution:
 
 
 def suggest(trial: Trial, key: str, space: BaseDistribution) -> Any:
-    """The value of a key in a trial: chosen now, or what was chosen before."""
+    """The value of a key in a trial: suggested now, or the value suggested before."""
     match space:
         case FloatDistribution():
             return trial.suggest_float(key, space.low, space.high, log=space.log, step=space.step)
@@ -95,7 +98,7 @@ def suggest(trial: Trial, key: str, space: BaseDistribution) -> Any:
 
 
 def tell(study: Study, trial: Trial, status: run_folder.Status) -> None:
-    """Tell Optuna how a job ended. A trial that was interrupted stays open: it goes on at the next start."""
+    """Report to Optuna how a job ended. An interrupted trial stays open, and is resumed at the next start."""
     value = None if status.metrics is None else status.metrics.get("val/bits_per_dim")
     if status.state == "pruned":
         study.tell(trial, state=TrialState.PRUNED)
@@ -107,7 +110,7 @@ def tell(study: Study, trial: Trial, status: run_folder.Status) -> None:
 
 
 def make_sampler(name: str, seed: int | None, *, liar: bool) -> BaseSampler:
-    """Optuna's sampler by its name; a ``liar`` takes trials that run for bad ones, so as not to repeat them."""
+    """Optuna's sampler by its name. ``liar`` treats running trials as bad ones, so that parallel trials differ."""
     if name == "random":
         return RandomSampler(seed=seed)
     with warnings.catch_warnings():

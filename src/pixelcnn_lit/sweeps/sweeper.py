@@ -1,4 +1,4 @@
-"""Sweeps: which jobs there are, which of them are done, and a table of how all ended."""
+"""The base of all sweepers, and the sweeper for grids: which jobs exist, which are done, and a table of results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FOLDER = "hydra.sweep.subdir"
 
 
 class JobSweeper(Sweeper):
-    """What grids and searches share. Everything that a restart needs is in the folders of the sweep and its jobs."""
+    """The base of grids and searches. All state for a restart is in the folders of the sweep and its jobs."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.composed, self.loader = config, hydra_context.config_loader
@@ -43,14 +43,14 @@ class JobSweeper(Sweeper):
         self.dir = Path(config.hydra.sweep.dir)
 
     def parse(self, params: dict[str, Any] | None, arguments: Sequence[str]) -> list[Any]:
-        """The overrides of ``hydra.sweeper.params`` and of the command line, which says more."""
+        """The overrides of ``hydra.sweeper.params`` and of the command line, which has priority."""
         parser = OverridesParser.create(config_loader=self.loader)
         parsed = parser.parse_overrides([*(f"{key}={value}" for key, value in (params or {}).items()), *arguments])
         return list({override.key_or_group: override for override in parsed}.values())
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Hold the sweep's folder; SIGTERM is then as Ctrl-C, so that the jobs can save."""
+        """Lock the sweep's folder during the block. SIGTERM then works like Ctrl-C, so that the jobs can save."""
         if (self.dir / run_folder.RECORD).exists():
             raise UserError(f"{shown(self.dir)}: holds a single run; give the sweep another name")
         with run_folder.held(self.dir):
@@ -66,12 +66,12 @@ class JobSweeper(Sweeper):
                 signal.signal(signal.SIGTERM, before)
 
     def admit(self, job: Job, *, overwrite: bool = False) -> run_folder.Status:
-        """How a job stands that is about to be run; one whose config is wrong has failed already.
+        """Check a job before it runs, and return its state. A job with a wrong config counts as failed.
 
-        Raises UserError if its folder holds the run of another config.
+        Raises UserError if its folder contains a run with another config.
         """
         try:
-            # The command line's hydra.sweeper.* and hydra.launcher.* are about the groups that it chose.
+            # hydra.sweeper.* and hydra.launcher.* on the command line refer to these groups, so the job needs them too.
             groups = [o for o in self.composed.hydra.overrides.task if o.partition("=")[0] in ("sweep", "launcher")]
             composed = self.loader.load_sweep_config(self.composed, [*groups, *job.overrides])
             with open_dict(composed):
@@ -92,11 +92,11 @@ class JobSweeper(Sweeper):
         return run_folder.Status("not started") if status.state == "failed" else status
 
     def launch(self, jobs: Sequence[Job]) -> None:
-        """Run jobs; where they are interrupted, say what is done."""
+        """Run jobs with the launcher, and return when they have ended."""
         self.jobs_launcher.launch([[*job.overrides, f"{FOLDER}={job.name}"] for job in jobs], 0)
 
     def conclude(self, jobs: Sequence[Job], before: frozenset[str] = frozenset()) -> list[run_folder.Status]:
-        """Show how all jobs ended. Raise UserError if any failed."""
+        """Show a table of all jobs, and return their states. Raise UserError if any job failed."""
         statuses = [run_folder.status(job.folder) for job in jobs]
         get_console().print(_table(self.dir, jobs, statuses, before))
         failed = [(job, status) for job, status in zip(jobs, statuses, strict=True) if _bad(status)]
@@ -137,7 +137,7 @@ class GridConfig(Section):
 
 
 class GridSweeper(JobSweeper):
-    """Every combination of the comma-separated values: what is finished is skipped, what is unfinished goes on."""
+    """Runs every combination of the comma-separated values. Finished jobs are skipped, unfinished ones are resumed."""
 
     def __init__(self, **options: Any) -> None:
         self.options = check(OmegaConf.create(options), GridConfig, "hydra.sweeper.")

@@ -1,4 +1,4 @@
-"""What happens beside the training: a bar and lines for a person, throughput, pictures in TensorBoard."""
+"""Lightning callbacks: progress bar, lines per epoch, throughput, finite gradients, and pictures in TensorBoard."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pixelcnn_lit.training.module import LitDensity
 
 
 class Throughput(pl.Callback):
-    """Training images per second, without validation; kept in checkpoints, so that a resumed run counts all of it."""
+    """Measures training images per second, without validation. Checkpoints store it, so a resumed run counts all."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -34,7 +34,7 @@ class Throughput(pl.Callback):
 
     @property
     def images_per_second(self) -> float | None:
-        """Over the whole training, None before the first step."""
+        """The mean over the whole training; None before the first step."""
         return self.images / self.seconds if self.seconds else None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -70,18 +70,18 @@ class Throughput(pl.Callback):
 
 
 def may_read(trainer: pl.Trainer, device: torch.device) -> bool:
-    """Whether the host may read numbers of this step: on a CPU always, on a GPU every ``log_every_n_steps`` steps.
+    """Whether the host may read values in this step: always on a CPU, every ``log_every_n_steps`` steps on a GPU.
 
-    Who reads waits for the device, which then has nothing to do until the host has prepared the next step.
+    To read a value, the host waits for the device; then the device is idle until the host has prepared the next step.
     """
     every = int(getattr(trainer, "log_every_n_steps", 0)) or 50
     return device.type == "cpu" or trainer.global_step % every == 0
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's, and beside it the training's bits per dimension, when the host may read them.
+    """Lightning's progress bar, with the training bits per dimension in the steps in which the host may read them.
 
-    What is logged with ``prog_bar=True`` Lightning reads at each step.
+    Lightning itself would read metrics logged with ``prog_bar=True`` in every step.
     """
 
     def __init__(self) -> None:
@@ -95,11 +95,11 @@ class ProgressBar(RichProgressBar):
 
 
 class FiniteSteps(pl.Callback):
-    """Lets no step with NaN or infinite gradients change the weights; a NaN loss has such gradients.
+    """Keeps steps with NaN or infinite gradients from changing the weights. A NaN loss has NaN gradients.
 
-    The fused optimiser leaves such a step out by itself, on the device. ``policy`` "stop" ends the run as soon as the
-    host reads of it, and names the checkpoint to go back to; "skip" counts the step. Under 16-mixed precision the
-    scaler of the loss skips such steps by itself.
+    The fused optimiser skips such a step on the device. ``policy`` "stop" ends the run with UserError when the host
+    next reads values, and names the last good checkpoint; "skip" counts the step. In 16-mixed precision this callback
+    does nothing, because the loss scaler skips such steps.
     """
 
     def __init__(self, policy: str, folder: Path) -> None:
@@ -109,7 +109,7 @@ class FiniteSteps(pl.Callback):
 
     @property
     def skipped(self) -> int:
-        """How many steps were left out. Reading it waits for the device."""
+        """The number of skipped steps. Reading it waits for the device."""
         return int(self._skipped)
 
     def on_before_optimizer_step(
@@ -119,7 +119,7 @@ class FiniteSteps(pl.Callback):
             return
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
         wrong = torch.nn.utils.get_total_norm(gradients).isfinite().logical_not()
-        # What a scaler of the loss hands to a fused optimiser, for the same purpose.
+        # The fused optimiser skips the step if found_inf is 1; a loss scaler uses the same attribute.
         optimizer.found_inf = wrong.float()  # type: ignore[attr-defined]
         first = self._first.to(wrong.device)
         self._first = torch.where(wrong & (first == 0), trainer.global_step + 1, first)
@@ -154,7 +154,7 @@ class FiniteSteps(pl.Callback):
 
 
 class EpochLines(pl.Callback):
-    """One line an epoch, which stays on the screen and in a log file: where the training is and what it has reached."""
+    """Prints one line per epoch, on the screen and in the log: bits per dimension, images per second, elapsed time."""
 
     def __init__(self, throughput: Throughput) -> None:
         self._throughput = throughput
@@ -177,9 +177,9 @@ class EpochLines(pl.Callback):
 
 
 class ValidationCurve(pl.Callback):
-    """One line a validation in validation.csv: the epochs and steps behind it, bits per dimension, seconds of training.
+    """Writes one line per validation to validation.csv: epochs, steps, bits per dimension and seconds of training.
 
-    A run that goes on from before its last line repeats some of them, with the same numbers but the seconds.
+    A run that resumes from an earlier step repeats some lines. Only the seconds of the repeated lines differ.
     """
 
     def __init__(self, folder: Path, throughput: Throughput) -> None:
@@ -198,9 +198,9 @@ class ValidationCurve(pl.Callback):
 
 
 class Pictures(pl.Callback):
-    """Grids of samples and of completions of half-hidden validation images in TensorBoard.
+    """Writes grids of samples, and of completions of validation images, to TensorBoard.
 
-    They are drawn while a validation ends, and so with averaged weights where there are any.
+    They are drawn at the end of a validation, so with the averaged weights if there is averaging.
     """
 
     def __init__(self, every_n_epochs: int, n: int, seed: int, data: ImageDataModule) -> None:

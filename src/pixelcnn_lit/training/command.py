@@ -1,4 +1,4 @@
-"""The command ``train``: a run in its folder, or what is missing of it."""
+"""The command ``train``: starts or resumes a run in its folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pixelcnn_lit.training.run import Run
 
 
 def train(config: TrainConfig) -> float | None:
-    """Run one training, or what is missing of it in its folder. Returns the best validation bits/dim."""
+    """Start or resume a run. Returns its best validation bits per dimension, None if it has none or is pruned."""
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     with run_folder.claimed(folder, config) as done:

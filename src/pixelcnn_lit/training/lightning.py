@@ -1,13 +1,13 @@
-"""What resuming needs of Lightning beyond its public API, all in one place.
+"""The private parts of Lightning's API that resuming needs, all in one place.
 
-It is tested with the oldest and the newest Lightning that pyproject.toml admits.
+This file is tested with the oldest and the newest Lightning that pyproject.toml allows.
 
-* ``trainer.fit_loop.epoch_loop.max_steps``: while it takes up a state, Lightning believes of every run with max_steps
-  that it stopped inside an epoch; so there are none until training starts.
+* ``trainer.fit_loop.epoch_loop.max_steps``: when Lightning restores a run with max_steps, it assumes that the run
+  stopped inside an epoch. So max_steps is unset until training starts.
 * ``trainer.fit_loop._data_fetcher``, ``epoch_loop._should_check_val_fx``, ``_should_check_val_epoch``,
-  ``_should_accumulate``: whether a step leaves something pending, gradients or a validation, when it ends.
-* ``trainer.val_check_batch``: after how many batches a validation comes.
-* ``rank_zero_only.rank``: which process this is, before there is a trainer.
+  ``_should_accumulate``: whether gradients or a validation are pending after a step.
+* ``trainer.val_check_batch``: the number of batches between validations.
+* ``rank_zero_only.rank``: the rank of this process, before there is a trainer.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pytorch_lightning.utilities import rank_zero_only
 
 
 def set_max_steps(trainer: pl.Trainer, max_steps: int) -> None:
-    """Change when the training ends; -1: never."""
+    """Set the step at which the training ends; -1: never."""
     trainer.fit_loop.epoch_loop.max_steps = max_steps
 
 
 def leaves_something_pending(trainer: pl.Trainer, done: int) -> bool:
-    """Whether, after ``done`` batches, gradients wait for others, or a validation or the epoch's end comes."""
+    """Whether, after ``done`` batches, gradients are accumulated, or a validation or the end of the epoch follows."""
     loop, fetcher = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
     assert fetcher is not None
     validates = loop._should_check_val_fx(fetcher)
@@ -30,7 +30,7 @@ def leaves_something_pending(trainer: pl.Trainer, done: int) -> bool:
 
 
 def is_before_validation(trainer: pl.Trainer, done: int) -> bool:
-    """Whether, after ``done`` batches of the epoch, the optimiser's next step ends in a validation."""
+    """Whether, after ``done`` batches of the epoch, a validation follows the optimiser's next step."""
     if not trainer.fit_loop.epoch_loop._should_check_val_epoch():
         return False
     left = trainer.num_training_batches - done
@@ -40,5 +40,5 @@ def is_before_validation(trainer: pl.Trainer, done: int) -> bool:
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes."""
+    """Whether this process is rank 0, which writes files."""
     return bool(getattr(rank_zero_only, "rank", 0) == 0)

@@ -1,4 +1,4 @@
-"""Where the curves go: any of TensorBoard, CSV files, MLflow and Weights & Biases, or several at once."""
+"""The loggers of a run: TensorBoard, CSV files, MLflow and Weights & Biases."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ SCORES = ("hparams/test", "hparams/val")
 
 
 class TensorBoard(TensorBoardLogger):
-    """Lightning's logger, under ``<run>/tensorboard``: one file a process, runs in the HParams tab from their start."""
+    """Lightning's logger under ``<run>/tensorboard``, one file per process. Runs are in HParams from their start."""
 
     def __init__(self, run_dir: Path) -> None:
         super().__init__(run_dir, name="", version="tensorboard", default_hp_metric=False)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Flush alone: Lightning would close the file after each of fit, validate and test, and open another."""
+        """Only flush. Lightning would close the file after each of fit, validate and test, and open a new one."""
         if self._experiment is not None:
             self._experiment.flush()
 
     @rank_zero_only
     def begin(self, choices: Mapping[str, Any]) -> None:
-        """Name the choices by which runs are compared."""
+        """Write the hyperparameters, by which the HParams tab compares runs."""
         plain = {
             key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in choices.items()
         }
@@ -41,7 +41,7 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def end(self, scores: Mapping[str, float | None]) -> None:
-        """Give the scores of :data:`SCORES` that there are."""
+        """Write the final scores, with the keys of :data:`SCORES`, and mark the run as ended."""
         for key, value in scores.items():
             if value is not None:
                 self.experiment.add_scalar(key, value, 0)
@@ -50,7 +50,7 @@ class TensorBoard(TensorBoardLogger):
 
 
 def make_loggers(config: LoggerConfig, folder: Path) -> list[Logger]:
-    """The loggers of a run. Raise UserError where one needs a package that is not installed."""
+    """Make the loggers of a run. Raise UserError if a logger needs a package that is not installed."""
     made: list[Logger] = []
     if config.tensorboard is not None:
         made.append(TensorBoard(folder))
@@ -77,7 +77,7 @@ def _with_package(name: str, make: Callable[[], Logger]) -> Logger:
 
 
 def begin(loggers: Sequence[Logger], choices: Mapping[str, Any]) -> None:
-    """Tell all loggers the choices by which runs are compared."""
+    """Log the hyperparameters of a run to all loggers."""
     for logger in loggers:
         if isinstance(logger, TensorBoard):
             logger.begin(choices)

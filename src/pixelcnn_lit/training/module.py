@@ -1,4 +1,4 @@
-"""The LightningModule: loss, bits/dim, optimiser."""
+"""The LightningModule: loss, metrics and optimiser."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LitDensity(pl.LightningModule):
     """Trains a density by its negative log-likelihood, in nats per dimension, and reports bits per dimension."""
 
     def __init__(self, density: Density, config: TrainConfig) -> None:
-        """``config`` is kept in every checkpoint: it says how to build the density again."""
+        """``config`` is saved in every checkpoint, so that the density can be built again."""
         super().__init__()
         self.density = density
         self.config = config
@@ -38,7 +38,7 @@ class LitDensity(pl.LightningModule):
         if config.trainer.checkpoint_activations:
             checkpoint_activations(density.network)
         if config.trainer.compile is not None:
-            # Evaluation and sampling stay as they are: batches of other sizes would be compiled anew.
+            # Evaluation and sampling are not compiled: each new batch size would be compiled again.
             self._train = torch.compile(density.forward, mode=config.trainer.compile, dynamic=False)
         self.val_metric, self.test_metric = BitsPerDim(), BitsPerDim()
 
@@ -50,8 +50,8 @@ class LitDensity(pl.LightningModule):
             world = distributed.get_world_size()
             distributed.all_reduce(sums)
         self.log(TRAIN, sums[0] / sums[1] / math.log(2), batch_size=len(batch[0]))
-        # The processes' gradients are averaged; so weighted, they are those of the mean over the whole batch,
-        # whatever their shares of it are.
+        # Lightning averages the gradients of the processes. With this weight the average is the gradient of the mean
+        # over the global batch, even if the processes have different numbers of images.
         return nats.sum() * (world / sums[1]).to(nats.dtype)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -67,7 +67,7 @@ class LitDensity(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         config = self.config.optimizer
-        fused = self.trainer.precision != "16-mixed"  # where clipping needs the gradients without the scale of the loss
+        fused = self.trainer.precision != "16-mixed"  # there, clipping needs unscaled gradients
         optimizer = OPTIMIZERS[config.name](
             self.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=fused
         )
@@ -83,7 +83,8 @@ class LitDensity(pl.LightningModule):
         plugin, clip = self.trainer.precision_plugin, gradient_clip_val or 0.0
         algorithm = GradClipAlgorithmType(gradient_clip_algorithm or GradClipAlgorithmType.NORM)
         if self.trainer.precision == "bf16-mixed":
-            # Lightning refuses to clip for a fused optimiser under any mixed precision; bfloat16 has no scale.
+            # Lightning refuses to clip for a fused optimiser in mixed precision. In bfloat16 the loss is not scaled, so
+            # clipping is correct.
             Precision.clip_gradients(plugin, optimizer, clip, algorithm)
         else:
             plugin.clip_gradients(optimizer, clip, algorithm)
@@ -93,7 +94,7 @@ class LitDensity(pl.LightningModule):
 
 
 def checkpoint_activations(network: nn.Module) -> None:
-    """Let each block of a network keep its input alone while it trains, and compute the rest again for the gradient.
+    """Activation checkpointing: in training, each block stores only its input, and is computed again for the gradient.
 
     Chen et al., "Training Deep Nets with Sublinear Memory Cost" (2016), arXiv 1604.06174.
     """
@@ -110,10 +111,11 @@ def _recomputed(forward: Callable[..., Any], *arguments: Any, **options: Any) ->
 
 
 def learning_rate_schedule(config: OptimizerConfig, total_steps: float) -> Callable[[int], float]:
-    """The factor on ``optimizer.lr`` at a step: a linear warm-up times a schedule from 1 down.
+    """The factor of ``optimizer.lr`` as a function of the step: a linear warm-up times the schedule.
 
-    ``constant`` 1; ``exponential`` gamma^step (the article's decay); ``cosine`` half a cosine that ends at 0.
-    Raises UserError where ``cosine`` has no end to go to.
+    The schedule is 1 ("constant"), gamma^step ("exponential"), or half a cosine from 1 to 0 ("cosine").
+
+    Raises UserError for "cosine" if the number of steps is not known.
     """
     if config.schedule == "cosine" and math.isinf(total_steps):
         raise UserError("optimizer.schedule=cosine: needs an end; set trainer.max_epochs or trainer.max_steps")

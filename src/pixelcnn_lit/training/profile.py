@@ -1,4 +1,4 @@
-"""Where the time of a training goes: Lightning's profilers, whose reports are files of the run."""
+"""Lightning's profilers, which write their reports into the run's folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler}
 
 
 def make_profiler(name: str | None, folder: Path) -> Profiler | str | None:
-    """The profiler of a name, which writes ``<folder>/fit-profile.txt``; other names are left to Lightning."""
+    """The profiler "simple" or "advanced", which writes ``<folder>/fit-profile.txt``. Other names go to Lightning."""
     if name not in PROFILERS:
         return name
     profiler: Profiler = PROFILERS[name](dirpath=folder, filename="profile")

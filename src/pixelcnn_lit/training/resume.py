@@ -1,8 +1,8 @@
-"""How a run keeps what it has reached and goes on from there, bit for bit on the CPU in float32.
+"""Checkpoints and exact resuming: on the CPU in float32, a resumed run gives the same bits as an uninterrupted one.
 
-A checkpoint holds what Lightning keeps (weights, optimiser, schedule, averages, progress, early stopping) and, by
-:class:`Position`, the place inside the epoch and torch's random state. The order of an epoch's images is a function
-of the seed and the epoch, so the number of its batches that are done says which one is next.
+A checkpoint contains what Lightning saves (weights, optimiser, schedule, averages, progress, early stopping).
+:class:`Position` adds the position inside the epoch and torch's random state. The order of the images is a function of
+the seed and the epoch, so the number of finished batches determines the next batch.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from pixelcnn_lit.storage.files import copy_whole
 from pixelcnn_lit.training import lightning
 
 FRESH_SECONDS = 10.0
-"""A last.ckpt no older than this is not written anew before a validation."""
+"""A last.ckpt that is not older than this is not written again before a validation."""
 
 
 class WholeCheckpoints(CheckpointIO):
-    """Lightning's reading and writing of checkpoints by this package's: whole, with a checksum, nothing executed."""
+    """Lets Lightning read and write checkpoints with this package's functions: atomic, with a checksum, and safe."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         checkpoints.write(path, checkpoint)
@@ -49,13 +49,13 @@ class WholeCheckpoints(CheckpointIO):
 
 
 class Stop(Exception):  # noqa: N818
-    """Raised out of a training that a signal asked to end, when what it has reached is on the disk."""
+    """Ends a training after a signal, once its state is on the disk."""
 
 
 class StopSignals:
-    """SIGTERM and Ctrl-C: remembered while ``patient``, until the run has saved its state; else they end it at once.
+    """Handles SIGTERM and Ctrl-C. While ``patient``, a signal is stored until the run has saved its state.
 
-    A second Ctrl-C does not wait.
+    Otherwise, and at a second Ctrl-C, the run ends at once.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class StopSignals:
 
     @contextmanager
     def caught(self) -> Iterator[StopSignals]:
-        """Catch the signals inside the block. Elsewhere than in the main thread nothing can be caught."""
+        """Catch the signals inside the block. Only the main thread can catch signals; others do nothing."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -77,7 +77,7 @@ class StopSignals:
                 signal.signal(number, handler)
 
     def listen(self) -> None:
-        """Take the two signals."""
+        """Install the handler of both signals."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, self._receive)
@@ -90,9 +90,9 @@ class StopSignals:
 
 
 class Position(pl.Callback):
-    """Where the run is in its epoch, and the state of torch's random generators in each process: in every checkpoint.
+    """Saves the position in the epoch, and the state of torch's random generators in each process, in checkpoints.
 
-    Nothing in this package draws from Python's or NumPy's global generators while it trains.
+    Training does not use the global generators of Python and NumPy, so they are not saved.
     """
 
     def __init__(self) -> None:
@@ -139,10 +139,10 @@ class Position(pl.Callback):
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """best.ckpt: the state after the best validation so far, or after the last epoch where nothing is validated."""
+    """Writes best.ckpt: the state at the best validation so far, or after the last epoch if there is no validation."""
 
     def __init__(self, folder: Path, monitor: str | None, ckpt: Path | None) -> None:
-        """``ckpt`` is the checkpoint that the run goes on from: the best one so far lies beside it."""
+        """``ckpt`` is the checkpoint from which the run resumes; the old best.ckpt is in the same folder."""
         super().__init__(folder, filename="best", monitor=monitor, enable_version_counter=False)
         self._path = Path(self.format_checkpoint_name({}))
         self._before = self._path if ckpt is None else ckpt.with_name(checkpoints.BEST)
@@ -152,7 +152,7 @@ class BestCheckpoint(ModelCheckpoint):
         return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best score and the file that reached it. No path that the state names is followed."""
+        """Restore the best score and its file. Paths in the state are ignored, because a file must not choose paths."""
         if not state_dict["best_model_path"]:
             return
         try:
@@ -171,11 +171,10 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class LastCheckpoint(Checkpoint):
-    """last.ckpt: after every epoch, every so many minutes, before a validation, and when a signal ends the run.
+    """Writes last.ckpt: after every epoch, every ``every_minutes``, before a validation, and at a signal.
 
-    Between two epochs it is written after steps that leave nothing pending: no gradients that wait for others of their
-    batch, no validation. A signal that comes while an epoch is validated ends the run at the next batch; the
-    validation is then done again.
+    During an epoch it is written only after steps that leave nothing pending: no accumulated gradients, no validation.
+    A signal during a validation ends the run at the next validation batch; the resumed run repeats the validation.
     """
 
     def __init__(self, folder: Path, every_minutes: float | None, signals: StopSignals) -> None:
@@ -188,7 +187,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._start = time.monotonic()
         self._signals.patient = True
-        self._signals.listen()  # Lightning, which has taken SIGTERM meanwhile, waits for the end of the epoch
+        self._signals.listen()  # Lightning has set a SIGTERM handler that waits for the end of the epoch
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._signals.patient = False

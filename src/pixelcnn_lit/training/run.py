@@ -1,4 +1,4 @@
-"""A run: what one training is made of, from its config to the numbers and pictures that it leaves in its folder."""
+"""A run: one training from its config to the metrics and pictures in its folder."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Run:
         metrics = run.conclude()
         run.density.sample(4, seed=0)
 
-    A run goes on from the newest good checkpoint in its folder, else from ``config.ckpt``, else it begins.
+    A run resumes from the newest good checkpoint in its folder, else from ``config.ckpt``, else it starts anew.
     """
 
     def __init__(
@@ -67,12 +67,15 @@ class Run:
         callbacks: Sequence[Callback] = (),
         told: tuple[Sequence[str], Any] = ((), {}),
     ) -> None:
-        """In ``folder``, by default a dated one below outputs/; ``callbacks`` of Lightning come before the run's own.
+        """Seed the random generators, read the data and build the Trainer.
 
-        ``told`` are the overrides of a command line and Hydra's own config, for the record under .hydra/.
+        Args:
+            config: The checked config.
+            folder: The folder of the run; by default a dated one below outputs/.
+            callbacks: Lightning callbacks, which are called before the run's own.
+            told: The overrides of the command line and Hydra's config, which :meth:`fit` records under .hydra/.
 
-        Seeds torch's generators and reads the data. Raises UserError for data that can't be had, arguments that the
-        Trainer refuses, and a checkpoint that this run cannot go on from.
+        Raises UserError if the data cannot be read, the Trainer refuses an argument, or the checkpoint does not fit.
         """
         summary.quiet_lightning()
         pl.seed_everything(config.seed, verbose=False)
@@ -88,17 +91,17 @@ class Run:
 
     @property
     def density(self) -> Any:
-        """What is trained; after :meth:`conclude`, with the best weights."""
+        """The density that is trained. After :meth:`conclude` it has the best weights."""
         return self.module.density
 
     def fit(self) -> None:
-        """Train to the end, or go on with it.
+        """Train to the end, from the start or from the checkpoint.
 
-        Raises Interrupted where Ctrl-C or SIGTERM ended it, when what it had reached was saved; Pruned where a search
-        ended it; UserError where its numbers went wrong or memory was too small.
+        Raises Interrupted after Ctrl-C or SIGTERM, when the state is saved; Pruned if a search ends the run; UserError
+        if the loss or its gradients are not finite, or the memory is too small.
         """
         if run_folder.rank() == 0:
-            # Only now: a start that was refused does not claim the name.
+            # Only here: a run that is refused at its start must not claim the name.
             run_folder.record(self.folder, self.config, *self._told)
         self._announce()
         with self._guarded():
@@ -107,9 +110,9 @@ class Run:
             self._train()
 
     def conclude(self) -> summary.Metrics | None:
-        """Test the best checkpoint; write metrics.json, two pictures and the scores; show a table.
+        """Test the best checkpoint, write metrics.json, two pictures and the scores of loggers, and show a table.
 
-        Gives the metrics, in the first of several processes alone. Raises UserError for a test that is not finite.
+        Returns the metrics, or None in all processes but the first. Raises UserError if the test result is not finite.
         """
         with self._guarded():
             best, val = self._best()
@@ -132,7 +135,7 @@ class Run:
         return metrics
 
     def _start(self) -> Path | None:
-        """The checkpoint to go on from."""
+        """The checkpoint to resume from, or None."""
         there = None if run_folder.starts_over(self.config) else checkpoint.newest_good(self._checkpoints)
         start = there or self.config.ckpt
         return None if start is None else checkpoint.resumable(start, self.config)
@@ -153,7 +156,7 @@ class Run:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
 
     def _watching(self, options: dict[str, Any]) -> Iterator[Callback]:
-        """What looks at the training."""
+        """The callbacks that observe the training."""
         yield from (self._position, self._finite, self.throughput, EpochLines(self.throughput))
         yield ValidationCurve(self.folder, self.throughput)
         if run_folder.is_trial(self.folder):
@@ -167,7 +170,7 @@ class Run:
             yield Pictures(chosen.every_n_epochs, chosen.n, self.config.seed, self.data)
 
     def _averaging(self, options: dict[str, Any]) -> Iterator[Callback]:
-        """What changes which weights are evaluated, and when the training ends."""
+        """The callbacks that average the weights and end the training early."""
         chosen = self.config.callbacks
         if chosen.ema.decay is not None:
             yield EMAWeightAveraging(decay=chosen.ema.decay)
@@ -176,7 +179,7 @@ class Run:
         if not _validates(options):
             raise UserError("callbacks.early_stopping.patience: needs validation, which trainer turns off")
         patience, min_delta = chosen.early_stopping.patience, chosen.early_stopping.min_delta
-        # After validations, not epochs: an epoch that ends without one would count the one before again.
+        # Checked after validations, not epochs: an epoch without a validation would count the last one again.
         yield EarlyStopping(VAL, min_delta, patience, mode="min", check_on_train_epoch_end=False)
 
     def _saving(self, options: dict[str, Any]) -> Iterator[Callback]:
@@ -194,14 +197,14 @@ class Run:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Say of a signal how to go on, and of memory that is too small what to try."""
+        """Turn a signal into Interrupted, and too little memory into UserError, with advice in the message."""
         batch = f"data.batch_size={self.config.data.batch_size}"
         advice = "Try a smaller one with trainer.accumulate_grad_batches=N, N times as large in effect"
         with self.signals.caught():
             try:
                 with enough_memory(batch, advice):
                     yield
-            except (Stop, SystemExit, KeyboardInterrupt):  # SystemExit is what Lightning makes of the third
+            except (Stop, SystemExit, KeyboardInterrupt):  # Lightning turns KeyboardInterrupt into SystemExit
                 raise Interrupted(self._how_to_go_on(), self.signals.received) from None
 
     def _how_to_go_on(self) -> str:
@@ -212,7 +215,7 @@ class Run:
         return "the same command goes on" if self.config.name else f"go on with ckpt={shown(reached)}"
 
     def _train(self) -> None:
-        """Say of what Lightning refuses whether it was the Trainer's arguments or the checkpoint."""
+        """Train. If Lightning refuses, raise UserError that names the cause: Trainer arguments or the checkpoint."""
         try:
             self.trainer.fit(self.module, datamodule=self.data, ckpt_path=self.ckpt, weights_only=True)
         except (UserError, Stop):
@@ -226,7 +229,7 @@ class Run:
             raise UserError(f"ckpt={self.ckpt}: its state of a training does not fit this run ({reason})") from error
 
     def _best(self) -> tuple[Path | None, float | None]:
-        """The best checkpoint and its validation."""
+        """The best checkpoint and its validation bits per dimension, None if there is none."""
         keeper = self.trainer.checkpoint_callback
         val = self.trainer.callback_metrics.get(VAL)
         if not isinstance(keeper, BestCheckpoint):
@@ -234,7 +237,7 @@ class Run:
         if keeper.best_model_path:
             score = keeper.best_model_score if keeper.monitor and keeper.best_model_score is not None else val
             return Path(keeper.best_model_path), None if score is None else float(score)
-        # Training ended before its first validation, by max_steps or max_time: what it has reached is its best.
+        # Training ended before its first validation, by max_steps or max_time: the last state is the best one.
         validated = self.trainer.validate(self.module, datamodule=self.data, verbose=False)
         best = self._checkpoints / checkpoint.BEST
         self.trainer.save_checkpoint(best)
@@ -271,9 +274,9 @@ def _validates(options: dict[str, Any]) -> bool:
 
 
 def trainer_options(config: TrainConfig, folder: Path) -> dict[str, Any]:
-    """The arguments of Lightning's Trainer, what "auto" means here filled in.
+    """The arguments of Lightning's Trainer, with values in place of "auto".
 
-    Raises UserError where a GPU is asked for and there is none.
+    Raises UserError if a GPU is requested and there is none.
     """
     options: dict[str, Any] = config.trainer.model_dump(
         exclude={"compile", "checkpoint_activations", "overfit_batches"}

@@ -1,4 +1,4 @@
-"""What a training run says and leaves behind: a headline, metrics.json, two pictures, HParams and a table."""
+"""The output of a training run: its first lines, metrics.json, two pictures, HParams and a final table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COMPLETIONS = 24
 
 
 def quiet_lightning() -> None:
-    """Silence what Lightning says of settings that are meant here."""
+    """Silence Lightning's warnings about settings that are intended here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     for message in (
         ".*does not have many workers.*",
@@ -37,7 +37,7 @@ def quiet_lightning() -> None:
         ".*The number of training batches .* is smaller than the logging interval.*",
         ".*treespec, LeafSpec.*",
         ".*could not find the monitored key.*",
-        ".*your dataloader is not resumable.*",  # it is: pixelcnn_lit.training.resume.Position
+        ".*your dataloader is not resumable.*",  # it is resumable: pixelcnn_lit.training.resume.Position
         ".*Grad strides do not match bucket view strides.*",
         ".*It is recommended to use .*sync_dist=True.*",
     ):
@@ -45,12 +45,12 @@ def quiet_lightning() -> None:
 
 
 def parameter_count(density: Density) -> int:
-    """How many numbers training can change."""
+    """The number of parameters that training changes."""
     return sum(p.numel() for p in density.parameters())
 
 
 def headline(config: TrainConfig, density: Density, data: ImageDataModule, run_dir: Path, precision: str) -> str:
-    """What is about to be trained, on what, and where it will be."""
+    """The first lines of a run: network, data, precision and folder."""
     counts = "/".join(f"{len(data.split(part)):,}" for part in ("train", "val", "test"))
     return (
         f"[bold]{config.name or config.model.name}[/bold]: {config.model.name}, "
@@ -61,10 +61,10 @@ def headline(config: TrainConfig, density: Density, data: ImageDataModule, run_d
 
 
 def git_revision() -> str | None:
-    """The commit of the code that runs, "-dirty" if it was changed since; None where the code is in no checkout."""
+    """The git commit of this code, with "-dirty" if files were changed since; None if the code is not in a checkout."""
     here = Path(__file__)
     try:
-        # A package installed below somebody's repository is not of that repository.
+        # Without this check, a package installed inside another repository would report the commit of that one.
         git("ls-files", "--error-unmatch", here.name, cwd=here.parent)
         return git("describe", "--always", "--dirty", "--abbrev=12", cwd=here.parent)
     except (OSError, subprocess.SubprocessError):
@@ -72,14 +72,17 @@ def git_revision() -> str | None:
 
 
 def git(*arguments: str, cwd: Path) -> str:
-    """The output of a git command. Raise OSError without git, subprocess.SubprocessError if it fails."""
+    """The output of a git command. Raise OSError if git is missing, subprocess.SubprocessError if the command fails."""
     done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, timeout=10, check=True)
     return done.stdout.strip()
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """What a finished run reports. Bits are per dimension, of the best checkpoint; seconds those of training steps."""
+    """The results of a finished run.
+
+    ``test`` and ``val`` are bits per dimension of the best checkpoint; ``train_seconds`` counts training steps only.
+    """
 
     test: float | None
     val: float | None
@@ -95,17 +98,17 @@ class Metrics:
     images_per_second: float | None
     skipped_steps: int
     best_ckpt: str | None
-    """From the run's folder, which may move."""
+    """Relative to the run's folder, which may be moved."""
     seed: int
     git: str | None
 
     @property
     def nats_per_image(self) -> float | None:
-        """The test's, or None where there was none."""
+        """The test result in nats per image, or None without a test."""
         return None if self.test is None else self.test * self.dimensions * math.log(2)
 
     def as_json(self) -> dict[str, Any]:
-        """The content of metrics.json; null for what came out NaN or infinite."""
+        """The content of metrics.json. NaN and infinite values become null."""
         rest = {key: value for key, value in asdict(self).items() if key not in ("test", "val", "dimensions")}
         rest["train_seconds"] = round(self.train_seconds, 3)
         if self.images_per_second is not None:
@@ -121,7 +124,16 @@ def write(
     data: ImageDataModule,
     loggers: Sequence[Logger],
 ) -> None:
-    """Write the pictures, then the HParams, and metrics.json last: where that is, the run is finished."""
+    """Write the pictures, the final scores of the loggers, and last metrics.json, which marks the run as finished.
+
+    Args:
+        folder: The folder of the run.
+        config: The config of the run.
+        metrics: The results.
+        density: The density with the best weights.
+        data: The data, of which the first test images are completed.
+        loggers: The loggers of the run.
+    """
     density.eval()
     scale = pictures.default_scale(config.data.image_shape[2])
     original = data.split("test").images[:COMPLETIONS]
@@ -135,14 +147,14 @@ def write(
 
 
 def valid(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Metrics as JSON can hold them: null for what came out NaN or infinite."""
+    """Metrics that are valid JSON: NaN and infinite values become None."""
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in metrics.items()
     }
 
 
 def hyperparameters(config: TrainConfig, data: ImageDataModule) -> dict[str, Any]:
-    """The choices by which runs are compared, flat: model.n_res and the like, and the data's true source."""
+    """The hyperparameters by which runs are compared, with dotted keys, and the actual source of the data."""
     chosen = config.model_dump(mode="json")
     flat = {
         f"{section}.{key}": value
@@ -159,7 +171,7 @@ def hyperparameters(config: TrainConfig, data: ImageDataModule) -> dict[str, Any
 
 
 def table(metrics: Metrics, folder: Path) -> Table:
-    """The short table that a run ends with."""
+    """The table at the end of a run."""
 
     def number(value: float | None, form: str, unit: str = "") -> str:
         return "not measured" if value is None else format(value, form) + unit
