@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import doctest
 import math
 
 import pytest
 import torch
 
 from helpers.builders import all_images, tiny_density
-from pixelcnn_lit import density as density_module
 from pixelcnn_lit.config.model import NETWORKS
 
 
@@ -76,11 +74,6 @@ def test_what_is_no_batch_of_level_images_is_refused(x, message):
 
 def test_an_empty_batch_has_no_probabilities():
     assert tiny_density().log_prob(torch.zeros(0, 1, 3, 3, dtype=torch.uint8)).shape == (0,)
-
-
-def test_the_examples_in_the_docstrings_run():
-    assert doctest.testmod(density_module).failed == 0
-    assert doctest.testmod(density_module).attempted > 0
 
 
 def test_seeds_and_sizes_that_mean_nothing_are_refused():

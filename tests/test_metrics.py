@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import doctest
-
 import pytest
 import torch
 
 from helpers.builders import tiny_density
-from pixelcnn_lit import metrics
 from pixelcnn_lit.metrics import BitsPerDim
 
 
@@ -30,7 +27,3 @@ def test_processes_add_up():
     whole.update(nats)
     parts[0].merge_state(parts[1])
     assert parts[0].compute().item() == pytest.approx(whole.compute().item(), rel=1e-12)
-
-
-def test_the_example_runs():
-    assert doctest.testmod(metrics).failed == 0
