@@ -99,7 +99,7 @@ def test_grey_and_colour_follow_data_channels(tmp_path):
     root = tmp_path / "photos"
     pixels = write(root, *(f"{i}.png" for i in range(10)))
     config = compose(["data=images", f"data.path={root}", "data.size=16", "data.channels=1"])
-    assert config.model.image_shape == (1, 16, 16)
+    assert config.data.image_shape == (1, 16, 16)
     grey = load(root, "data.channels=1")
     expected = {np.asarray(Image.fromarray(image).convert("L")).tobytes() for image in pixels.values()}
     assert held(grey).keys() == expected

@@ -110,3 +110,11 @@ def test_a_damaged_record_is_named(tmp_path):
     path.write_text(json.dumps(plain))
     with run_folder.claimed(tmp_path, config) as done:
         assert done is None
+
+
+def test_runs_that_start_in_the_same_second_get_folders_of_their_own(tmp_path):
+    names = [run_folder.new_folder(tmp_path, "quickstart/2026-01-01_00-00-00") for _ in range(3)]
+    assert names == [f"quickstart/2026-01-01_00-00-00{end}" for end in ("", "-2", "-3")]
+    assert all((tmp_path / name).is_dir() for name in names)
+    (tmp_path / "file").write_text("")
+    assert run_folder.new_folder(tmp_path / "file", "a") == "a"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -62,7 +63,26 @@ def folder_name(name: str | None, experiment: str | None, model: str, now: str) 
             raise ValueError(f"name={name}: {error}") from None
     if any(int(os.environ.get(key, 1)) > 1 for key in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")):
         raise ValueError("name: must be set where several processes start one run: each would make a dated folder")
-    return f"{experiment or model}/{now}"
+    return new_folder(Path("outputs"), f"{experiment or model}/{now}")
+
+
+def new_folder(parent: Path, name: str) -> str:
+    """Make a folder that nobody else has, and return its name: ``name``, or ``name-2`` and so on if it exists already.
+
+    Runs that start in the same second get different folders this way.
+    """
+    for number in itertools.count(1):
+        chosen = name if number == 1 else f"{name}-{number}"
+        try:
+            (parent / chosen).mkdir(parents=True)
+        except FileExistsError:
+            if not parent.is_dir():  # a file is in the way, which whoever writes there will say
+                return name
+        except OSError:
+            return name
+        else:
+            return chosen
+    raise AssertionError("there is always a further number")
 
 
 State = Literal["finished", "running", "failed", "pruned", "interrupted", "not started"]

@@ -266,7 +266,9 @@ class Run:
 
 def _dated(config: TrainConfig) -> Path:
     now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    return Path("outputs", run_folder.folder_name(config.name, None, config.model.name, now))
+    if config.name:
+        return Path("outputs", config.name)
+    return Path("outputs", run_folder.new_folder(Path("outputs"), f"{config.model.name}/{now}"))
 
 
 def _validates(options: dict[str, Any]) -> bool:
