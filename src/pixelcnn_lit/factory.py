@@ -20,8 +20,8 @@ def build_density(config: TrainConfig) -> Density:
     likelihood = build_likelihood(config.likelihood, config.data.levels)
     try:
         network = build_network(config.model, likelihood, config.data.image_shape[0])
-    except ValueError as error:
-        raise UserError(f"model={config.model.name}: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"model={config.model.name}: cannot be built: {error}") from error
     return Density(network, likelihood, config.data.image_shape, config.model.n_classes)
 
 

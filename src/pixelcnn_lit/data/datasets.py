@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pixelcnn_lit.config.data import DATA_SETS, DataConfig
 from pixelcnn_lit.data.splits import Splits
 from pixelcnn_lit.errors import UserError
@@ -20,6 +22,13 @@ def load(config: DataConfig) -> Splits:
 def refuse_others(config: DataConfig, splits: Splits) -> None:
     """Raise UserError if the images or classes of a data set do not match ``image_shape`` and ``n_classes``."""
     what = config.name if splits.source in ("torchvision", "embedded") else splits.source
+    for part in (splits.train, splits.val, splits.test):
+        if part.images.dtype != np.uint8 or part.images.ndim != 4:
+            got = f"{part.images.dtype} of shape {part.images.shape}"
+            raise UserError(f"data={what}: its images are {got}; they must be uint8 intensities (N, C, H, W)")
+        if len(part) and not 0 <= part.labels.min() <= part.labels.max() < max(1, splits.n_classes):
+            got = f"{part.labels.min()} to {part.labels.max()}"
+            raise UserError(f"data={what}: its labels are {got}; with {splits.n_classes} classes they are from 0 up")
     found = splits.train.images.shape[1:]
     if found != config.image_shape:
         raise UserError(f"data.image_shape={list(config.image_shape)}: {what}: the images are {list(found)}")

@@ -145,12 +145,10 @@ class CausalConv2d(Convolution):
         marks_padding: bool = False,
         gated: bool = False,
     ) -> None:
-        """Raise ValueError if ``kernel_size`` is an integer that is even or not positive."""
-        if isinstance(kernel_size, int):
-            if kernel_size < 1 or kernel_size % 2 == 0:
-                raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")
-            kernel_size = (kernel_size // 2 + 1, kernel_size)
-        rows, columns = kernel_size
+        """Raise ValueError for a ``kernel_size`` that is even or not positive, or a ``mask_type`` other than A or B."""
+        if mask_type not in ("A", "B"):
+            raise ValueError(f"mask_type must be 'A' or 'B', got {mask_type!r}")
+        rows, columns = _rows_and_columns(kernel_size)
         sees_centre = mask_type == "B" or groups > 1
         super().__init__(
             in_features,
@@ -318,6 +316,17 @@ def channel_groups(features: int, groups: int) -> Tensor:
     tensor([0, 0, 0, 1, 1, 1, 2, 2])
     """
     return torch.arange(features) * groups // features
+
+
+def _rows_and_columns(kernel_size: int | tuple[int, int]) -> tuple[int, int]:
+    """The rows and columns of a causal kernel: of a square one, those up to the current row."""
+    if isinstance(kernel_size, int):
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")
+        return kernel_size // 2 + 1, kernel_size
+    if not isinstance(kernel_size, tuple | list) or len(kernel_size) != 2:
+        raise ValueError(f"kernel_size must be an odd number or (rows, columns), got {kernel_size!r}")
+    return kernel_size[0], kernel_size[1]
 
 
 def _centre_mask(in_features: int, out_features: int, mask_type: MaskType, groups: int, gated: bool) -> Tensor:

@@ -44,6 +44,7 @@ from pixelcnn_lit.training.resume import (
     StopSignals,
     WholeCheckpoints,
 )
+from pixelcnn_lit.training.selfcheck import check_foreign_parts
 
 
 class Run:
@@ -87,7 +88,9 @@ class Run:
         self._finite = FiniteSteps(config.on_nan, self.folder / run_folder.CHECKPOINTS)
         self.trainer = self._make_trainer(callbacks)
         self.data.setup()
-        self.module = LitDensity(build_density(config), config)
+        density = build_density(config)
+        check_foreign_parts(density, config)
+        self.module = LitDensity(density, config)
 
     @property
     def density(self) -> Any:

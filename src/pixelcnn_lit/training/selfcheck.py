@@ -1,0 +1,139 @@
+"""Parts from outside are checked on a small image before a training begins: what is wrong is cheap to say now.
+
+A network that sees a later pixel trains without a word, to a likelihood that is too good and that of no distribution.
+So does a likelihood that does not sum to one. The package's own parts are held to account by its tests instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from pixelcnn_lit.config import TrainConfig
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.errors import UserError
+
+SIZE = (6, 5)
+N = 2
+PACKAGE = "pixelcnn_lit."
+
+
+def check_foreign_parts(density: Density, config: TrainConfig) -> None:
+    """Check a density whose network or likelihood is not of this package; draws nothing from torch's generators.
+
+    Raises UserError for parameters of another shape than the likelihood asks for, a network that sees a pixel or
+    channel that it must not see, a likelihood whose nats are not those of its logits, and cached samples that differ
+    from naive ones, each with what to look at.
+    """
+    parts = (density.network, density.likelihood)
+    if all(type(part).__module__.startswith(PACKAGE) for part in parts):
+        return
+    was_training = density.training
+    buffers = {name: buffer.clone() for name, buffer in density.named_buffers()}
+    devices = [density.device] if density.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(0)
+        x = torch.randint(density.levels, (N, density.image_shape[0], *SIZE)).to(density.device, torch.uint8)
+        y = None if density.n_classes is None else torch.randint(density.n_classes, (N,)).to(density.device)
+        check_shape(density, x, y, f"model={config.model.name}")
+        for training in (False, True):
+            check_causality(density.train(training), x, y, f"model={config.model.name}")
+        density.eval()
+        check_likelihood(density, x, y, f"likelihood={config.likelihood.name}")
+        check_samples(density, x, y, f"model={config.model.name}")
+    density.train(was_training)
+    with torch.no_grad():
+        for name, buffer in density.named_buffers():
+            buffer.copy_(buffers[name])
+
+
+def check_shape(density: Density, x: Tensor, y: Tensor | None, where: str) -> None:
+    """Raise UserError unless the network gives the parameters that the likelihood asks for, for each pixel."""
+    expected = (N, density.likelihood.n_params(x.shape[1]), *SIZE)
+    try:
+        with torch.no_grad():
+            found = tuple(density.params(x, y).shape)
+    except (RuntimeError, TypeError, IndexError) as error:
+        raise UserError(f"{where}: cannot compute an image of {tuple(x.shape)} ({error})") from error
+    if found != expected:
+        raise UserError(
+            f"{where}: gives parameters of shape {found} for images of {tuple(x.shape)}; the likelihood asks for "
+            f"{expected}: n_params={expected[1]} for each pixel"
+        )
+
+
+def check_causality(density: Density, x: Tensor, y: Tensor | None, where: str) -> None:
+    """Raise UserError where the gradient of a pixel's parameters by itself or a later pixel is not 0."""
+    channels = x.shape[1]
+    groups = 1 if density.likelihood.couples_channels else channels
+    image = density.normalise(x).requires_grad_()
+    classes = {} if y is None else {"y": y}
+    params = density.network(image, **classes).unflatten(1, (groups, -1))
+    for row, column in ((0, 0), (SIZE[0] // 2, SIZE[1] // 2), (SIZE[0] - 1, SIZE[1] - 1)):
+        for group in range(groups):
+            total = params[:, group, :, row, column].sum()
+            (seen,) = torch.autograd.grad(total, image, retain_graph=True, allow_unused=True)
+            late = None if seen is None else _first_late(seen, row, column, group)
+            if late is not None:
+                of = f"channel {group} of " if groups > 1 else ""
+                when = " while it trains" if density.training else ""
+                raise UserError(
+                    f"{where}: {of}pixel ({row}, {column}) sees {late}{when}, so that it is no distribution: layers on "
+                    "the image have type A, all others type B and the same groups; none normalises over rows or columns"
+                )
+
+
+def _first_late(seen: Tensor, row: int, column: int, group: int) -> str | None:
+    """The first place that must not be seen but is, in words: by a gradient (N, C, H, W)."""
+    strength = seen.abs().sum(0)
+    allowed = torch.zeros_like(strength, dtype=torch.bool)
+    allowed[:, :row] = True
+    allowed[:, row, :column] = True
+    allowed[:group, row, column] = True
+    late = ((strength != 0) & ~allowed).nonzero()
+    if not len(late):
+        return None
+    channel, at_row, at_column = late[0].tolist()
+    return f"channel {channel} of pixel ({at_row}, {at_column})"
+
+
+def check_likelihood(density: Density, x: Tensor, y: Tensor | None, where: str) -> None:
+    """Raise UserError unless the log-softmax of the logits, at the levels of x, is what ``log_prob`` gives."""
+    with torch.no_grad():
+        params = density.params(x, y)
+        nats = density.likelihood.log_prob(params, x)
+        if nats.shape != x.shape:
+            raise UserError(f"{where}: log_prob gives shape {tuple(nats.shape)} for levels of {tuple(x.shape)}")
+        for channel in range(x.shape[1]):
+            logits = density.likelihood.logits(params, x, channel)
+            expected = logits.log_softmax(1).gather(1, x[:, channel, None].long())[:, 0]
+            worst = float((nats[:, channel] - expected).abs().max())
+            if not worst < 1e-3:
+                raise UserError(
+                    f"{where}: log_prob differs from the log-softmax of its logits by {worst:.3g} nats in channel "
+                    f"{channel}: its probabilities do not sum to one, or its logits are of another distribution"
+                )
+
+
+def check_samples(density: Density, x: Tensor, y: Tensor | None, where: str) -> None:
+    """Raise UserError where a network that says so cannot be sampled with caches, or is sampled differently."""
+    if not density.has_cached_path:
+        return
+    known = torch.zeros(SIZE, dtype=torch.bool, device=x.device)
+    known[:2] = True
+    advice = (
+        "hand `at` to every causal layer, with nothing but pointwise operations between; or cached_sampling = False"
+    )
+    try:
+        drawn = [list(_drawn(density, x, known, y, method)) for method in ("cached", "naive")]
+    except (RuntimeError, TypeError, IndexError, ValueError, NotImplementedError) as error:
+        raise UserError(f"{where}: cannot be computed a pixel at a time ({error}): {advice}") from error
+    if not all(torch.equal(cached, naive) for cached, naive in zip(*drawn, strict=True)):
+        raise UserError(f"{where}: its cached samples differ from its naive ones: {advice}")
+
+
+def _drawn(density: Density, x: Tensor, known: Tensor, y: Tensor | None, method: str) -> Iterator[Tensor]:
+    yield density.sample(N, 0, y, size=SIZE, method=method)  # type: ignore[arg-type]
+    yield density.complete(x, known, 1, y, method=method)  # type: ignore[arg-type]
