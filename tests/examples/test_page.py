@@ -64,6 +64,7 @@ def test_the_page_has_what_it_speaks_of():
         "recorded_mean.py",
         "dots.py",
         "binomial.py",
+        "check_binomial.py",
     ]
     assert sum(name.endswith("yaml") for name in files) == 3
     assert "pyproject.toml" in files
@@ -75,11 +76,33 @@ def test_the_page_works_as_printed(tmp_path, python):
         if ours(block) and "soak" not in block.how["not run"]:
             for words in commands(block):
                 succeeds(python("-m", *words, cwd=tmp_path))
-        elif block.file in ("load_it.py", "check.py"):
+        elif block.file in ("load_it.py", "check.py", "check_binomial.py"):
             succeeds(python(block.file, cwd=tmp_path))
     without = python("-m", "pixelcnn_lit.sample", "ckpt=outputs/mine/checkpoints/best.ckpt", cwd=tmp_path)
     (shown,) = [block.code for block in blocks() if block.language == "text"]
     assert fails(without) == shown.strip()
+
+
+@pytest.mark.parametrize("leaks", [None, "chunk", "gated=False"])
+def test_the_check_of_the_page_tells_its_gate_from_one_that_leaks_in_colour(tmp_path, python, leaks):
+    write(tmp_path)
+    (lines,) = [block.code for block in blocks() if "puts these lines" in block.how.get("not run", "")]
+    imported, kept, built, called = [line.partition("  #")[0] for line in lines.splitlines() if line]
+    if leaks == "chunk":
+        called = "a, b = self.conv(torch.relu(h), at).chunk(2, dim=1); h = h + torch.tanh(a) * torch.sigmoid(b)"
+    elif leaks:
+        built = built.replace("gated=True", leaks)
+    network = tmp_path / "my_network.py"
+    code = f"{imported}\n{network.read_text()}"
+    for name, line in (("self.conv = ", f"{kept}; {built}"), ("h = h + ", called)):
+        (old,) = [other.strip() for other in code.splitlines() if other.strip().startswith(name)]
+        code = code.replace(old, line)
+    network.write_text(code)
+    result = python("check.py", cwd=tmp_path)
+    if leaks:
+        assert re.search(r"3 channels: number \d+ sees itself or a later one", result.stderr), result.stderr
+    else:
+        succeeds(result)
 
 
 @pytest.mark.soak
