@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from helpers.process import command, succeeds
+from helpers.process import forked, succeeds
 
 
 @pytest.mark.parametrize("batch_size", [1000, 7])
@@ -14,7 +14,7 @@ def test_gives_the_test_number_of_the_training(trained, tmp_path, batch_size):
     run, _ = trained
     metrics = json.loads((run / "metrics.json").read_text())
     ckpt = f"ckpt={run / 'checkpoints' / 'best.ckpt'}"
-    output = succeeds(command("evaluate", ckpt, "out=new/log_probs.npy", f"batch_size={batch_size}", cwd=tmp_path))
+    output = succeeds(forked("evaluate", ckpt, "out=new/log_probs.npy", f"batch_size={batch_size}", cwd=tmp_path))
     log_probs = np.load(tmp_path / "new" / "log_probs.npy")
     assert log_probs.shape == (20,)
     bits = -log_probs.astype(float).mean() / (784 * math.log(2))
@@ -25,5 +25,5 @@ def test_gives_the_test_number_of_the_training(trained, tmp_path, batch_size):
 
 def test_another_split_is_another_number(trained, tmp_path):
     run, _ = trained
-    output = succeeds(command("evaluate", f"ckpt={run / 'checkpoints' / 'last.ckpt'}", "split=val", cwd=tmp_path))
+    output = succeeds(forked("evaluate", f"ckpt={run / 'checkpoints' / 'last.ckpt'}", "split=val", cwd=tmp_path))
     assert "4 (val)" in output

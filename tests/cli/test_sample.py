@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.process import command, succeeds
+from helpers.process import forked, succeeds
 from pixelcnn_lit import load
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.datamodule import ImageDataModule
@@ -14,7 +14,7 @@ def test_samples_are_those_of_the_model_whatever_the_batches(trained, tmp_path):
     run, _ = trained
     ckpt = run / "checkpoints" / "best.ckpt"
     arguments = [f"ckpt={ckpt}", "n=10", "seed=3", "batch_size=4", "out=pictures/grid.png"]
-    output = succeeds(command("sample", *arguments, cwd=tmp_path))
+    output = succeeds(forked("sample", *arguments, cwd=tmp_path))
     assert "10 samples" in output
     levels = np.load(tmp_path / "pictures" / "grid.npy")
     np.testing.assert_array_equal(levels, load(ckpt).sample(10, seed=3).numpy())
@@ -26,7 +26,7 @@ def test_samples_are_those_of_the_model_whatever_the_batches(trained, tmp_path):
 def test_completions_keep_the_known_pixels(trained, tmp_path, mnist_dir, occlude):
     run, _ = trained
     ckpt = f"ckpt={run / 'checkpoints' / 'best.ckpt'}"
-    output = succeeds(command("sample", ckpt, f"occlude={occlude}", "n=5", cwd=tmp_path))
+    output = succeeds(forked("sample", ckpt, f"occlude={occlude}", "n=5", cwd=tmp_path))
     data = ImageDataModule(compose([f"data.dir={mnist_dir}", "data.source=torchvision", "data.levels=2"]).data, seed=0)
     original = data.split("test").images[:5].numpy()
     completed = np.load(tmp_path / "samples.npy")
@@ -41,5 +41,5 @@ def test_a_mask_image_says_what_is_known(trained, tmp_path):
     mask = np.full((28, 28), 255, dtype=np.uint8)
     mask[20:, :] = 0
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    succeeds(command("sample", f"ckpt={run / 'checkpoints' / 'best.ckpt'}", "mask=mask.png", "n=2", cwd=tmp_path))
+    succeeds(forked("sample", f"ckpt={run / 'checkpoints' / 'best.ckpt'}", "mask=mask.png", "n=2", cwd=tmp_path))
     assert np.load(tmp_path / "samples.npy").shape == (2, 1, 28, 28)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from helpers.builders import write_mnist
-from helpers.process import TINY, command, fails, succeeds
+from helpers.process import TINY, fails, forked, succeeds
 
 # How each wrong value is worded is checked in tests/config/test_checking.py; here is one of each way into a command.
 CONFIG_ERRORS = [
@@ -25,12 +25,12 @@ CONFIG_ERRORS = [
 
 @pytest.mark.parametrize(("override", "message"), CONFIG_ERRORS)
 def test_wrong_configs(tmp_path, override, message):
-    fails(command("train", override, cwd=tmp_path), message)
+    fails(forked("train", override, cwd=tmp_path), message)
 
 
 def test_an_output_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "outputs").write_text("a file is in the way")
-    fails(command("train", cwd=tmp_path), "outputs")
+    fails(forked("train", cwd=tmp_path), "outputs")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_wrong_inputs_of_a_training(tmp_path, mnist_dir, override, message):
     write_mnist(tmp_path)
     path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-1])
-    fails(command("train", *TINY, f"data.dir={mnist_dir}", *override.split(), cwd=tmp_path), message)
+    fails(forked("train", *TINY, f"data.dir={mnist_dir}", *override.split(), cwd=tmp_path), message)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def checkpoints(trained, tmp_path):
     ],
 )
 def test_wrong_checkpoints(checkpoints, name, message):
-    fails(command("evaluate", f"ckpt={name}.ckpt", cwd=checkpoints), message)
+    fails(forked("evaluate", f"ckpt={name}.ckpt", cwd=checkpoints), message)
 
 
 @pytest.mark.parametrize(
@@ -99,18 +99,18 @@ def test_wrong_inputs_of_sample(checkpoints, arguments, message):
     if arguments == "device=cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     ckpt = ["ckpt=good.ckpt"] if arguments else []
-    fails(command("sample", *ckpt, *arguments.split(), cwd=checkpoints), message)
+    fails(forked("sample", *ckpt, *arguments.split(), cwd=checkpoints), message)
 
 
 def test_a_traceback_is_shown_on_request(tmp_path):
-    result = command("train", "data.levels=1", cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    result = forked("train", "data.levels=1", cwd=tmp_path, HYDRA_FULL_ERROR="1")
     assert result.returncode != 0
     assert "Traceback" in result.stderr
     assert "data.levels=1: must be" in result.stderr
 
 
 def test_a_wrong_value_costs_no_training_and_writes_no_results(tmp_path):
-    fails(command("train", "model.n_res=-1", cwd=tmp_path))
+    fails(forked("train", "model.n_res=-1", cwd=tmp_path))
     written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert written <= {"config.yaml", "hydra.yaml", "overrides.yaml", "train.log"}
-    succeeds(command("train", "--cfg", "job", cwd=tmp_path))
+    succeeds(forked("train", "--cfg", "job", cwd=tmp_path))

@@ -1,8 +1,9 @@
 """Commands in processes that need not import torch again: a clean process that imports it once, and a fork for each.
 
 Started as ``python forks.py``; reads one line of JSON for each command from its standard input,
-``{"argv": [...], "cwd": ..., "path": [...], "out": ..., "err": ...}``, and answers with its exit status. ``argv`` is
-what follows ``python``: a script, or ``-m`` and a module. No module from outside the package is imported before a fork.
+``{"argv": [...], "cwd": ..., "path": [...], "env": {...}, "out": ..., "err": ...}``, and answers with its exit status.
+``argv`` is what follows ``python``: a script, or ``-m`` and a module. No module from outside the package is imported
+before a fork.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import signal
 import sys
 import traceback
 
@@ -17,6 +19,8 @@ import pixelcnn_lit.analysis.evaluation
 import pixelcnn_lit.analysis.samples
 import pixelcnn_lit.cli
 import pixelcnn_lit.training.command  # noqa: F401
+
+SECONDS = 240  # that a command may take
 
 
 def run(argv: list[str]) -> None:
@@ -38,6 +42,9 @@ def child(wish: dict) -> int:
         os.dup2(target, number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(wish["cwd"])
+    os.environ.clear()
+    os.environ.update(wish["env"])
+    signal.alarm(SECONDS)
     sys.path[:] = [*wish["path"], *sys.path[1:]]
     try:
         run(wish["argv"])
