@@ -59,7 +59,7 @@ def _seconds(call: Call, device: torch.device, dtype: torch.dtype) -> float:
             [len(weight)],
             [stride, stride],
             list(padding),
-            [dilation, dilation],
+            list(dilation),
             False,
             [0, 0],
             1,
