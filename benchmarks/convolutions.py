@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from benchmarks.machine import synchronise
 from pixelcnn_lit.density import Density
 
-Call = tuple[torch.Size, torch.Size, int, tuple[int, int], int, bool]
+Call = tuple[torch.Size, torch.Size, int, tuple[int, int], tuple[int, int], bool]
 """Shapes of a convolution's input and weight, its stride, padding, dilation, and whether its input needs a gradient."""
 
 
