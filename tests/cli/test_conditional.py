@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.process import command, fails, succeeds
+from helpers.process import command, fails, forked, succeeds
 from pixelcnn_lit import build, load
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.datamodule import ImageDataModule
@@ -35,7 +35,7 @@ def conditional(tmp_path_factory, mnist_dir):
 
 
 def test_a_row_of_samples_for_each_class(conditional, tmp_path):
-    output = succeeds(command("sample", f"ckpt={conditional}", "label=each", "n=25", "seed=3", cwd=tmp_path))
+    output = succeeds(forked("sample", f"ckpt={conditional}", "label=each", "n=25", "seed=3", cwd=tmp_path))
     assert "20 samples" in output
     expected = load(conditional).sample(20, 3, torch.arange(10).repeat_interleave(2))
     np.testing.assert_array_equal(np.load(tmp_path / "samples.npy"), expected.numpy())
@@ -44,7 +44,7 @@ def test_a_row_of_samples_for_each_class(conditional, tmp_path):
 
 
 def test_evaluation_classifies_and_sums_over_the_classes(conditional, tmp_path, mnist_dir):
-    output = succeeds(command("evaluate", f"ckpt={conditional}", "out=log_probs.npy", cwd=tmp_path))
+    output = succeeds(forked("evaluate", f"ckpt={conditional}", "out=log_probs.npy", cwd=tmp_path))
     config = compose([f"data.dir={mnist_dir}", "data.source=torchvision", "data.levels=2"])
     test, density = ImageDataModule(config.data, seed=0).split("test"), load(conditional)
     images, labels = (torch.as_tensor(part) for part in (test.images, test.labels))
@@ -58,7 +58,7 @@ def test_evaluation_classifies_and_sums_over_the_classes(conditional, tmp_path, 
 
 
 def test_a_class_that_the_model_does_not_have_is_refused(conditional, tmp_path):
-    fails(command("sample", f"ckpt={conditional}", "label=10", cwd=tmp_path), "label=10: must be from 0 to 9, or each")
+    fails(forked("sample", f"ckpt={conditional}", "label=10", cwd=tmp_path), "label=10: must be from 0 to 9, or each")
 
 
 def test_a_conditional_pixelcnn_pp_is_trained_from_data_on(tmp_path, mnist_dir):

@@ -42,6 +42,7 @@ def test_a_job_that_fails_does_not_stop_the_others(undisturbed):
     assert {path.name for path in folder.iterdir()} == {*JOBS, "multirun.yaml", ".lock"}
 
 
+@pytest.mark.soak  # a minute of processes; test_interrupted.py kills a single run in the suite
 def test_killed_at_random_points_it_ends_as_an_undisturbed_one(undisturbed, mnist_dir):
     """SIGKILL to all processes: once two jobs have begun, once one has a checkpoint, and once more at any time."""
     cwd = undisturbed[0].parents[1]
