@@ -26,7 +26,7 @@ from torch import Tensor
 
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.sampling.conditionals import CachedConditionals, Conditionals, NaiveConditionals
-from pixelcnn_lit.sampling.noise import GumbelNoise, generators
+from pixelcnn_lit.sampling.noise import GumbelNoise, Streams, gumbel
 from pixelcnn_lit.sampling.replay import CudaGraph, NotRecordableError, Recording
 from pixelcnn_lit.sampling.ties import TieBreaker
 
@@ -108,9 +108,9 @@ def draw_classes(model: Conditionals, x: Tensor, known: Tensor | None, seed: int
         for y in range(model.n_classes if rows else 0):
             nats = model(x[:, :, :rows], torch.full((len(x),), y, device=x.device))
             log_posterior[:, y] = -(nats * leading[:, :, :rows]).flatten(1).sum(1)
-    for image, generator in zip(log_posterior, generators(~seed, first, len(x), x.device), strict=True):
-        image -= torch.empty_like(image).exponential_(generator=generator).log_()
-    return log_posterior.argmax(1)
+    streams = Streams(seed, first, len(x), torch.device("cpu"), "classes")
+    noise = gumbel(streams, torch.empty(len(x), model.n_classes))
+    return (log_posterior + noise.to(x.device)).argmax(1)
 
 
 class RowDrawer:
