@@ -11,6 +11,9 @@ from torchmetrics import Metric
 TRAIN, VAL, TEST = (f"{part}/bits_per_dim" for part in ("train", "val", "test"))
 """The names of the metrics in logs and in metrics.json."""
 
+PRECISION_GAP = "val/precision_gap"
+"""Bits per dimension by which float32, which is evaluated, is worse than the arithmetic of training."""
+
 
 class BitsPerDim(Metric):
     """Bits per dimension: the mean of ``-log2 p(x_i | earlier)`` over all dimensions of all images.

@@ -7,8 +7,8 @@ import itertools
 import pytest
 import torch
 
-from pixelcnn_lit.sampling.noise import Streams
 from helpers.builders import tiny_density
+from pixelcnn_lit.sampling.noise import Streams
 
 CPU = torch.device("cpu")
 

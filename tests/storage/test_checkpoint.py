@@ -11,6 +11,7 @@ import torch
 
 from pixelcnn_lit import build, load
 from pixelcnn_lit.config import compose
+from pixelcnn_lit.config.migrate import FORMAT
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage.archive import is_whole
 from pixelcnn_lit.storage.checkpoint import KEY, PREFIX, header, newest_good, read, resumable, write
@@ -122,7 +123,7 @@ def test_a_header_that_the_config_check_refuses_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({KEY: {"format": 4}}, "format 4, of a newer pixelcnn-lit than this one, which reads formats 1 to 3"),
+        ({KEY: {"format": FORMAT + 1}}, f"format {FORMAT + 1}, of a newer pixelcnn-lit than this one"),
         ({KEY: {"format": "2"}}, "damaged: its format is '2'"),
         ({KEY: {"format": 1}}, "has no config"),
         ({KEY: None}, "no checkpoint of pixelcnn-lit"),

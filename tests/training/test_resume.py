@@ -7,11 +7,12 @@ import random
 import signal
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from helpers.running import TINY, ScriptedRun
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.errors import Interrupted
+from pixelcnn_lit.errors import Interrupted, UserError
 from pixelcnn_lit.storage import checkpoint
 
 
@@ -102,3 +103,68 @@ def test_a_run_that_dies_and_goes_on_ends_as_if_nothing_had_been(case, mnist_dir
 def test_a_run_may_die_at_any_moment(case, mnist_dir, tmp_path):
     ways = (kill, kill, terminate)
     check(case, mnist_dir, tmp_path, lambda total: [[(moment, way)] for moment in range(total) for way in ways])
+
+
+def rates(monkeypatch):
+    """The learning rate of each step from now on, by the number of steps before it."""
+    seen = {}
+    real = torch.optim.AdamW.step
+
+    def step(self, *arguments, **options):
+        seen[int(next(iter(self.state.values()))["step"]) if self.state else 0] = self.param_groups[0]["lr"]
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    return seen
+
+
+def test_a_longer_run_follows_its_own_course_from_the_first_step_and_says_so(mnist_dir, tmp_path, monkeypatch, capsys):
+    options = [*TINY, f"data.dir={mnist_dir}", "callbacks.early_stopping.patience=null"]
+    whole = rates(monkeypatch)
+    ScriptedRun(compose([*options, "trainer.max_epochs=2"]), tmp_path / "whole").go()
+    ScriptedRun(compose([*options, "trainer.max_epochs=1"]), tmp_path / "short").go()
+    capsys.readouterr()
+    last = tmp_path / "short" / "checkpoints" / "last.ckpt"
+    longer = rates(monkeypatch)
+    ScriptedRun(compose([*options, "trainer.max_epochs=2", f"ckpt={last}"]), tmp_path / "long").go()
+    assert sorted(longer) == list(range(11, 22))
+    assert all(longer[step] == whole[step] for step in longer)
+    said = capsys.readouterr().out
+    assert "with trainer.max_epochs=2, where the run before had 1" in said
+    assert "the learning rate follows the course of this run's length: 0.0005" in said
+
+
+@pytest.mark.parametrize(
+    "changed", ["callbacks.ema.decay=null", "callbacks.ema.decay=0.99", "seed=1", "trainer.accumulate_grad_batches=2"]
+)
+def test_what_the_state_of_a_training_depends_on_cannot_change_when_it_resumes(changed, mnist_dir, tmp_path):
+    options = [*TINY, f"data.dir={mnist_dir}", "trainer.max_epochs=1"]
+    ScriptedRun(compose(options), tmp_path / "a").go()
+    last = tmp_path / "a" / "checkpoints" / "last.ckpt"
+    key, value = changed.replace("null", "None").split("=")
+    with pytest.raises(UserError, match=rf"{key}={value}: ckpt=.*was trained with .*weights="):
+        ScriptedRun(compose([*options, f"ckpt={last}", changed]), tmp_path / "b").go()
+
+
+def test_a_new_run_begins_with_the_weights_of_another_one(mnist_dir, tmp_path):
+    options = [*TINY, f"data.dir={mnist_dir}", "trainer.max_epochs=1"]
+    ScriptedRun(compose(options), tmp_path / "a").go()
+    best = tmp_path / "a" / "checkpoints" / "best.ckpt"
+    start = []
+
+    class Watch(pl.Callback):
+        def on_train_start(self, trainer, pl_module):
+            start.append((trainer.global_step, {k: v.clone() for k, v in pl_module.density.state_dict().items()}))
+
+    tuned = compose([*options, f"weights={best}", "optimizer.lr=0.1", "data.batch_size=8", "seed=5"])
+    ScriptedRun(tuned, tmp_path / "b").go(more=[Watch()])
+    (step, weights), trained = start[0], checkpoint.load(best).state_dict()
+    assert step == 0
+    assert all(torch.equal(weights[name], trained[name]) for name in trained)
+    for changed in ("model.n_res=2", "data.levels=4"):
+        with pytest.raises(UserError, match=rf"{changed}: weights=.*best.ckpt was trained with"):
+            ScriptedRun(compose([*options, f"weights={best}", changed]), tmp_path / "c").go()
+    with pytest.raises(UserError, match=r"weights=none.ckpt: no such file"):
+        ScriptedRun(compose([*options, "weights=none.ckpt"]), tmp_path / "c").go()
+    with pytest.raises(UserError, match=r"weights=x: .* Give one"):
+        compose(["weights=x", "ckpt=y"])

@@ -29,6 +29,7 @@ class TrainConfig(Section):
     overwrite: bool
     seed: Seed
     ckpt: str | None
+    weights: str | None
     plugins: Plugins
     checkpoint: CheckpointConfig
     on_nan: Literal["stop", "skip"]
@@ -56,6 +57,10 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.ckpt is not None and self.weights is not None:
+            raise ValueError(
+                f"weights={self.weights}: a new run from weights; ckpt={self.ckpt} goes on with a run. Give one"
+            )
         if self.model.n_classes is not None and self.model.n_classes != self.data.n_classes:
             raise ValueError(
                 f"model.n_classes={self.model.n_classes}: {self.data.name} has {self.data.n_classes} classes; "

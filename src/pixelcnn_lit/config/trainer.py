@@ -31,7 +31,8 @@ def _whole(value: float) -> float:
 class TrainerConfig(Section):
     """The arguments of Lightning's Trainer, under the same names. Lightning checks values that are not checked here.
 
-    ``compile``, ``checkpoint_activations``, ``overfit_batches`` and precision "auto" are implemented by this package.
+    This package implements ``compile``, ``checkpoint_activations``, ``overfit_batches``, ``float32_tail`` and precision
+    "auto".
     """
 
     accelerator: str
@@ -39,6 +40,7 @@ class TrainerConfig(Section):
     devices: Annotated[int, AfterValidator(_some_devices)] | str | list[int]
     num_nodes: Count
     precision: int | str | None
+    float32_tail: Annotated[float, Field(ge=0, le=1)]
     fast_dev_run: bool | int
     max_epochs: Annotated[int, Field(ge=-1)] | None
     min_epochs: Count | None

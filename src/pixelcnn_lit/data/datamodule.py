@@ -94,6 +94,11 @@ class BatchIndices(Sampler[Tensor]):
     def __len__(self) -> int:
         return -(-self.length // (self.batch_size * self.world))
 
+    def images_in(self, first: int, stop: int) -> int:
+        """The number of images in the global batches ``first`` to ``stop - 1`` of an epoch."""
+        size = self.batch_size * self.world
+        return min(stop * size, self.length) - min(first * size, self.length)
+
 
 class RedrawnImages(Dataset[Batch]):
     """The training images under dynamic binarisation, drawn anew each epoch as a function of (seed, epoch)."""

@@ -79,8 +79,7 @@ class VerticalConv2d(Convolution):
 
     def convolve(self, x: Tensor, weight: Tensor, y: Tensor | None) -> Tensor:
         """Convolve x, which has all its rows: pad the sides only, then add the bias of the classes y."""
-        x = F.conv2d(x, weight, self.bias, self.stride, (0, self.side), self.dilations(weight.shape[2]))
-        return self.finished(x, y)
+        return self.finished(self.convolve_image(x, weight, self.side), y)
 
     def new_cache(self, at: Cursor) -> RowCache:
         return RowCache(self, at)

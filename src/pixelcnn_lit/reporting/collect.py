@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from pixelcnn_lit.config.changes import flat
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown
 from pixelcnn_lit.sweeps.jobs import SWEEP_KEYS, Job
@@ -94,7 +95,7 @@ def read(folder: Path) -> Run:
         {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)},
         tuple(override for override in overrides if override.partition("=")[0] not in SWEEP_KEYS),
         curve(folder),
-        run_folder.flat(config) if isinstance(config, dict) else {},
+        flat(config) if isinstance(config, dict) else {},
     )
 
 

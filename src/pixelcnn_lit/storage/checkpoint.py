@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from pixelcnn_lit.config import TrainConfig, check, load_plugins
+from pixelcnn_lit.config.changes import ORIGIN, changes
 from pixelcnn_lit.config.migrate import FORMAT, migrated
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
@@ -59,63 +60,63 @@ def newest_good(folder: str | Path) -> Path | None:
     return None
 
 
-def read(path: str | Path) -> tuple[TrainConfig, dict[str, Any]]:
-    """The checked config of a checkpoint, and its whole content on the CPU.
+def read(path: str | Path, key: str = "ckpt") -> tuple[TrainConfig, dict[str, Any]]:
+    """The checked config of a checkpoint, and its whole content on the CPU. Errors name it as ``key=path``.
 
     Raises UserError that names the file if it is missing or damaged, has a newer format or weights that are not finite,
     or is not a checkpoint of this package.
     """
     path = Path(path)
-    content, sound = _content(path)
+    content, sound = _content(path, f"{key}={path}")
     own = content.get(KEY) if isinstance(content, dict) else None
     if not isinstance(content, dict) or not isinstance(own, dict) or not isinstance(content.get("state_dict"), dict):
-        raise UserError(f"ckpt={path}: no checkpoint of pixelcnn-lit")
-    number = _format(path, own, sound)
+        raise UserError(f"{key}={path}: no checkpoint of pixelcnn-lit")
+    number = _format(f"{key}={path}", own, sound)
     if not all(w.isfinite().all() for w in content["state_dict"].values() if isinstance(w, torch.Tensor)):
-        raise UserError(f"ckpt={path}: its weights are not all finite (NaN or infinity): the training went wrong")
+        raise UserError(f"{key}={path}: its weights are not all finite (NaN or infinity): the training went wrong")
     config = own.get("config")
     if not isinstance(config, Mapping):
-        raise UserError(f"ckpt={path}: damaged: it has no config")
+        raise UserError(f"{key}={path}: damaged: it has no config")
     load_plugins()  # the plugins of installed packages
-    return check(migrated({**config, "plugins": []}, number), TrainConfig, f"ckpt={path}: "), content
+    return check(migrated({**config, "plugins": []}, number), TrainConfig, f"{key}={path}: "), content
 
 
-def _content(path: Path) -> tuple[Any, bool]:
+def _content(path: Path, where: str) -> tuple[Any, bool]:
     """The content of a file, in the form of a Lightning checkpoint, and whether it has a checksum."""
     # os.path, unlike pathlib, returns False for names that no file can have.
     if os.path.isdir(path):  # noqa: PTH112
-        raise UserError(f"ckpt={path}: a folder; name a file, such as {path / 'checkpoints' / BEST}")
+        raise UserError(f"{where}: a folder; name a file, such as {path / 'checkpoints' / BEST}")
     if not os.path.isfile(path):  # noqa: PTH113
-        raise UserError(f"ckpt={path}: no such file")
+        raise UserError(f"{where}: no such file")
     try:
         if path.suffix != SAFETENSORS:
             return read_archive(path)
         weights, own = read_safetensors(path)
         return {"state_dict": {PREFIX + name: weight for name, weight in weights.items()}, KEY: own}, True
     except DamagedError as error:
-        raise UserError(f"ckpt={path}: damaged, or no checkpoint ({' '.join(str(error).split())[:200]})") from error
+        raise UserError(f"{where}: damaged, or no checkpoint ({' '.join(str(error).split())[:200]})") from error
 
 
-def _format(path: Path, own: Mapping[str, Any], sound: bool) -> int:
+def _format(where: str, own: Mapping[str, Any], sound: bool) -> int:
     """The number of a checkpoint's format. Raise UserError if this version cannot read it."""
     number = own.get("format")
     if not isinstance(number, int) or number < 1:
-        raise UserError(f"ckpt={path}: damaged: its format is {number!r}")
+        raise UserError(f"{where}: damaged: its format is {number!r}")
     if number > FORMAT:
         raise UserError(
-            f"ckpt={path}: format {number}, of a newer pixelcnn-lit than this one, which reads formats 1 to {FORMAT}"
+            f"{where}: format {number}, of a newer pixelcnn-lit than this one, which reads formats 1 to {FORMAT}"
         )
     if number > 1 and not sound:
-        raise UserError(f"ckpt={path}: damaged: its checksum is missing")
+        raise UserError(f"{where}: damaged: its checksum is missing")
     return number
 
 
-def load_with_config(path: str | Path) -> tuple[Density, TrainConfig]:
+def load_with_config(path: str | Path, key: str = "ckpt") -> tuple[Density, TrainConfig]:
     """A trained density in evaluation mode, and the config of its run.
 
     Raises UserError as :func:`read` does, and if the weights do not match the config.
     """
-    config, content = read(path)
+    config, content = read(path, key)
     with torch.device("meta"):
         expected = build_density(config).state_dict()
     weights = {
@@ -125,7 +126,7 @@ def load_with_config(path: str | Path) -> tuple[Density, TrainConfig]:
     }
     # Checked before memory is allocated: the config may describe a larger network than the file contains.
     if weights.keys() != expected.keys() or not all(_fits(weights[name], expected[name]) for name in expected):
-        raise UserError(f"ckpt={path}: its weights do not fit its own config")
+        raise UserError(f"{key}={path}: its weights do not fit its own config")
     density = build_density(config)
     density.load_state_dict(weights)
     return density.eval(), config
@@ -151,10 +152,15 @@ def _is_progress(loops: Any) -> bool:
     return all(map(_is_progress, loops.values())) if isinstance(loops, dict) else isinstance(loops, int)
 
 
-def resumable(path: str | Path, config: TrainConfig) -> Path:
-    """The checkpoint from which a run of ``config`` can resume: ``path``, or an earlier one for a damaged last.ckpt.
+MUST_AGREE = ("model", "likelihood", "data", "optimizer", "seed", "callbacks.ema", "trainer.accumulate_grad_batches")
+"""Sections and keys that a run must have as the checkpoint from which it resumes: its state depends on them."""
 
-    Raises UserError if there is none, or if it lacks the training state or was trained with another config.
+
+def resumable(path: str | Path, config: TrainConfig) -> tuple[Path, TrainConfig]:
+    """The checkpoint from which a run of ``config`` can resume, and the config with which it was trained.
+
+    The checkpoint is ``path``, or an earlier one for a damaged last.ckpt. Raises UserError if there is none, or if it
+    lacks the training state or was trained with another config.
     """
     path = Path(path)
     try:
@@ -170,9 +176,28 @@ def resumable(path: str | Path, config: TrainConfig) -> Path:
         raise UserError(f"ckpt={path}: holds no state of a training to resume (no {', '.join(missing)})")
     if not _is_progress(content["loops"]):
         raise UserError(f"ckpt={path}: damaged: its loops hold other things than numbers")
-    for section in ("model", "likelihood", "data", "optimizer"):
-        for key, value in getattr(config, section).model_dump().items():
-            other = getattr(theirs, section).model_dump().get(key)
-            if other != value and key not in ("dir", "source", "path"):
-                raise UserError(f"{section}.{key}={value}: ckpt={path} was trained with {other}; resume with the same")
-    return path
+    for key, (before, now) in changes(theirs, config, ORIGIN).items():
+        if any(key == part or key.startswith(f"{part}.") for part in MUST_AGREE):
+            raise UserError(
+                f"{key}={now}: ckpt={path} was trained with {before}; resume with the same, or begin a new run: "
+                f"weights={path}"
+            )
+    return path, theirs
+
+
+def weights_for(config: TrainConfig) -> dict[str, torch.Tensor]:
+    """The weights of the checkpoint ``config.weights``, for a new run of ``config`` that begins with them.
+
+    Data, optimiser and length may differ. Raises UserError that names the key if the network, the likelihood, the
+    levels or the channels do, or if the checkpoint cannot be read.
+    """
+    assert config.weights is not None
+    density, theirs = load_with_config(config.weights, key="weights")
+    same = ("model", "likelihood", "data.levels")
+    for key, (before, now) in changes(theirs, config, ORIGIN).items():
+        if any(key == part or key.startswith(f"{part}.") for part in same):
+            raise UserError(f"{key}={now}: weights={config.weights} was trained with {before}; only the same fits")
+    channels, ours = theirs.data.image_shape[0], config.data.image_shape[0]
+    if channels != ours:
+        raise UserError(f"data.image_shape: {ours} channels; weights={config.weights} was trained with {channels}")
+    return density.state_dict()

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from omegaconf import OmegaConf
 
 from pixelcnn_lit.config import TrainConfig, check, inside
+from pixelcnn_lit.config.changes import changes
 from pixelcnn_lit.config.migrate import migrated
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage.files import shown, write_whole
@@ -32,22 +33,6 @@ PROFILES = tuple(f"{stage}-profile.txt" for stage in ("fit", "validate", "test")
 LOGS = ("tensorboard", "csv", "wandb")
 LEFTOVERS = (METRICS, STOPPED, CHECKPOINTS, CURVE, "samples.png", "completions.png", *LOGS, *PROFILES)
 """The files of a run, except its log, that ``overwrite=true`` deletes. Other files in the folder stay."""
-
-CHANGEABLE = frozenset(
-    {
-        "checkpoint.every_minutes",
-        "name",
-        "overwrite",
-        "data.dir",
-        "plugins",
-        "trainer.default_root_dir",
-        "trainer.detect_anomaly",
-        "trainer.enable_model_summary",
-        "trainer.enable_progress_bar",
-        "trainer.profiler",
-    }
-)
-"""Keys that do not change what a run computes. A run may resume with other values of them."""
 
 
 @functools.cache  # called again after Lightning has started further processes and set WORLD_SIZE
@@ -281,17 +266,4 @@ def differences(folder: Path, config: TrainConfig) -> list[str]:
     theirs = recorded(folder)
     if theirs is None:
         return []
-    before, now = flat(theirs.model_dump(mode="json")), flat(config.model_dump(mode="json"))
-    return [
-        f"{key}={before.get(key)}, not {now.get(key)}"
-        for key in dict.fromkeys([*before, *now])
-        if key not in CHANGEABLE and not key.startswith("logger.") and before.get(key) != now.get(key)
-    ]
-
-
-def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested config as one dictionary of dotted keys."""
-    result: dict[str, Any] = {}
-    for key, value in config.items():
-        result |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return result
+    return [f"{key}={before}, not {now}" for key, (before, now) in changes(theirs, config).items()]

@@ -14,6 +14,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 from rich import get_console
 
+from pixelcnn_lit.config.changes import CHANGEABLE
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown
@@ -131,7 +132,7 @@ class Search:
 
     def _refuse_another(self, study: Study) -> None:
         asked: dict[str, Any] = {
-            "fixed": sorted(o for o in self.fixed if o.partition("=")[0] not in run_folder.CHANGEABLE),
+            "fixed": sorted(o for o in self.fixed if o.partition("=")[0] not in CHANGEABLE),
             "space": {key: str(value) for key, value in self.space.items()},
         }
         known = study.user_attrs.get("asked")

@@ -140,8 +140,10 @@ class FiniteSteps(pl.Callback):
             back = "none was saved yet" if good is None else f"ckpt={shown(good)}"
             raise UserError(
                 f"step {step}: the loss or its gradients are NaN or infinite; the last good checkpoint: {back}. "
-                "Lower optimizer.lr or trainer.gradient_clip_val, or leave out such steps: on_nan=skip"
+                f"Lower optimizer.lr or trainer.gradient_clip_val, {_suspected(trainer)}or leave out such steps: "
+                "on_nan=skip"
             )
+        messages.say(f"step {step}: left out, like {self._reported - 1} before: its gradients are NaN or infinite")
         for logger in trainer.loggers:
             logger.log_metrics({"skipped_steps": float(self._reported)}, step)
 
@@ -151,6 +153,13 @@ class FiniteSteps(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._reported = int(state_dict["skipped"])
         self._skipped = torch.tensor(self._reported)
+
+
+def _suspected(trainer: pl.Trainer) -> str:
+    """The advice about precision where it may be at fault for NaN."""
+    if trainer.precision == "32-true":
+        return ""
+    return f"train in float32 instead of {trainer.precision} (trainer.precision=32-true), "
 
 
 class EpochLines(pl.Callback):
@@ -184,12 +193,23 @@ class ValidationCurve(pl.Callback):
 
     def __init__(self, folder: Path, throughput: Throughput) -> None:
         self._path, self._throughput = folder / run_folder.CURVE, throughput
+        self._last: int | None = None
+
+    def steps_after(self, steps: int) -> int | None:
+        """How many of ``steps`` came after the last validation. None if there was none."""
+        return None if self._last is None else steps - self._last
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"last": self._last}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._last = state_dict["last"]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         bits = trainer.callback_metrics.get(VAL)
         if not trainer.is_global_zero or trainer.sanity_checking or trainer.state.fn != "fit" or bits is None:
             return
-        steps = trainer.global_step
+        steps = self._last = trainer.global_step
         epochs = steps * trainer.accumulate_grad_batches / trainer.num_training_batches
         new = not self._path.exists()
         with self._path.open("a") as file:

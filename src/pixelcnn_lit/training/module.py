@@ -16,8 +16,9 @@ from torch import Tensor, distributed, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.checkpoint import checkpoint as recompute
 
+from pixelcnn_lit import messages
 from pixelcnn_lit.config import OptimizerConfig, TrainConfig
-from pixelcnn_lit.data.datamodule import Batch
+from pixelcnn_lit.data.datamodule import Batch, BatchIndices
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.metrics import TRAIN, BitsPerDim
@@ -42,17 +43,43 @@ class LitDensity(pl.LightningModule):
             self._train = torch.compile(density.forward, mode=config.trainer.compile, dynamic=False)
         self.val_metric, self.test_metric = BitsPerDim(), BitsPerDim()
 
+    def on_train_start(self) -> None:
+        """Follow the schedule of this run's length from its first step, also after a checkpoint of a shorter run."""
+        schedule = self.lr_schedulers()
+        assert isinstance(schedule, LambdaLR)
+        step = schedule.last_epoch
+        for group, lr, factor in zip(
+            schedule.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
+        ):
+            before, group["lr"] = group["lr"], lr * factor(step)
+            if group["lr"] != before and self.trainer.is_global_zero:
+                messages.say(
+                    f"the learning rate follows the course of this run's length: {group['lr']:.3g} at step {step:,}, "
+                    f"where the run before ended with {before:.3g}"
+                )
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         nats = self._train(*batch)
-        world = 1
+        dimensions = math.prod(nats.shape[1:])
         sums = torch.stack([nats.detach().double().sum(), nats.new_full((), nats.numel(), dtype=torch.double)])
         if distributed.is_available() and distributed.is_initialized():
-            world = distributed.get_world_size()
             distributed.all_reduce(sums)
         self.log(TRAIN, sums[0] / sums[1] / math.log(2), batch_size=len(batch[0]))
-        # Lightning averages the gradients of the processes. With this weight the average is the gradient of the mean
-        # over the global batch, even if the processes have different numbers of images.
-        return nats.sum() * (world / sums[1]).to(nats.dtype)
+        # Lightning averages gradients over processes, and divides them by the number of accumulated batches. With these
+        # factors the result is the gradient of the mean over the step's images, however they are shared out.
+        parts = self.trainer.world_size * self.trainer.accumulate_grad_batches
+        return nats.sum() * (parts / (self.images_in_step(batch_idx) * dimensions))
+
+    def images_in_step(self, batch_idx: int) -> int:
+        """The number of images, over all processes, whose gradients the step of this batch accumulates.
+
+        The last step of an epoch may accumulate fewer batches than the others, and its last batch may be smaller.
+        """
+        size, loader = self.trainer.accumulate_grad_batches, self.trainer.train_dataloader
+        assert loader is not None
+        assert isinstance(loader.sampler, BatchIndices)
+        first = batch_idx // size * size
+        return loader.sampler.images_in(first, min(first + size, int(self.trainer.num_training_batches)))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evaluate("val", self.val_metric, batch)

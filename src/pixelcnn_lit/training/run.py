@@ -12,20 +12,22 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging, LearningRateMonitor
+from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor
 from rich import get_console
 
 from pixelcnn_lit import messages
 from pixelcnn_lit.config import TrainConfig
+from pixelcnn_lit.config.changes import ORIGIN, changes
 from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.data.datamodule import ImageDataModule
-from pixelcnn_lit.device import enough_memory, fast_precision
+from pixelcnn_lit.device import enough_memory
 from pixelcnn_lit.errors import Interrupted, UserError
 from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.metrics import TEST, VAL
 from pixelcnn_lit.storage import checkpoint, run_folder
 from pixelcnn_lit.storage.files import shown
-from pixelcnn_lit.training import loggers, summary
+from pixelcnn_lit.training import loggers, precision, summary
+from pixelcnn_lit.training.averaging import AveragedWeights
 from pixelcnn_lit.training.callbacks import (
     EpochLines,
     FiniteSteps,
@@ -82,14 +84,18 @@ class Run:
         pl.seed_everything(config.seed, verbose=False)
         self.config, self._told = config, told
         self.folder = _dated(config) if folder is None else Path(folder)
-        self.ckpt = self._start()
+        self.ckpt, self._before = self._start()
         self.data = ImageDataModule(config.data, config.seed, reshuffle=not config.trainer.overfit_batches)
         self.throughput, self.signals, self._position = Throughput(), StopSignals(), Position()
         self._finite = FiniteSteps(config.on_nan, self.folder / run_folder.CHECKPOINTS)
+        self._curve = ValidationCurve(self.folder, self.throughput)
+        self._gap = precision.PrecisionGap(self.data)
         self.trainer = self._make_trainer(callbacks)
         self.data.setup()
         density = build_density(config)
         check_foreign_parts(density, config)
+        if config.weights is not None and self.ckpt is None:
+            density.load_state_dict(checkpoint.weights_for(config))
         self.module = LitDensity(density, config)
 
     @property
@@ -108,7 +114,7 @@ class Run:
             run_folder.record(self.folder, self.config, *self._told)
         self._announce()
         with self._guarded():
-            if self.ckpt is None:
+            if self.ckpt is None and self.config.weights is None:
                 self.density.initialise(*next(iter(self.data.loader("train", shuffle=True))))
             self._train()
 
@@ -137,11 +143,11 @@ class Run:
         get_console().print(summary.table(metrics, self.folder))
         return metrics
 
-    def _start(self) -> Path | None:
-        """The checkpoint to resume from, or None."""
+    def _start(self) -> tuple[Path | None, TrainConfig]:
+        """The checkpoint to resume from, or None, and the config of the run that wrote it."""
         there = None if run_folder.starts_over(self.config) else checkpoint.newest_good(self._checkpoints)
         start = there or self.config.ckpt
-        return None if start is None else checkpoint.resumable(start, self.config)
+        return (None, self.config) if start is None else checkpoint.resumable(start, self.config)
 
     @property
     def _checkpoints(self) -> Path:
@@ -150,18 +156,23 @@ class Run:
     def _make_trainer(self, first: Sequence[Callback]) -> pl.Trainer:
         options = trainer_options(self.config, self.folder)
         kept_loggers = loggers.make_loggers(self.config.logger, self.folder)
+        plugins: list[Any] = [WholeCheckpoints()]
         callbacks = [*first, *self._watching(options), *self._averaging(options), *self._saving(options)]
+        if options["precision"] == "bf16-mixed":
+            bfloat16 = precision.Bfloat16("cpu" if options["accelerator"] == "cpu" else "cuda")
+            plugins.append(bfloat16)
+            # First: the step's precision is set before any other callback runs the network.
+            callbacks.insert(0, precision.Float32Tail(bfloat16, self.config.trainer.float32_tail))
+            options["precision"] = None
         try:
-            return pl.Trainer(
-                **options, callbacks=callbacks, logger=kept_loggers or False, plugins=[WholeCheckpoints()]
-            )
+            return pl.Trainer(**options, callbacks=callbacks, logger=kept_loggers or False, plugins=plugins)
         except Exception as error:  # Lightning refuses arguments with many kinds of errors
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
 
     def _watching(self, options: dict[str, Any]) -> Iterator[Callback]:
         """The callbacks that observe the training."""
         yield from (self._position, self._finite, self.throughput, EpochLines(self.throughput))
-        yield ValidationCurve(self.folder, self.throughput)
+        yield from (self._curve, self._gap)
         if run_folder.is_trial(self.folder):
             yield imported("pixelcnn_lit.sweeps.prune:Prune")(self.folder)
         if options["enable_progress_bar"]:
@@ -176,7 +187,7 @@ class Run:
         """The callbacks that average the weights and end the training early."""
         chosen = self.config.callbacks
         if chosen.ema.decay is not None:
-            yield EMAWeightAveraging(decay=chosen.ema.decay)
+            yield AveragedWeights(chosen.ema.decay)
         if chosen.early_stopping.patience is None:
             return
         if not _validates(options):
@@ -192,10 +203,15 @@ class Run:
 
     def _announce(self) -> None:
         if self.trainer.is_global_zero:
-            precision = str(self.trainer.precision)
-            messages.say(summary.headline(self.config, self.density, self.data, self.folder, precision))
+            messages.say(
+                summary.headline(self.config, self.density, self.data, self.folder, str(self.trainer.precision))
+            )
             if self.ckpt is not None:
                 messages.say(f"goes on from {shown(self.ckpt)}")
+                for key, (before, now) in changes(self._before, self.config, ORIGIN).items():
+                    messages.say(f"  with {key}={now}, where the run before had {before}")
+            elif self.config.weights is not None:
+                messages.say(f"begins with the weights of {shown(Path(self.config.weights))}")
         loggers.begin(self.trainer.loggers, summary.hyperparameters(self.config, self.data))
 
     @contextmanager
@@ -257,6 +273,12 @@ class Run:
             model=self.config.model.name,
             params=summary.parameter_count(self.density),
             epochs=self.trainer.current_epoch,
+            steps=self.trainer.global_step,
+            steps_after_validation=self._curve.steps_after(self.trainer.global_step),
+            limits=self._limits(),
+            test_images=self._images("test", self.trainer.num_test_batches),
+            val_images=self._images("val", self.trainer.num_val_batches),
+            precision_gap=self._gap.gap,
             train_seconds=self.throughput.seconds,
             precision=str(self.trainer.precision),
             images_per_second=self.throughput.images_per_second,
@@ -265,6 +287,17 @@ class Run:
             seed=self.config.seed,
             git=summary.git_revision(),
         )
+
+    def _limits(self) -> dict[str, int | float]:
+        """What the Trainer was told to leave out: the values other than 1.0, all of it, of its limits."""
+        names = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
+        limits = {name: getattr(self.trainer, name) for name in names}
+        return {name: limit for name, limit in limits.items() if not (isinstance(limit, float) and limit == 1.0)}
+
+    def _images(self, part: str, batches: list[int | float]) -> int:
+        """The number of images in the first batches of a split, over all processes."""
+        size = self.config.data.batch_size * self.trainer.world_size
+        return min(len(self.data.split(part)), int(sum(batches)) * size)
 
 
 def _dated(config: TrainConfig) -> Path:
@@ -284,7 +317,7 @@ def trainer_options(config: TrainConfig, folder: Path) -> dict[str, Any]:
     Raises UserError if a GPU is requested and there is none.
     """
     options: dict[str, Any] = config.trainer.model_dump(
-        exclude={"compile", "checkpoint_activations", "overfit_batches"}
+        exclude={"compile", "checkpoint_activations", "float32_tail", "overfit_batches"}
     )
     if config.trainer.overfit_batches:
         options["limit_train_batches"] = int(config.trainer.overfit_batches)
@@ -293,8 +326,7 @@ def trainer_options(config: TrainConfig, folder: Path) -> dict[str, Any]:
         options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
     if wish in ("cuda", "gpu") and not torch.cuda.is_available():
         raise UserError(f"trainer.accelerator={wish}: no CUDA GPU here; trainer=auto or trainer=cpu would work")
-    if options["precision"] == "auto":
-        options["precision"] = fast_precision(options["accelerator"])
+    options["precision"] = precision.choose(options["precision"], "cpu" if options["accelerator"] == "cpu" else "cuda")
     if options["enable_progress_bar"] is None:
         options["enable_progress_bar"] = get_console().is_terminal
     options["profiler"] = make_profiler(options["profiler"], folder)

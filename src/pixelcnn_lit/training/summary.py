@@ -93,6 +93,16 @@ class Metrics:
     model: str
     params: int
     epochs: int
+    steps: int
+    steps_after_validation: int | None
+    """The steps that came after the last validation, None without one: best.ckpt cannot be of them."""
+    limits: dict[str, int | float]
+    """The Trainer's limits that left something out, such as limit_test_batches."""
+    test_images: int
+    val_images: int
+    """The numbers of images that ``test`` and ``val`` are means over."""
+    precision_gap: float | None
+    """At the last validation, the bits per dimension that float32 is worse than the precision of training."""
     train_seconds: float
     precision: str
     images_per_second: float | None
@@ -179,12 +189,20 @@ def table(metrics: Metrics, folder: Path) -> Table:
     rows = Table(title="Finished", title_justify="left", show_header=False, title_style="bold green")
     rows.add_column(style="bold")
     rows.add_column(overflow="fold")
-    rows.add_row("test bits/dim", number(metrics.test, ".4f"))
+    limits = ", ".join(f"{name}={limit:g}" for name, limit in metrics.limits.items())
+    rows.add_row("test bits/dim", number(metrics.test, ".4f", f", of {metrics.test_images:,} images"))
     rows.add_row("test nats/image", number(metrics.nats_per_image, ".2f"))
-    rows.add_row("validation bits/dim", number(metrics.val, ".4f"))
+    rows.add_row("validation bits/dim", number(metrics.val, ".4f", f", of {metrics.val_images:,} images"))
+    if limits:
+        rows.add_row("left out", f"by {limits}")
     rows.add_row("data", f"{metrics.data} ({metrics.source}), {metrics.levels} levels")
     rows.add_row("parameters", number(metrics.params, ",d"))
-    rows.add_row("epochs", number(metrics.epochs, "d"))
+    rows.add_row("epochs", number(metrics.epochs, "d", f", {metrics.steps:,} steps"))
+    if metrics.steps_after_validation:
+        rows.add_row("after the last validation", f"{metrics.steps_after_validation:,} steps, which best.ckpt lacks")
+    if metrics.precision_gap is not None:
+        rows.add_row("float32 beside training", f"{metrics.precision_gap:+.5f} bits/dim")
+    rows.add_row("seed", str(metrics.seed))
     rows.add_row("training", number(metrics.train_seconds, ",.0f", " s"))
     rows.add_row("images/s", number(metrics.images_per_second, ",.0f", f", in {metrics.precision}"))
     rows.add_row("folder", shown(folder))

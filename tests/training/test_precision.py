@@ -1,0 +1,137 @@
+"""What is trained is what is evaluated, or the run says otherwise."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from helpers.builders import tiny_density
+from helpers.running import TINY, ScriptedRun
+from pixelcnn_lit.config import compose
+from pixelcnn_lit.errors import Interrupted, UserError
+from pixelcnn_lit.metrics import PRECISION_GAP
+from pixelcnn_lit.nn.causal import CausalConv2d
+from pixelcnn_lit.nn.vertical import VerticalConv2d
+from pixelcnn_lit.training import precision
+from pixelcnn_lit.training.run import Run
+
+BFLOAT16 = ["trainer.precision=bf16-mixed", "trainer.max_epochs=2", "callbacks.early_stopping.patience=null"]
+
+
+class Watch(pl.Callback):
+    """The type of the network's output in each training step, and the gap after each validation."""
+
+    def __init__(self):
+        self.types, self.gaps = [], []
+
+    def on_fit_start(self, trainer, pl_module):
+        network = pl_module.density.network
+        network.register_forward_hook(lambda net, inputs, out: self.types.append(out.dtype) if net.training else None)
+
+    def on_validation_end(self, trainer, pl_module):
+        self.gaps.append(trainer.callback_metrics.get(PRECISION_GAP))
+
+
+def test_the_last_fifth_of_the_steps_is_in_float32(mnist_dir, tmp_path):
+    watch = Watch()
+    run = Run(compose([*TINY, f"data.dir={mnist_dir}", *BFLOAT16]), tmp_path, callbacks=[watch])
+    run.fit()
+    steps = len(watch.types)
+    assert steps == 22
+    assert watch.types == [torch.bfloat16] * 18 + [torch.float32] * 4
+    assert run.trainer.precision == "bf16-mixed"
+    during, after = watch.gaps
+    assert 0 < abs(float(during)) < 0.01
+    assert float(after) == 0
+
+
+def test_a_run_that_resumes_in_its_last_steps_goes_on_in_float32(mnist_dir, tmp_path):
+    config = compose([*TINY, f"data.dir={mnist_dir}", *BFLOAT16, "trainer.float32_tail=0.7"])
+    before, after = Watch(), Watch()
+
+    def terminate():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    run = ScriptedRun(config, tmp_path)
+    with pytest.raises(Interrupted):
+        run.go(10, terminate, more=[before])
+    run.go(more=[after])
+    assert before.types == [torch.bfloat16] * 7 + [torch.float32] * 4
+    assert after.types == [torch.float32] * 12  # the step that the signal left unsaved is taken again
+
+
+def test_a_large_gap_is_told_of_once_and_is_in_the_metrics(mnist_dir, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(precision, "LARGE_GAP", 1e-9)
+    run = Run(compose([*TINY, f"data.dir={mnist_dir}", *BFLOAT16, "trainer.float32_tail=0"]), tmp_path)
+    run.fit()
+    run.conclude()
+    told = [record for record in caplog.records if "evaluation in float32 gives" in record.message]
+    assert len(told) == 1
+    gap = json.loads((tmp_path / "metrics.json").read_text())["precision_gap"]
+    assert gap == pytest.approx(run._gap.gap)
+    assert gap != 0
+
+
+@pytest.mark.parametrize("wish", ["bf16-true", "16-true", "transformer-engine", "half", 8])
+def test_weights_of_lower_precision_are_refused(wish):
+    with pytest.raises(UserError, match=rf"trainer.precision={wish}: must be auto or one of 32-true, bf16-mixed"):
+        precision.choose(wish, "cpu")
+
+
+def test_float16_on_a_cpu_is_refused_and_not_replaced():
+    with pytest.raises(UserError, match="a CPU has no float16"):
+        precision.choose("16-mixed", "cpu")
+    assert precision.choose("16", "cuda") == "16-mixed"
+
+
+@pytest.mark.parametrize("layer", [CausalConv2d(1, 8, 7, "A"), VerticalConv2d(1, 8, (3, 7), looks_at_image=True)])
+def test_layers_that_see_the_image_are_exact_in_mixed_precision(layer):
+    x = torch.rand(4, 1, 9, 9)
+    exact = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x), exact)
+
+
+KERNELS = {
+    "dilated rows": VerticalConv2d(63, 126, (2, 3), dilation=2),
+    "one dilated row": CausalConv2d(63, 126, (1, 3), "B", dilation=2),
+    "not dilated": VerticalConv2d(63, 126, (2, 3)),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_bfloat16_gradients_of_features_that_do_not_fill_a_block_are_those_of_float32(name):
+    layer = KERNELS[name]
+    x = torch.randn(4, 63, 8, 32).contiguous(memory_format=torch.channels_last).requires_grad_()
+    upstream = torch.randn(4, 126, 8, 32).contiguous(memory_format=torch.channels_last)
+    exact = torch.autograd.grad(layer(x), (layer.weight, x), upstream)
+    for _ in range(5):
+        with torch.autocast("cpu", torch.bfloat16):
+            out = layer(x)
+        for fast, slow in zip(torch.autograd.grad(out.float(), (layer.weight, x), upstream), exact, strict=True):
+            assert fast.isfinite().all()
+            assert (fast - slow).norm() < 0.01 * slow.norm()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("batch", [1, 8, 64, 128])
+@pytest.mark.parametrize("network", ["pixelcnn", "gated_pixelcnn", "pixelcnn_pp"])
+def test_bfloat16_gradients_of_every_network_are_those_of_float32(network, batch, channels):
+    size = (32, 32) if channels == 3 else (28, 28)
+    density = tiny_density(256, channels=channels, size=size, network=network, hidden=63, n_res=2)
+    for step in range(20):
+        x = torch.randint(0, 256, (batch, channels, *size), dtype=torch.uint8)
+        grads = []
+        for enabled in (False, True):
+            density.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+                density(x).mean().backward()
+            grads.append(torch.cat([p.grad.flatten() for p in density.parameters()]))
+        assert grads[1].isfinite().all(), step
+        assert (grads[0] - grads[1]).norm() < 0.05 * grads[0].norm(), step
