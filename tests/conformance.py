@@ -68,6 +68,10 @@ class Case:
 PIXELCNN = ("model=pixelcnn", "model.n_res=1", "model.hidden=6")
 GATED = ("model=gated_pixelcnn", "model.n_res=2", "model.hidden=6", "model.dilations=[1,2]")
 PP = ("model=pixelcnn_pp", "model.n_res=1", "model.hidden=4", "model.resolutions=2")
+SNAIL = (
+    *("model=pixelsnail", "model.n_blocks=2", "model.n_res=1", "model.hidden=6"),
+    *("model.heads=2", "model.key_size=3", "model.value_size=4", "model.dropout=0.1"),
+)
 ATTENTION = ("model=attention_pixelcnn", "model.hidden=6", "model.kernel_size=3", "model.first_kernel_size=3")
 MIXTURE = ("likelihood=logistic_mixture", "likelihood.n_mix=2")
 GAUSSIAN = ("likelihood=discrete_gaussian",)
@@ -84,6 +88,9 @@ CASES = [
     Case("pp", PP, 4),
     Case("pp-mixture-colour-classes", (*PP, *MIXTURE), 2, channels=3, classes=3, trains=True),
     Case("pp-mixture-256", (*PP, *MIXTURE), 256),
+    Case("snail", SNAIL, 4, classes=2, trains=True),
+    Case("snail-colour", SNAIL, channels=3),
+    Case("snail-mixture-256-colour", (*SNAIL, *MIXTURE), 256, channels=3),
     Case("attention", ATTENTION, 4, classes=2, folder="own_network", trains=True),
     Case("attention-mixture-colour", (*ATTENTION, *MIXTURE), 4, channels=3, folder="own_network"),
     Case("gaussian-colour", (*PIXELCNN, *GAUSSIAN), 4, channels=3, folder="own_likelihood", trains=True),

@@ -85,8 +85,11 @@ def test_probabilities_of_all_images_sum_to_one(case, density, device):
 def test_log_prob_is_the_sum_of_the_conditionals_that_logits_gives(case, density, device):
     x, y = some(case, 3, device)
     with torch.no_grad():
-        chosen = density.logits(x, y).log_softmax(1).gather(1, x.long()[:, None])
-        torch.testing.assert_close(density.log_prob(x, y), chosen.flatten(1).sum(1), rtol=1e-4, atol=1e-3)
+        chosen = density.logits(x, y).log_softmax(1).gather(1, x.long()[:, None])[:, 0]
+        exact = -density(x, y)
+        torch.testing.assert_close(density.log_prob(x, y), exact.flatten(1).sum(1))
+    likely = exact > -80  # float32 has no smaller probabilities, and logits are those of probabilities
+    torch.testing.assert_close(chosen[likely], exact[likely], rtol=1e-4, atol=1e-3)
 
 
 @every_case

@@ -61,7 +61,21 @@ class PixelCNNppConfig(NetworkConfig):
             )
 
 
+class PixelSNAILConfig(NetworkConfig):
+    """conf/model/pixelsnail.yaml."""
+
+    n_blocks: Annotated[int, Field(ge=1, le=256)]
+    n_res: Blocks
+    hidden: Hidden
+    first_kernel_size: FirstKernelSize
+    heads: Annotated[int, Field(ge=1, le=64)]
+    key_size: Annotated[int, Field(ge=1, le=1024)]
+    value_size: Annotated[int, Field(ge=1, le=1024)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
 NETWORKS = Parts("model", NetworkConfig)
 NETWORKS.add("pixelcnn", "pixelcnn_lit.models.pixelcnn:PixelCNN", PixelCNNConfig)
 NETWORKS.add("gated_pixelcnn", "pixelcnn_lit.models.gated_pixelcnn:GatedPixelCNN", GatedPixelCNNConfig)
 NETWORKS.add("pixelcnn_pp", "pixelcnn_lit.models.pixelcnn_pp:PixelCNNpp", PixelCNNppConfig)
+NETWORKS.add("pixelsnail", "pixelcnn_lit.models.pixelsnail:PixelSNAIL", PixelSNAILConfig)

@@ -3,5 +3,6 @@
 from pixelcnn_lit.models.gated_pixelcnn import GatedPixelCNN
 from pixelcnn_lit.models.pixelcnn import PixelCNN
 from pixelcnn_lit.models.pixelcnn_pp import PixelCNNpp
+from pixelcnn_lit.models.pixelsnail import PixelSNAIL
 
-__all__ = ["GatedPixelCNN", "PixelCNN", "PixelCNNpp"]
+__all__ = ["GatedPixelCNN", "PixelCNN", "PixelCNNpp", "PixelSNAIL"]

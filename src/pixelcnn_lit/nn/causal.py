@@ -356,18 +356,20 @@ def _centre_mask(in_features: int, out_features: int, mask_type: MaskType, group
     return (group_in < group_out if mask_type == "A" else group_in <= group_out).float()
 
 
-def gate(x: Tensor, groups: int = 1) -> Tensor:
+def gate(x: Tensor, groups: int = 1, *, squashed: bool = True) -> Tensor:
     """``tanh(a) * sigmoid(b)``, where a and b are the two halves of each group: (N, 2F, ...) -> (N, F, ...).
 
-    van den Oord et al. (2016), arXiv 1606.05328, equation 2.
+    Without ``squashed`` it is ``a * sigmoid(b)``. van den Oord et al. (2016), arXiv 1606.05328, equation 2.
     """
     features = x.shape[1] // 2
     if features % groups == 0:
         halves = x.unflatten(1, (groups, 2, -1))
-        return (torch.tanh(halves[:, :, 0]) * torch.sigmoid(halves[:, :, 1])).flatten(1, 2)
+        a = halves[:, :, 0]
+        return ((torch.tanh(a) if squashed else a) * torch.sigmoid(halves[:, :, 1])).flatten(1, 2)
     sizes = [int((channel_groups(features, groups) == group).sum()) for group in range(groups)]
     parts = x.split([size for size in sizes for _ in range(2)], dim=1)
-    return torch.tanh(torch.cat(parts[::2], dim=1)) * torch.sigmoid(torch.cat(parts[1::2], dim=1))
+    a = torch.cat(parts[::2], dim=1)
+    return (torch.tanh(a) if squashed else a) * torch.sigmoid(torch.cat(parts[1::2], dim=1))
 
 
 def known_classes(y: Tensor | None) -> Tensor:

@@ -192,7 +192,8 @@ class RowDrawer:
         for position in range(begin, len(self._cells)):
             column, channel = divmod(position, self._channels)
             if self._recording is not None and channel == 0:
-                self._recording.start_section(column % self._period)
+                # Before the first pixel of a row, unlike the others, no cache is told of a pixel that was drawn.
+                self._recording.start_section(column % self._period if column else self._period)
             params = self._conditionals.params(position)
             logits = self._likelihood.logits(params, self._pixels[column], channel)
             torch.add(logits, self._noise_at[position], alpha=self._temperature, out=self._scores)
