@@ -111,10 +111,9 @@ class KeysAndValues(LayerCache):
     def __init__(self, layer: CausalAttention, at: Cursor) -> None:
         self._layer, self._at = layer, at
         like, n, places = at.like, len(at.like), at.height * at.width + 1
-        size = layer.key_size + layer.value_size
-        self._kept = like.new_zeros(n * layer.heads, places, size)  # place 0 is nothing, place 1 the first pixel
-        self._keys = self._kept[..., : layer.key_size].transpose(1, 2)
-        self._values = self._kept[..., layer.key_size :]
+        # Place 0 is nothing, place 1 the first pixel. This order of the axes is that of the products below.
+        self._keys = like.new_zeros(n * layer.heads, layer.key_size, places)
+        self._values = like.new_zeros(n * layer.heads, places, layer.value_size)
         split = layer.query_features, layer.features + layer.image_channels
         self._query, self._query_place = (w.t().contiguous() for w in _parts(layer.query.weight, split[0]))
         self._both, self._both_place = (w.t().contiguous() for w in _parts(layer.key_value.weight, split[1]))
@@ -130,7 +129,9 @@ class KeysAndValues(LayerCache):
 
     def fill(self, both: Tensor) -> None:
         """Keep the keys and values of the known pixels, (N, heads, pixels, key + value)."""
-        self._kept[:, 1 : both.shape[2] + 1] = both.flatten(0, 1)
+        keys, values = both.flatten(0, 1).split([self._layer.key_size, self._layer.value_size], dim=-1)
+        self._keys[:, :, 1 : both.shape[2] + 1] = keys.transpose(1, 2)
+        self._values[:, 1 : both.shape[2] + 1] = values
 
     def start_row(self) -> None:
         """Prepare what differs from row to row: coordinates, and which places are drawn."""
@@ -157,7 +158,9 @@ class KeysAndValues(LayerCache):
         column = self._at.column
         self._of_image[column].copy_(self._at.image.row[:, column, : self._layer.image_channels])
         both = torch.addmm(self._both_bias[column], self._inputs[column], self._both)
-        self._kept.index_copy_(1, self._place[column], both.view(len(self._kept), 1, -1))
+        both = both.view(len(self._keys), 1, -1)
+        self._keys.index_copy_(2, self._place[column], both[..., : self._layer.key_size].transpose(1, 2))
+        self._values.index_copy_(1, self._place[column], both[..., self._layer.key_size :])
 
 
 def coordinates(height: int, width: int, like: Tensor) -> Tensor:

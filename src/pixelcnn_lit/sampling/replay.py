@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-# torch.relu takes no `out`; this is the same function.
-OUT_VARIANTS: dict[str, Callable[..., Any]] = {"relu": partial(torch.clamp_min, min=0)}
+# torch.relu and torch.nn.functional.elu take no `out`; these are the same functions.
+OUT_VARIANTS: dict[str, Callable[..., Any]] = {"relu": partial(torch.clamp_min, min=0), "elu": torch._C._nn.elu}
 
 READS = {Tensor.item, Tensor.tolist, Tensor.__bool__, Tensor.__int__, Tensor.__float__, Tensor.__index__, Tensor.numpy}
 """Functions that read values into Python. Decisions on these values cannot be recorded."""
