@@ -80,7 +80,7 @@ def test_tensorboard_holds_curves_pictures_and_hyperparameters(trained):
     assert {"train/bits_per_dim", "val/bits_per_dim", "images_per_second", "hparams/test"} <= scalars
     assert any(tag.startswith("lr-") for tag in scalars)
     assert {"samples", "completions"} <= images
-    assert {"_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info"} <= plugins
+    assert {"_hparams_/session_start_info", "_hparams_/session_end_info"} <= plugins
 
 
 def test_a_training_that_ends_inside_its_first_epoch_has_a_best_checkpoint_too(tmp_path, mnist_dir):

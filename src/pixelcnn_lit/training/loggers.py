@@ -13,8 +13,6 @@ from torch.utils.tensorboard.summary import hparams
 from pixelcnn_lit.config.logger import LoggerConfig
 from pixelcnn_lit.errors import UserError
 
-SCORES = ("hparams/test", "hparams/val")
-
 
 class TensorBoard(TensorBoardLogger):
     """Lightning's logger under ``<run>/tensorboard``, one file per process. Runs are in HParams from their start."""
@@ -34,14 +32,13 @@ class TensorBoard(TensorBoardLogger):
         plain = {
             key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in choices.items()
         }
-        experiment, start, _ = hparams(plain, dict.fromkeys(SCORES, 0))
-        for summary in (experiment, start):
-            self.experiment.file_writer.add_summary(summary)
+        # Without the summary of an experiment: TensorBoard would take the columns of all runs from that of one run.
+        self.experiment.file_writer.add_summary(hparams(plain, {})[1])
         self.experiment.flush()
 
     @rank_zero_only
     def end(self, scores: Mapping[str, float | None]) -> None:
-        """Write the final scores, with the keys of :data:`SCORES`, and mark the run as ended."""
+        """Write the final scores, and mark the run as ended."""
         for key, value in scores.items():
             if value is not None:
                 self.experiment.add_scalar(key, value, 0)
