@@ -9,13 +9,13 @@ READY := $(VENV)/.ready
 .PHONY: help setup train test test-slurm soak fuzz lint format tensorboard bench clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv and install the package with all that it needs
 
 $(READY): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "pixelcnn-lit needs Python >= 3.11; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another one: make PYTHON=python3.12 setup" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "pixelcnn-lit needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another one: make PYTHON=python3.12 setup" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	  echo "could not make $(VENV): on Debian and Ubuntu, install the package python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -35,7 +35,7 @@ test-slurm: setup ## as root on Debian: a sweep on a Slurm cluster of one node, 
 	PYTHON=$(CURDIR)/$(BIN)/python tests/cluster/slurm.sh
 
 fuzz: setup ## ask the commands for hundreds of wrong things
-	$(BIN)/python -m pytest -m soak tests/test_fuzz.py $(ARGS)
+	$(BIN)/python -m pytest -m soak tests/cli/test_fuzz.py $(ARGS)
 
 lint: setup ## check style and types
 	$(BIN)/ruff check .

@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
+from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn_lit.config import Section, check, conf_dir, load_plugins, plugins_of
 from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.errors import Interrupted, UserError
 from pixelcnn_lit.messages import SHOW_TRACEBACK, message
-from pixelcnn_lit.storage.run_folder import folder_name
+from pixelcnn_lit.storage import run_folder
+from pixelcnn_lit.sweeps.keys import left_to_the_jobs
 from pixelcnn_lit.sweeps.parent import end_with_parent
+
+TOO_NEW = (3, 14)
+"""The first Python in which Hydra 1.3 cannot make its parser of arguments; pyproject.toml has the same bound."""
 
 
 def run(config_name: str, section: type[Section], target: str) -> None:
@@ -28,8 +33,10 @@ def run(config_name: str, section: type[Section], target: str) -> None:
     ends the process with status 1 and one line on standard error, or a traceback if HYDRA_FULL_ERROR=1 is set. Ctrl-C
     ends it with status 130, SIGTERM with 143.
     """
-    end_with_parent()
     wants_traceback = os.environ.get(SHOW_TRACEBACK) == "1"
+    with one_line_errors(wants_traceback):
+        _check_system()
+    end_with_parent()
     # Hydra's parser needs all overrides in one sequence. Moving -m to the front lets users write it anywhere.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
 
@@ -40,12 +47,35 @@ def run(config_name: str, section: type[Section], target: str) -> None:
             outcome: float | None = imported(target)(config)
             return outcome
 
-    OmegaConf.register_new_resolver("folder", folder_name, replace=True)
+    OmegaConf.register_new_resolver("folder", run_folder.folder_name, replace=True)
     with one_line_errors(wants_traceback):
         _check_flags()
     # With this variable, Hydra raises errors to us, and does not print several lines itself.
     with _environment(SHOW_TRACEBACK, "1"), one_line_errors(wants_traceback):
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)()
+        _start(hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task))
+
+
+def _start(main: Callable[[], object]) -> None:
+    """Call what Hydra made of a task. In a sweep over groups, a key that only some jobs have is left to the jobs."""
+    while True:
+        try:
+            main()
+        except ConfigCompositionException as error:
+            changed = left_to_the_jobs(sys.argv[1:], error)
+            if changed is None:
+                raise
+            sys.argv[1:] = changed
+        else:
+            return
+
+
+def _check_system() -> None:
+    """Raise UserError on a system, or with a Python, in which the commands cannot work."""
+    if sys.version_info >= TOO_NEW:
+        version, newest = ".".join(map(str, sys.version_info[:2])), TOO_NEW[1] - 1
+        raise UserError(f"Python {version}: pixelcnn-lit needs 3.11 to 3.{newest}; Hydra 1.3 fails in newer ones")
+    if not run_folder.CAN_LOCK:
+        raise UserError(f"{sys.platform}: pixelcnn-lit runs on Linux and macOS, and on Windows in WSL alone")
 
 
 def _check_flags() -> None:

@@ -32,6 +32,14 @@ def test_the_same_combination_is_one_job():
     assert [job.name for job in grid(parsed("seed=1"), Path("a"))] == ["run"]
 
 
+def test_jobs_that_differ_in_case_alone_have_folders_that_do_not():
+    jobs = grid(parsed("data.path=cats,Cats,CATS"), Path("a"))
+    assert [job.name.lower()[:14] for job in jobs] == ["data.path-cats"] * 3
+    assert len({job.name.lower() for job in jobs}) == 3
+    assert jobs[0].name == "data.path-cats"
+    assert jobs == grid(parsed("data.path=cats,Cats,CATS"), Path("a"))
+
+
 def test_an_interval_has_no_grid():
     with pytest.raises(UserError, match=r"optimizer.lr=interval\(0.1,1\): a grid needs values"):
         grid(parsed("optimizer.lr=interval(0.1,1)"), Path("a"))

@@ -11,7 +11,7 @@ from hydra.core.utils import JobStatus
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps.jobs import Job
-from pixelcnn_lit.sweeps.launcher import LocalLauncher, run_process
+from pixelcnn_lit.sweeps.launcher import LocalLauncher, cores, run_process
 
 BY_ITSELF = "import json, os, pathlib, sys; folder = pathlib.Path(sys.argv[1]); folder.mkdir(exist_ok=True); "
 FINISH = BY_ITSELF + "(folder / 'metrics.json').write_text(json.dumps({'test/bits_per_dim': 1, 'val/bits_per_dim': 2}))"
@@ -61,7 +61,7 @@ def test_jobs_side_by_side_share_the_cores_and_the_gpus(tmp_path, scripted, monk
     made.launch([[code, f"hydra.sweep.subdir={name}"] for name in "ab"], 0)
     given = [(tmp_path / name / "env").read_text().split() for name in "ab"]
     assert sorted(gpu for gpu, _ in given) == ["4", "7"]
-    assert {int(threads) for _, threads in given} == {max(1, len(os.sched_getaffinity(0)) // 2)}
+    assert {int(threads) for _, threads in given} == {max(1, cores() // 2)}
 
 
 def test_a_job_waits_for_the_last_process_of_a_killed_sweep(tmp_path, scripted):
@@ -86,3 +86,14 @@ def test_a_job_waits_for_the_last_process_of_a_killed_sweep(tmp_path, scripted):
 def test_wrong_options_are_named():
     with pytest.raises(UserError, match=r"hydra.launcher.n_jobs='two': must be an integer of at least -1"):
         LocalLauncher(n_jobs="two")
+
+
+def test_jobs_share_the_cores_of_a_system_that_does_not_say_which_are_free(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert cores() == 6
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert LocalLauncher(n_jobs=-1).parallel == 6
+    assert LocalLauncher(n_jobs=1).parallel == 1
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cores() == 1

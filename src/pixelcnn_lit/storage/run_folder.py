@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import itertools
 import json
@@ -22,6 +21,13 @@ from pixelcnn_lit.config.changes import changes
 from pixelcnn_lit.config.migrate import migrated
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage.files import shown, write_whole
+
+try:
+    import fcntl
+except ImportError:  # on Windows; cli says so before anything needs a lock
+    CAN_LOCK = False
+else:
+    CAN_LOCK = True
 
 METRICS, STOPPED, LOCK = "metrics.json", "stopped.json", ".lock"
 RECORD, OVERRIDES = Path(".hydra", "config.yaml"), Path(".hydra", "overrides.yaml")

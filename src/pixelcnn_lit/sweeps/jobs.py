@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,17 +44,22 @@ class Job:
         return [sys.executable, "-m", "pixelcnn_lit.train", *found, *self.arguments()]
 
 
-def folder_name(swept: Sequence[str]) -> str:
+def folder_name(swept: Sequence[str], taken: Container[str] = ()) -> str:
     """The folder name of a job from its swept overrides. It needs no quotes in a shell or in ``ckpt=outputs/...``.
 
-    If characters are replaced or a long name is cut, a hash of the overrides keeps the names different.
+    If characters are replaced, a long name is cut, or the name in lower case is one of ``taken``, a hash of the
+    overrides keeps the names different.
 
     >>> folder_name(["model.n_res=5", "data.levels=2"])
     'model.n_res-5+data.levels-2'
     """
     exact = "+".join(override.lstrip("+").replace("=", "-", 1) for override in swept) or "run"
     name = re.sub(r"[^A-Za-z0-9_.+-]+", "_", exact)[:LONGEST]
-    return name if name == exact else f"{name}-{hashlib.sha256(exact.encode()).hexdigest()[:6]}"
+    return (
+        name
+        if name == exact and name.lower() not in taken
+        else f"{name}-{hashlib.sha256(exact.encode()).hexdigest()[:6]}"
+    )
 
 
 def grid(overrides: Sequence[Override], sweep_dir: Path) -> list[Job]:
@@ -73,9 +78,13 @@ def grid(overrides: Sequence[Override], sweep_dir: Path) -> list[Job]:
             raise UserError(f"{override.input_line}: a grid needs values, not an interval; or search with sweep=optuna")
         choices.append(values)
         varies.append(override.is_sweep_override())
-    jobs: dict[str, Job] = {}
+    jobs: dict[tuple[str, ...], Job] = {}
+    taken: set[str] = set()
     for combination in itertools.product(*choices):
         swept = tuple(itertools.compress(combination, varies))
-        name = folder_name(swept)
-        jobs.setdefault(name, Job(sweep_dir / name, combination, swept))
+        if swept not in jobs:
+            # The disks of macOS take two names that differ in case alone as one folder.
+            name = folder_name(swept, taken)
+            taken.add(name.lower())
+            jobs[swept] = Job(sweep_dir / name, combination, swept)
     return list(jobs.values())

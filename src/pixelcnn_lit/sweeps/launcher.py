@@ -86,13 +86,13 @@ class LocalLauncher(JobLauncher):
     def __init__(self, **options: Any) -> None:
         n_jobs = check(options, LocalConfig, "hydra.launcher.").n_jobs
         gpus = _gpus() if n_jobs != 1 else []
-        cores = len(os.sched_getaffinity(0))
-        self.parallel = n_jobs if n_jobs > 0 else len(gpus) or cores
+        n_cores = cores()
+        self.parallel = n_jobs if n_jobs > 0 else len(gpus) or n_cores
         self._slots: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
         for slot in range(self.parallel):
             share: dict[str, str] = {}
             if self.parallel > 1:
-                share["OMP_NUM_THREADS"] = str(max(1, cores // self.parallel))
+                share["OMP_NUM_THREADS"] = str(max(1, n_cores // self.parallel))
                 if gpus:
                     share["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
             self._slots.put(share)
@@ -124,6 +124,11 @@ class LocalLauncher(JobLauncher):
                 run_process(job, job.command(self.configs), share, prefix, self._running)
         finally:
             self._slots.put(share)
+
+
+def cores() -> int:
+    """The number of cores that this process may use; on macOS, which does not say that, the number of all cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:
