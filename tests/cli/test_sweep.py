@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from helpers.process import TINY, command
+from helpers.process import TINY, command, python
 from pixelcnn_lit.storage import run_folder
 
 JOBS = ["model.hidden-3", "model.hidden-5", "model.hidden-0"]
@@ -74,3 +74,63 @@ def test_killed_at_random_points_it_ends_as_an_undisturbed_one(undisturbed, mnis
         ours, theirs = (json.loads((where / job / "metrics.json").read_text()) for where in (folder, undisturbed[0]))
         for key in ("test/bits_per_dim", "val/bits_per_dim", "epochs", "params"):
             assert ours[key] == theirs[key]
+
+
+FINISH_AT_ONCE = """
+import json
+from pixelcnn_lit.sweeps.launcher import LocalLauncher
+from pixelcnn_lit.train import main
+
+def run(self, jobs):
+    for job in jobs:
+        (job.folder / "metrics.json").write_text(json.dumps({"test/bits_per_dim": 1, "val/bits_per_dim": 1}))
+
+LocalLauncher.run = run
+main()
+"""
+
+
+@pytest.fixture
+def started(tmp_path):
+    """What a sweep does whose jobs finish as soon as they start: its result, and the states of its jobs."""
+    (tmp_path / "at_once.py").write_text(FINISH_AT_ONCE)
+
+    def start(*arguments):
+        result = python("at_once.py", "-m", "name=it", *arguments, cwd=tmp_path)
+        folders = sorted((tmp_path / "outputs" / "it").glob("*[!l]"))
+        return result, {folder.name: run_folder.status(folder) for folder in folders if folder.is_dir()}
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("arguments", "failed", "reason"),
+    [
+        (["model=gated_pixelcnn,pixelcnn", "model.dilations=[1]"], "model-pixelcnn", "model.dilations: no such key"),
+        (["model=pixelcnn,nothing"], "model-nothing", "Could not find 'model/nothing'"),
+        (["data=npz,digits", "data.path=a.npz", "data.image_shape=[1,8,8]"], "data-digits", "data.path: no such key"),
+        (["data=cifar10", "model=pixelcnn,pixelcnn_pp"], "model-pixelcnn_pp", "images in colour need"),
+    ],
+)
+def test_jobs_that_have_a_key_run_and_those_that_lack_it_fail_in_the_table(started, arguments, failed, reason):
+    result, states = started(*arguments)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: 1 of 2 jobs failed; {failed}: ")
+    assert reason in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert {name: status.state for name, status in states.items()} == {
+        name: "failed" if name == failed else "finished" for name in states
+    }
+    assert len(states) == 2
+
+
+def test_trials_that_lack_a_key_fail_and_the_search_goes_on(started):
+    search = ["sweep=optuna", "hydra.sweeper.n_trials=6", "hydra.sweeper.seed=0"]
+    arguments = [*search, "model=gated_pixelcnn,pixelcnn", "model.dilations=[1]"]
+    result, states = started(*arguments)
+    assert result.returncode == 1
+    assert "model.dilations: no such key" in result.stderr
+    assert {status.state for status in states.values()} == {"finished", "failed"}
+    assert len(states) == 6
+    for name, status in states.items():
+        assert (status.state == "finished") == name.endswith("model-gated_pixelcnn")

@@ -12,6 +12,7 @@ from pixelcnn_lit.config.model import GatedPixelCNNConfig, NetworkConfig, PixelC
 from pixelcnn_lit.config.optimizer import OptimizerConfig
 from pixelcnn_lit.config.plugins import load_plugins
 from pixelcnn_lit.config.train import CheckpointConfig, TrainConfig
+from pixelcnn_lit.config.trainer import TrainerConfig
 from pixelcnn_lit.config.types import Count, Section, Seed, inside
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Section",
     "Seed",
     "TrainConfig",
+    "TrainerConfig",
     "check",
     "compose",
     "conf_dir",

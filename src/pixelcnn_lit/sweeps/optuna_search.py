@@ -100,6 +100,7 @@ class Search:
                 if status.state not in ("finished", "failed"):
                     self.sweeper.launch([job])
                     status = run_folder.status(job.folder)
+                status = self.sweeper.judged(status)
                 with lock:
                     tell(study, trial, status)
 
@@ -132,7 +133,7 @@ class Search:
 
     def _refuse_another(self, study: Study) -> None:
         asked: dict[str, Any] = {
-            "fixed": sorted(o for o in self.fixed if o.partition("=")[0] not in CHANGEABLE),
+            "fixed": sorted(o for o in self.fixed if o.partition("=")[0].lstrip("+") not in CHANGEABLE),
             "space": {key: str(value) for key, value in self.space.items()},
         }
         known = study.user_attrs.get("asked")

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich import get_console
 from rich.table import Table
 
-from pixelcnn_lit.config import Section, TrainConfig, check, load_plugins, plugins_of
+from pixelcnn_lit.config import Section, TrainConfig, TrainerConfig, check, load_plugins, plugins_of
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import message
 from pixelcnn_lit.storage import run_folder
@@ -78,6 +78,7 @@ class JobSweeper(Sweeper):
                 del composed["hydra"]
             load_plugins(plugins_of(composed))
             config = check(composed, TrainConfig)
+            self.refuse(config.trainer)
         except Exception as error:
             run_folder.note_overrides(job.folder, job.overrides)
             run_folder.stop(job.folder, "failed", message(error))
@@ -91,13 +92,20 @@ class JobSweeper(Sweeper):
         status = run_folder.status(job.folder)
         return run_folder.Status("not started") if status.state == "failed" else status
 
+    def refuse(self, trainer: TrainerConfig) -> None:
+        """Raise UserError if a sweep of this kind cannot use a job with these keys of ``trainer``."""
+
     def launch(self, jobs: Sequence[Job]) -> None:
         """Run jobs with the launcher, and return when they have ended."""
         self.jobs_launcher.launch([[*job.overrides, f"{FOLDER}={job.name}"] for job in jobs], 0)
 
+    def judged(self, status: run_folder.Status) -> run_folder.Status:
+        """The state of a job as this sweep counts it; for a grid, the state of its run."""
+        return status
+
     def conclude(self, jobs: Sequence[Job], before: frozenset[str] = frozenset()) -> list[run_folder.Status]:
         """Show a table of all jobs, and return their states. Raise UserError if any job failed."""
-        statuses = [run_folder.status(job.folder) for job in jobs]
+        statuses = [self.judged(run_folder.status(job.folder)) for job in jobs]
         get_console().print(_table(self.dir, jobs, statuses, before))
         failed = [(job, status) for job, status in zip(jobs, statuses, strict=True) if _bad(status)]
         if failed:
@@ -121,10 +129,11 @@ def _table(folder: Path, jobs: Sequence[Job], statuses: Sequence[run_folder.Stat
     table.add_column("test bits/dim", justify="right")
     table.add_column("", overflow="fold")
     for job, status in zip(jobs, statuses, strict=True):
-        state = "skipped" if job.name in before else status.state
+        skipped = job.name in before and status.state == "finished"
+        state = "skipped" if skipped else status.state
         style = {"finished": "green", "failed": "red", "skipped": "dim"}.get(state, "yellow")
         test = (status.metrics or {}).get("test/bits_per_dim")
-        why = "finished before" if job.name in before else status.reason
+        why = "finished before" if skipped else status.reason
         number = "" if test is None else f"{test:.4f}"
         table.add_row(" ".join(job.swept) or job.name, f"[{style}]{state}[/{style}]", number, why.replace("[", "\\["))
     return table
