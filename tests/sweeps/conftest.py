@@ -20,7 +20,7 @@ def sweep(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     OmegaConf.register_new_resolver("folder", run_folder.folder_name, replace=True)
 
-    def run(*overrides, fails=(), interrupts=()):
+    def run(*overrides, fails=(), interrupts=(), **scores):
         from hydra.core.plugins import Plugins
 
         ran = []
@@ -33,7 +33,7 @@ def sweep(tmp_path, monkeypatch):
                 if job.name.startswith(tuple(fails)):
                     run_folder.stop(job.folder, "failed", "out of memory")
                 else:
-                    (job.folder / "metrics.json").write_text(json.dumps(result(job)))
+                    (job.folder / "metrics.json").write_text(json.dumps(result(job) | scores))
 
         monkeypatch.setattr(launcher.LocalLauncher, "run", carry_out)
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):

@@ -98,6 +98,41 @@ def test_a_space_that_is_none_is_told():
         distribution(override)
 
 
+def without_validation(*overrides):
+    return ("name=search", "sweep=optuna", "optimizer.lr=0.01,0.02", "hydra.sweeper.n_trials=2", *overrides)
+
+
+@pytest.mark.parametrize("override", ["trainer.limit_val_batches=0", "trainer.limit_val_batches=0.0"])
+def test_a_search_without_validation_is_refused_before_it_has_a_folder(sweep, folder, override):
+    with pytest.raises(UserError, match=r"^trainer.limit_val_batches=0: a search needs the validation"):
+        sweep(*without_validation(override))
+    assert sweep.ran == []
+    assert not folder.exists()
+    assert len(sweep(*without_validation("trainer.limit_val_batches=1"))) == 2
+    assert len(sweep(*without_validation(override, "trainer.fast_dev_run=true", "name=fast"))) == 2
+
+
+def test_trials_that_turn_validation_off_fail_before_they_run(sweep, folder):
+    space = ("name=search", "sweep=optuna", "trainer.limit_val_batches=0,4", "hydra.sweeper.seed=0")
+    with pytest.raises(UserError, match=r"jobs failed; .*trainer.limit_val_batches=0: a search needs the validation"):
+        sweep(*space, "hydra.sweeper.n_trials=4")
+    states = {trial.params["trainer.limit_val_batches"]: trial.state.name for trial in trials(folder)}
+    assert states == {"0": "FAIL", "4": "COMPLETE"}
+    assert all(name.endswith("limit_val_batches-4") for name in sweep.ran)
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_runs_without_a_validation_result_are_failed_trials_now_and_at_the_next_start(sweep, folder, capsys, value):
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"2 of 2 jobs failed; 000\+.*: finished without val/bits_per_dim"):
+            sweep(*without_validation(), **{"val/bits_per_dim": value})
+        assert {trial.state.name for trial in trials(folder)} == {"FAIL"}
+        table = capsys.readouterr().out
+        assert "failed" in table
+        assert "finished before" not in table
+    assert sweep.ran == []
+
+
 def validated(prune, epoch, bits):
     """A validation as the callback sees it."""
     trainer = SimpleNamespace(
@@ -131,3 +166,16 @@ def test_a_hopeless_trial_is_pruned_and_told_so(tmp_path):
     last = study.trials[-1]
     assert last.state == TrialState.PRUNED
     assert last.intermediate_values == pytest.approx({1: 0.97, 2: 0.95})
+
+
+@pytest.mark.parametrize(
+    ("pruner", "before", "told"), [("median", [], True), ("median", [1.0], False), ("none", [], False)]
+)
+def test_a_pruner_that_could_not_judge_says_so(tmp_path, capsys, pruner, before, told):
+    study, _ = open_study(tmp_path)
+    trial = study.ask()
+    for epoch, bits in enumerate(before, 1):
+        trial.report(bits, epoch)
+    note(tmp_path / "job", trial.number, pruner)
+    Prune(tmp_path / "job").on_train_end(SimpleNamespace(is_global_zero=True), None)
+    assert ("the median pruner had no validation" in capsys.readouterr().out) == told

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
+from pixelcnn_lit import messages
 from pixelcnn_lit.errors import Pruned
 from pixelcnn_lit.metrics import VAL
 from pixelcnn_lit.storage import run_folder
@@ -35,3 +36,14 @@ class Prune(pl.Callback):
             hopeless = trainer.strategy.reduce_boolean_decision(hopeless, all=False)
         if hopeless:
             raise Pruned(f"val {float(bits):.4f} bits/dim after epoch {epoch}: the {self._pruner} pruner has no hope")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero or self._pruner == "none":
+            return
+        study, _ = open_study(self._folder.parent)
+        # The trial knows of validations before a restart too.
+        if not study.get_trials(deepcopy=False)[self._number].intermediate_values:
+            messages.say(
+                f"the {self._pruner} pruner had no validation before the end of the training, so it could not judge; "
+                "trainer.val_check_interval or trainer.check_val_every_n_epoch make it validate earlier"
+            )

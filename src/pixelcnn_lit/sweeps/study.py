@@ -7,7 +7,6 @@ are imported only when a search or one of its jobs begins.
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -98,14 +97,13 @@ def suggest(trial: Trial, key: str, space: BaseDistribution) -> Any:
 
 
 def tell(study: Study, trial: Trial, status: run_folder.Status) -> None:
-    """Report to Optuna how a job ended. An interrupted trial stays open, and is resumed at the next start."""
-    value = None if status.metrics is None else status.metrics.get("val/bits_per_dim")
+    """Report to Optuna how a job ended, as the search judges it. An interrupted trial stays open, to be resumed."""
     if status.state == "pruned":
         study.tell(trial, state=TrialState.PRUNED)
-    elif value is not None and math.isfinite(value):
-        study.tell(trial, value)
-    elif status.state in ("failed", "finished"):
-        trial.set_user_attr("reason", status.reason or "no validation")
+    elif status.state == "finished" and status.metrics is not None:
+        study.tell(trial, status.metrics["val/bits_per_dim"])
+    elif status.state == "failed":
+        trial.set_user_attr("reason", status.reason)
         study.tell(trial, state=TrialState.FAIL)
 
 

@@ -252,15 +252,20 @@ class Run:
         keeper = self.trainer.checkpoint_callback
         val = self.trainer.callback_metrics.get(VAL)
         if not isinstance(keeper, BestCheckpoint):
-            return None, None if val is None else float(val)
+            return None, self._validated() if val is None else float(val)
         if keeper.best_model_path:
             score = keeper.best_model_score if keeper.monitor and keeper.best_model_score is not None else val
             return Path(keeper.best_model_path), None if score is None else float(score)
         # Training ended before its first validation, by max_steps or max_time: the last state is the best one.
-        validated = self.trainer.validate(self.module, datamodule=self.data, verbose=False)
+        at_the_end = self._validated()
         best = self._checkpoints / checkpoint.BEST
         self.trainer.save_checkpoint(best)
-        return best, validated[0].get(VAL) if validated else None
+        return best, at_the_end
+
+    def _validated(self) -> float | None:
+        """Bits per dimension of a validation now, None if the Trainer turns validation off."""
+        validated = self.trainer.validate(self.module, datamodule=self.data, verbose=False)
+        return validated[0].get(VAL) if validated else None
 
     def _metrics(self, test: float | None, val: float | None, best: Path | None) -> summary.Metrics:
         return summary.Metrics(
