@@ -102,6 +102,9 @@ def test_a_damaged_binary_batch_is_named(tmp_path):
     path.unlink()
     with pytest.raises(UserError, match=r"data_batch_2: cannot be read \(No such file"):
         load(tmp_path)
+    (path.parent / "test_batch.bin").unlink()
+    with pytest.raises(UserError, match=r"data_batch_2: cannot be read \(No such file"):
+        load(tmp_path)
 
 
 def test_what_is_not_there_is_downloaded_and_unpacked(tmp_path, monkeypatch):
@@ -139,3 +142,47 @@ def test_an_archive_of_something_else_is_refused(tmp_path):
     for name in ("other.tar.gz", "text"):
         with pytest.raises(UserError, match=f"{name}: damaged; remove it to fetch it again"):
             cifar10.extract(tmp_path / name, tmp_path / "new")
+
+
+def packed(folder: Path) -> Path:
+    write_binary(folder / "unpacked" / cifar10.BINARY)
+    (folder / "here").mkdir()
+    path = folder / "here" / "cifar-10-binary.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder / "unpacked" / cifar10.BINARY, cifar10.BINARY)
+    return path
+
+
+def test_an_archive_that_lies_there_is_unpacked_and_kept(tmp_path):
+    archive = packed(tmp_path)
+    np.testing.assert_array_equal(load(archive.parent).test.images, IMAGES[5])
+    assert sorted(path.name for path in archive.parent.iterdir()) == sorted([archive.name, cifar10.BINARY])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_half_an_archive_is_named_and_leaves_no_batch(tmp_path, share):
+    archive = packed(tmp_path)
+    content = archive.read_bytes()
+    archive.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(UserError, match=r"cifar-10-binary.tar.gz: damaged; remove it to fetch it again"):
+        load(archive.parent)
+    assert list(archive.parent.iterdir()) == [archive]
+
+
+def test_torchvisions_archive_has_to_be_unpacked(tmp_path):
+    (tmp_path / "cifar-10-python.tar.gz").touch()
+    with pytest.raises(UserError, match=r"unpack it there: tar xzf cifar-10-python.tar.gz"):
+        load(tmp_path)
+
+
+def test_a_download_that_ends_early_leaves_nothing(tmp_path, monkeypatch):
+    import torchvision.datasets.utils
+
+    def fake(url, root, filename, md5):
+        Path(root, filename).write_bytes(b"half")
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(torchvision.datasets.utils, "download_url", fake)
+    with pytest.raises(UserError, match="cifar10 could not be downloaded"):
+        load(tmp_path)
+    assert list(tmp_path.iterdir()) == []

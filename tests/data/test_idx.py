@@ -51,5 +51,10 @@ def test_a_header_that_asks_for_too_much_is_refused(tmp_path):
 def test_a_damaged_gzip_file_is_named(tmp_path, content):
     path = tmp_path / "labels.gz"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"labels\.gz: cannot be read"):
+    with pytest.raises(UserError, match=r"labels\.gz: damaged \(.*\); remove it to fetch it again"):
         read_idx(path, 1)
+
+
+def test_what_is_no_file_or_may_not_be_read_is_not_called_damaged(tmp_path):
+    with pytest.raises(UserError, match=r"cannot be read \(Is a directory\)"):
+        read_idx(tmp_path, 1)

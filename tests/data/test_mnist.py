@@ -8,7 +8,7 @@ import pytest
 
 from helpers.builders import write_idx, write_mnist
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.data import download, mnist
+from pixelcnn_lit.data import datasets, download, mnist
 from pixelcnn_lit.errors import UserError
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -102,11 +102,77 @@ def test_labels_that_do_not_match_the_images_are_named(tmp_path):
         load("mnist", "torchvision", str(tmp_path), split_seed=0)
 
 
-def test_labels_that_are_no_digits_are_named(tmp_path):
-    write_mnist(tmp_path)
-    write_idx(tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte", np.full(20, 10))
-    with pytest.raises(UserError, match="t10k-labels-idx1-ubyte: damaged: the label 10; they go from 0 to 9"):
+def letters(folder):
+    """EMNIST's letters, 1 to 26, under MNIST's names."""
+    write_mnist(folder)
+    for part, count in (("train", 48), ("t10k", 20)):
+        write_idx(folder / "MNIST" / "raw" / f"{part}-labels-idx1-ubyte", 1 + np.arange(count) % 26)
+
+
+def test_other_classes_than_mnists_ten_are_refused_by_what_would_read_them(tmp_path):
+    letters(tmp_path)
+    with pytest.raises(UserError, match=r"not MNIST's ten classes: .* from 1 to 26. data.n_classes=27 reads them"):
         load("mnist", "torchvision", str(tmp_path), split_seed=0)
+
+
+@pytest.mark.parametrize(("asked", "got"), [(27, 27), (0, 27)])
+def test_other_classes_than_mnists_ten_are_read_on_request(tmp_path, asked, got):
+    letters(tmp_path)
+    overrides = ["data=mnist", "data.source=torchvision", f"data.dir={tmp_path}", f"data.n_classes={asked}"]
+    splits = datasets.load(compose(overrides).data)
+    assert splits.n_classes == got
+    assert {*splits.train.labels, *splits.val.labels} == set(range(1, 27))
+
+
+def renamed(folder, rename):
+    """A small MNIST in a folder, each of its files under another name."""
+    raw = write_mnist(folder / "original") / "MNIST" / "raw"
+    for path in raw.iterdir():
+        target = folder / "mn" / rename(path.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    return folder / "mn"
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda name: name.replace("-idx", ".idx"),
+        lambda name: f"{name}/{name}",
+        lambda name: f"{name}/{name.replace('-idx', '.idx')}",
+        lambda name: f"MNIST/raw/{name.replace('-idx', '.idx')}",
+        lambda name: f"MNIST/{name}",
+    ],
+    ids=["dot", "folder", "folder with dot", "dot in raw", "without raw"],
+)
+def test_files_are_read_under_the_names_that_unpackers_give_them(tmp_path, rename):
+    splits = load("mnist", "auto", str(renamed(tmp_path, rename)), split_seed=0)
+    assert (splits.source, len(splits.test)) == ("torchvision", 20)
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize(
+    "rename",
+    [lambda name: f"{name}.zip", lambda name: f"emnist-letters-{name}", lambda name: f"{name}/something"],
+    ids=["zip", "emnist", "folder"],
+)
+def test_files_under_names_that_are_not_read_are_never_passed_over(tmp_path, rename):
+    with pytest.raises(UserError, match=r"mn has .*train-images.*, but not train-images-idx3-ubyte, .*Rename"):
+        load("mnist", "auto", str(renamed(tmp_path, rename)), split_seed=0)
+
+
+@pytest.mark.usefixtures("offline")
+def test_some_of_the_four_files_are_not_mixed_with_others(tmp_path):
+    write_mnist(tmp_path)
+    (tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(UserError, match="but not t10k-labels-idx1-ubyte"):
+        load("mnist", "auto", str(tmp_path), split_seed=0)
+
+
+def test_a_data_dir_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file: no folder"):
+        load("mnist", "auto", str(tmp_path / "file"), split_seed=0)
 
 
 def test_too_few_images_to_split_are_an_error(tmp_path):
@@ -122,9 +188,26 @@ def test_a_download_is_tried_with_a_short_timeout(tmp_path, monkeypatch):
 
     def fake(folder, download):
         seen.append(socket.getdefaulttimeout())
-        write_mnist(tmp_path)
+        write_mnist(folder)
 
     monkeypatch.setattr(torchvision.datasets, "MNIST", fake)
     assert load("mnist", "auto", str(tmp_path), split_seed=0).source == "torchvision"
     assert seen == [download.TIMEOUT]
     assert socket.getdefaulttimeout() is None
+    assert [path.name for path in tmp_path.iterdir()] == ["MNIST"]
+
+
+@pytest.mark.parametrize("error", [TimeoutError("timed out"), KeyboardInterrupt()])
+def test_a_download_that_ends_early_leaves_no_half_of_a_file(tmp_path, monkeypatch, error):
+    import torchvision
+
+    def fake(folder, download):
+        path = folder / "MNIST" / "raw" / "train-images-idx3-ubyte.gz"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", fake)
+    with pytest.raises((UserError, KeyboardInterrupt)):
+        load("mnist", "torchvision", str(tmp_path), split_seed=0)
+    assert list(tmp_path.iterdir()) == []

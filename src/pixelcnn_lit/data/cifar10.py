@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pixelcnn_lit.config import Cifar10Data
-from pixelcnn_lit.data.download import NotFoundError, downloading, torchvision_datasets
+from pixelcnn_lit.data.download import NotFoundError, downloading, keep, torchvision_datasets
 from pixelcnn_lit.data.splits import Split, Splits, hold_out
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage.files import write_whole
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # from the author's page
+ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz")
 BINARY, PICKLED = "cifar-10-batches-bin", "cifar-10-batches-py"
 TRAIN, TEST = [f"data_batch_{i}" for i in range(1, 6)], ["test_batch"]
 N_CLASSES = 10
@@ -30,7 +33,8 @@ def load(config: Cifar10Data) -> Splits:
     """Read the images and split them: 45,834/4,166/10,000.
 
     ``dir`` contains, or is, the folder cifar-10-batches-bin or torchvision's cifar-10-batches-py. If neither exists,
-    the binary version is downloaded. Raises UserError if the download fails or a file is damaged.
+    the binary version is downloaded, or unpacked if its archive lies in ``dir``. Raises UserError if the download
+    fails, or a file is damaged or missing.
     """
     folder = Path(config.dir)
     found = _found(folder)
@@ -46,7 +50,7 @@ def load(config: Cifar10Data) -> Splits:
 
 def _found(folder: Path) -> Path | None:
     for candidate in (folder / BINARY, folder / PICKLED, folder):
-        if any((candidate / f"{TEST[0]}{suffix}").exists() for suffix in ("", ".bin")):
+        if any((candidate / f"{name}{suffix}").exists() for name in (*TRAIN, *TEST) for suffix in ("", ".bin")):
             return candidate
     return None
 
@@ -113,11 +117,17 @@ class _BatchUnpickler(pickle.Unpickler):
 
 
 def _download(folder: Path) -> None:
-    archive = folder / "cifar-10-binary.tar.gz"
-    with downloading(f"data.dir={folder}: {BINARY}/{TEST[0]}.bin is not there and cifar10"):
-        torchvision_datasets("utils").download_url(URL, str(folder), archive.name, MD5)
-    extract(archive, folder / BINARY)
-    archive.unlink()
+    """Unpack the archive that lies in ``folder``, or else fetch it. A batch appears there whole or not at all."""
+    archive = folder / ARCHIVES[0]
+    missing = f"data.dir={folder}: {BINARY}/{TEST[0]}.bin is not there and"
+    if (folder / ARCHIVES[1]).exists():
+        raise UserError(f"{missing} {ARCHIVES[1]} is packed; unpack it there: tar xzf {ARCHIVES[1]}")
+    with downloading(folder, f"{missing} cifar10") as aside:
+        if not archive.exists():
+            archive = aside / archive.name
+            torchvision_datasets("utils").download_url(URL, str(aside), archive.name, MD5)
+        extract(archive, aside / BINARY)
+        keep(aside / BINARY, folder / BINARY)
 
 
 def extract(archive: Path, folder: Path) -> None:
@@ -129,7 +139,8 @@ def extract(archive: Path, folder: Path) -> None:
                 source = tar.extractfile(member)
                 if source is None or member.size > MAX_BYTES:
                     raise UserError(f"{archive}: damaged: {member.name} is no batch of CIFAR-10")
+                content = source.read()
                 with write_whole(folder / f"{name}.bin") as file:
-                    file.write(source.read())
-    except (tarfile.TarError, KeyError, EOFError) as error:
+                    file.write(content)
+    except (tarfile.TarError, KeyError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{archive}: damaged; remove it to fetch it again") from error

@@ -1,14 +1,18 @@
-"""Downloads of data sets, with a timeout and errors in one line."""
+"""Downloads of data sets, with a timeout and errors in one line, and whole or not at all."""
 
 from __future__ import annotations
 
+import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from pixelcnn_lit.config.parts import imported
+from pixelcnn_lit.errors import UserError
 
 TIMEOUT = 5.0  # seconds without an answer from the server
 
@@ -24,18 +28,35 @@ def torchvision_datasets(name: str) -> Any:
 
 
 @contextmanager
-def downloading(what: str) -> Iterator[None]:
-    """Run a download in this block, without its own messages. Raise NotFoundError if it fails.
+def downloading(folder: Path, what: str) -> Iterator[Path]:
+    """Run a download in this block, without its own messages. Yields a new folder for it, beside where files will be.
 
-    ``what`` is the beginning of the error's message.
+    The folder is inside ``folder`` and is removed afterwards, so that a download that fails leaves no half of a file:
+    the block moves what it wants to keep by :func:`keep`.
+
+    Raises NotFoundError, whose message begins with ``what``, if the download fails, and UserError as the block does.
     """
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
+    aside = None
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=folder, prefix=".download-"))
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            yield
+            yield aside
+    except UserError:
+        raise
     except Exception as error:  # torchvision raises a different kind for each way that a download fails
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         raise NotFoundError(f"{what} could not be downloaded ({reason})") from error
     finally:
         socket.setdefaulttimeout(before)
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def keep(files: Path, folder: Path) -> None:
+    """Move the files of a folder to ``folder``, each as a whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(files.iterdir()):
+        path.replace(folder / path.name)

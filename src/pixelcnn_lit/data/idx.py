@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from pixelcnn_lit.errors import UserError
 
+AGAIN = "remove it to fetch it again"
+
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes, plain or gzipped, with ``dimensions`` dimensions.
 
     Raises UserError that names the file if it is missing, has a wrong magic number, or a length that its header does
-    not give.
+    not give. For a damaged file, such as one whose download was cut off, it says how to get it again.
     """
     opener = gzip.open if path.suffix == ".gz" else open
     magic = 0x0800 + dimensions
@@ -27,21 +29,21 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         with opener(path, "rb") as file:
             start = file.read(header)
             if len(start) < header:
-                raise UserError(f"{path}: damaged: {len(start)} bytes, shorter than a header of {header}")
+                raise UserError(f"{path}: damaged: {len(start)} bytes, shorter than a header of {header}; {AGAIN}")
             found = struct.unpack(">I", start[:4])[0]
             if found != magic:
-                raise UserError(
-                    f"{path}: no IDX file of {dimensions} dimensions (magic number {found}, expected {magic})"
-                )
+                reason = f"magic number {found}, expected {magic}"
+                raise UserError(f"{path}: no IDX file of {dimensions} dimensions ({reason}); {AGAIN}")
             shape = struct.unpack(f">{dimensions}I", start[4:])
             size = math.prod(shape)
             if size > 2**33:
                 raise UserError(f"{path}: its header asks for {size} bytes; at most {2**33} are read")
             data = file.read(size + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise UserError(f"{path}: cannot be read ({reason})") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}: damaged ({error}); {AGAIN}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
     if len(data) != size:
         length = f"{len(data)} bytes" if len(data) < size else "more bytes"
-        raise UserError(f"{path}: damaged: {length} of data where its header says {size}; remove it to fetch it again")
+        raise UserError(f"{path}: damaged: {length} of data where its header says {size}; {AGAIN}")
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
