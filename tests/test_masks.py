@@ -37,6 +37,62 @@ def test_a_mask_image_knows_its_bright_pixels(tmp_path):
     assert torch.equal(read_mask(tmp_path / "mask.png", 2, 3), torch.from_numpy(bright >= 128))
 
 
+TOP = np.zeros((4, 3), dtype=np.uint8)
+TOP[:2] = 1
+
+
+def palette():
+    image = Image.fromarray(TOP, "P")
+    image.putpalette([0, 0, 0, 255, 255, 0])
+    return image
+
+
+NOISE = np.random.default_rng(0).integers(0, 9, TOP.shape, dtype=np.uint8)
+TOP_HALVES = {
+    "of 0 and 1": Image.fromarray(TOP),
+    "of one bit": Image.fromarray(TOP * 255).convert("1"),
+    "in 16 bits": Image.fromarray(np.where(TOP, 65535, 300).astype(np.uint16)),
+    "of 0 and 1 in 16 bits": Image.fromarray(TOP.astype(np.uint16)),
+    "of 0 and 255 in 16 bits": Image.fromarray((TOP * 255).astype(np.uint16)),
+    "grey with noise": Image.fromarray(np.where(TOP, 250 - NOISE, NOISE)),
+    "in the alpha channel": Image.fromarray(np.dstack([np.full_like(TOP, 255)] * 3 + [TOP * 255])),
+    "in the alpha channel of grey": Image.fromarray(np.dstack([np.full_like(TOP, 255), TOP * 255]), "LA"),
+    "white on nothing": Image.fromarray(np.dstack([TOP * 255] * 4)),
+    "in colours of an opaque image": Image.fromarray(np.dstack([TOP * 255] * 3 + [np.full_like(TOP, 255)])),
+    "of a palette": palette(),
+}
+
+
+@pytest.mark.parametrize("kind", TOP_HALVES)
+def test_a_mask_is_read_however_it_was_saved(tmp_path, kind):
+    TOP_HALVES[kind].save(tmp_path / "mask.png")
+    assert torch.equal(read_mask(tmp_path / "mask.png", 4, 3), torch.from_numpy(TOP == 1))
+
+
+def test_the_grey_noise_of_a_photograph_is_no_mask_of_0_and_1(tmp_path):
+    Image.fromarray(np.where(TOP, 255, 3).astype(np.uint8).repeat(8, 0).repeat(8, 1)).save(tmp_path / "mask.jpg")
+    known = torch.from_numpy(TOP == 1).repeat_interleave(8, 0).repeat_interleave(8, 1)
+    assert torch.equal(read_mask(tmp_path / "mask.jpg", 32, 24), known)
+    Image.new("L", (24, 32), 1).save(tmp_path / "mask.jpg")
+    with pytest.raises(UserError, match="no pixel is known"):
+        read_mask(tmp_path / "mask.jpg", 32, 24)
+
+
+def test_a_mask_that_says_nothing_or_two_things_is_refused(tmp_path):
+    def refused(image, message):
+        image.save(tmp_path / "mask.png")
+        with pytest.raises(UserError, match=rf"mask.png: {message}"):
+            read_mask(tmp_path / "mask.png", 4, 3)
+
+    refused(Image.new("L", (3, 4), 0), "no pixel is known")
+    refused(Image.new("L", (3, 4), 100), "no pixel is known")
+    refused(Image.new("RGBA", (3, 4), (255, 255, 255, 0)), "no pixel is known")
+    refused(Image.new("L", (3, 4), 255), "all pixels are known")
+    colours = np.dstack([TOP * 255] * 3 + [np.full_like(TOP, 255)])
+    colours[0, :, 3] = 0
+    refused(Image.fromarray(colours), "has dark pixels and transparent ones")
+
+
 def test_a_mask_that_does_not_fit_or_is_no_image_is_named(tmp_path):
     Image.new("L", (5, 4)).save(tmp_path / "mask.png")
     with pytest.raises(UserError, match=r"mask.png: 5x4 pixels; the images are 3x2"):

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -15,6 +16,11 @@ from pixelcnn_lit.errors import UserError
 
 FORMATS = ("PNG", "BMP", "GIF", "JPEG", "PPM", "TIFF", "WEBP")
 """Image formats that are only data. Pillow starts other programs to read some formats, such as EPS."""
+
+LOSSY = ("JPEG", "WEBP")
+"""Formats in which black is not quite 0, so that a pixel of 1 means nothing."""
+WHITES = (1, 255, 65535)
+"""What white may be in a mask: of 0 and 1, of 8 bits, of 16 bits."""
 
 Side = Literal["bottom", "top", "left", "right"]
 
@@ -44,9 +50,12 @@ def half_known(occluded: Side, height: int, width: int) -> Tensor:
 
 
 def read_mask(path: str | Path, height: int, width: int) -> Tensor:
-    """Read a mask image: (H, W) bool. Bright pixels (128 and above) are known; dark pixels are to be drawn.
+    """Read a mask image: (H, W) bool. Bright pixels are known; dark or transparent pixels are to be drawn.
 
-    Raises UserError that names the file if it cannot be read or has another size. The size is checked before decoding.
+    Bright is the upper half of what the image can hold: 128 and above in 8 bits, and 1 in an image of 0 and 1.
+
+    Raises UserError that names the file if it cannot be read, has another size, all or none of its pixels are known, or
+    brightness and transparency say different things. The size is checked before decoding.
 
     >>> import tempfile
     >>> from PIL import Image
@@ -65,9 +74,36 @@ def read_mask(path: str | Path, height: int, width: int) -> Tensor:
             if image.size != (width, height):
                 size = f"{image.size[0]}x{image.size[1]}"
                 raise UserError(f"mask={path}: {size} pixels; the images are {width}x{height}")
-            return torch.from_numpy(np.asarray(image.convert("L")) >= 128)
+            known = _known(image, f"mask={path}")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"mask={path}: cannot be read as an image ({', '.join(FORMATS)})") from error
+    if not known.any():
+        raise UserError(f"mask={path}: no pixel is known, since none is bright; without a mask, whole images are drawn")
+    if known.all():
+        raise UserError(f"mask={path}: all pixels are known; those to be drawn must be dark or transparent")
+    return torch.from_numpy(known)
+
+
+def _known(image: Image.Image, where: str) -> NDArray[np.bool_]:
+    bright, visible = _bright(image), np.ones(image.size[::-1], dtype=bool)
+    if image.has_transparency_data:
+        visible = np.asarray(image.convert("RGBA"))[..., 3] >= 128
+    if visible.all():
+        return bright
+    if bright[visible].all():
+        return visible
+    raise UserError(
+        f"{where}: has dark pixels and transparent ones, so it is not clear which are to be drawn; "
+        "take black and white without transparency, or transparency in a white image"
+    )
+
+
+def _bright(image: Image.Image) -> NDArray[np.bool_]:
+    deep = image.mode.startswith(("I", "F"))  # more than 8 bits, which Pillow would cut off at 255
+    grey = image if deep else image.convert("RGBA" if image.has_transparency_data else "RGB").convert("L")
+    values = np.asarray(grey)
+    whites = WHITES[1:] if image.format in LOSSY else WHITES
+    return values > next((white for white in whites if values.max() <= white), values.max()) / 2
 
 
 def check_mask(path: str | Path) -> None:

@@ -41,5 +41,7 @@ def test_a_mask_image_says_what_is_known(trained, tmp_path):
     mask = np.full((28, 28), 255, dtype=np.uint8)
     mask[20:, :] = 0
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    succeeds(forked("sample", f"ckpt={run / 'checkpoints' / 'best.ckpt'}", "mask=mask.png", "n=2", cwd=tmp_path))
+    ckpt = f"ckpt={run / 'checkpoints' / 'best.ckpt'}"
+    output = succeeds(forked("sample", ckpt, "mask=mask.png", "n=2", cwd=tmp_path))
+    assert "mask=mask.png: 560 of 784 pixels are known" in output
     assert np.load(tmp_path / "samples.npy").shape == (2, 1, 28, 28)

@@ -11,7 +11,7 @@ from pixelcnn_lit.errors import UserError
 @pytest.fixture
 def colour(tmp_path):
     """Ten images and their labels 0 to 4 in a .npz file."""
-    x, y = np.zeros((12, 2, 3, 3), dtype=np.uint8), np.arange(12) % 5
+    x, y = np.arange(216, dtype=np.uint8).reshape(12, 2, 3, 3), np.arange(12) % 5
     np.savez(tmp_path / "colour.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     np.savez(tmp_path / "plain.npz", x_train=x, x_test=x)
     return tmp_path
@@ -50,3 +50,23 @@ def test_a_file_may_hold_a_part_of_the_classes_but_a_data_set_has_just_its_own(c
     digits = [f"data.dir={mnist_dir}", "data.source=torchvision", "data.n_classes=11"]
     with pytest.raises(UserError, match=r"data.n_classes=11: mnist: it has 10 classes"):
         load(compose(digits).data)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "overrides", "message"),
+    [
+        (0, 1, ["data.levels=2"], "from 0 to 1: black, where white is 255; multiply images of 0 and 1 by 255"),
+        (0, 1, ["data.levels=2", "data.binarize=dynamic"], "from 0 to 1: black"),
+        (0, 0, [], "from 0 to 0: black"),
+        (0, 3, ["data.levels=4"], "data.levels=4: .*from 0 to 3: a single level"),
+        (200, 200, [], "from 200 to 200: a single level"),
+    ],
+)
+def test_images_that_are_black_or_become_one_level_are_refused(tmp_path, low, high, overrides, message):
+    """As images of 0 and 1 would, which some data sets keep in place of 0 and 255: they would cost no bit."""
+    x = np.full((12, 4, 4), low, dtype=np.uint8)
+    x[:, ::2] = high
+    np.savez(tmp_path / "x.npz", x_train=x, x_test=x)
+    config = compose(["data=npz", f"data.path={tmp_path / 'x.npz'}", "data.image_shape=[1,4,4]", *overrides])
+    with pytest.raises(UserError, match=message):
+        load(config.data)

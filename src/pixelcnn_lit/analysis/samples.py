@@ -141,6 +141,8 @@ def _given(config: SampleConfig, trained: TrainConfig) -> tuple[Tensor, Tensor]:
     else:
         assert config.mask is not None
         known = read_mask(config.mask, height, width)
+        told = f"mask={config.mask}: {int(known.sum())} of {known.numel()} pixels are known, the others are drawn"
+        get_console().print(told, highlight=False, soft_wrap=True, markup=False)
     if (late := unusable(known)) > 0:
         get_console().print(
             f"note: {late} of {int(known.sum())} known pixels come after an unknown one in raster order (rows from the "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pixelcnn_lit.config.data import DATA_SETS, DataConfig
+from pixelcnn_lit.data.quantise import quantise
 from pixelcnn_lit.data.splits import Splits
 from pixelcnn_lit.errors import UserError
 
@@ -16,12 +17,29 @@ def load(config: DataConfig) -> Splits:
     """
     splits: Splits = DATA_SETS[config.name].load()(config)
     refuse_others(config, splits)
+    refuse_one_level(config, splits)
     return splits
+
+
+def refuse_one_level(config: DataConfig, splits: Splits) -> None:
+    """Raise UserError if the training images are black, as 0 and 1 are, or all their pixels become the same level."""
+    images = splits.train.images
+    low, high = int(images.min(initial=255)), int(images.max(initial=0))
+    what, span = _name(config, splits), f"its intensities are from {low} to {high}"
+    if len(images) and high <= 1:
+        raise UserError(f"data={what}: {span}: black, where white is 255; multiply images of 0 and 1 by 255")
+    one, other = quantise(np.array([low, high], dtype=np.uint8), config.levels)
+    if len(images) and one == other and config.binarize is None:
+        raise UserError(f"data.levels={config.levels}: {what}: {span}: a single level, from which nothing is learned")
+
+
+def _name(config: DataConfig, splits: Splits) -> str:
+    return config.name if splits.source in ("torchvision", "embedded") else splits.source
 
 
 def refuse_others(config: DataConfig, splits: Splits) -> None:
     """Raise UserError if the images or classes of a data set do not match ``image_shape`` and ``n_classes``."""
-    what = config.name if splits.source in ("torchvision", "embedded") else splits.source
+    what = _name(config, splits)
     for part in (splits.train, splits.val, splits.test):
         if part.images.dtype != np.uint8 or part.images.ndim != 4:
             got = f"{part.images.dtype} of shape {part.images.shape}"

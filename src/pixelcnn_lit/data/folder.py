@@ -20,11 +20,12 @@ from rich.progress import track
 from pixelcnn_lit.config import ImagesData
 from pixelcnn_lit.data.splits import MAX_BYTES, Split, Splits, hold_out, in_three
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.messages import say
 from pixelcnn_lit.storage.files import write_whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MODES = {1: "L", 3: "RGB"}
-CACHE_FORMAT = 1  # raise this number when the decoding changes, so that old cache files are not used
+CACHE_FORMAT = 2  # raise this number when the decoding changes, so that old cache files are not used
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def load(config: ImagesData) -> Splits:
     Classes: if every image is in a further subfolder, these are the classes, numbered in the order of their names.
 
     Each image is rotated as its EXIF tag says, cropped to its central square, and resized (Lanczos) to ``size`` x
-    ``size``. The decoded images are cached in a file under ``dir``, which is used as long as the files do not change.
+    ``size``; transparent pixels become white. The decoded images are cached in a file under ``dir``, which is used as
+    long as the files do not change.
 
     Raises UserError that names the folder or the broken file.
     """
@@ -120,8 +122,9 @@ def _cached(config: ImagesData, root: Path, entries: Sequence[Entry]) -> NDArray
 def _decode_all(images: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
     console = get_console()
 
-    def decode_into(number: int) -> None:
-        images[number] = decode(entries[number].path, *images.shape[1:3])
+    def decode_into(number: int) -> bool:
+        images[number], transparent = decode(entries[number].path, *images.shape[1:3])
+        return transparent
 
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")  # Pillow warns about oddities in files that it can read
@@ -129,20 +132,25 @@ def _decode_all(images: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
         done = pool.map(decode_into, range(len(entries)))
         try:
             hidden = not console.is_terminal
-            for _ in track(done, "decoding images", len(entries), console=console, transient=True, disable=hidden):
-                pass
+            shown = track(done, "decoding images", len(entries), console=console, transient=True, disable=hidden)
+            if count := sum(shown):
+                say(f"note: {count} of {len(entries)} images have transparent pixels, which become white")
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def decode(path: Path, channels: int, size: int) -> NDArray[np.uint8]:
-    """Decode an image file to intensities (channels, size, size). Raise UserError that names a broken file."""
+def decode(path: Path, channels: int, size: int) -> tuple[NDArray[np.uint8], bool]:
+    """Decode an image file: its intensities (channels, size, size), and whether it has transparent pixels.
+
+    Those become white: an editor may have left anything under them. Raises UserError that names a broken file.
+    """
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             if image.mode.startswith(("I", "F")):
                 raise UserError(f"{path}: has more than 8 bits a channel ({image.mode}), which is not read")
-            upright = ImageOps.exif_transpose(image).convert(MODES[channels])
+            upright, transparent = _on_white(ImageOps.exif_transpose(image))
+            upright = upright.convert(MODES[channels])
             pixels = np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(f"{path}: has more than {Image.MAX_IMAGE_PIXELS} pixels, which is not read") from error
@@ -150,4 +158,13 @@ def decode(path: Path, channels: int, size: int) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # Pillow raises a different kind for each way that a file is broken
         raise UserError(f"{path}: cannot be read as a PNG or JPEG image") from error
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    return (pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)), transparent
+
+
+def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:
+    if not image.has_transparency_data:
+        return image, False
+    colours = image.convert("RGBA")
+    if np.asarray(colours)[..., 3].min() == 255:
+        return image, False
+    return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours), True
