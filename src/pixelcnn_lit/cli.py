@@ -11,13 +11,14 @@ from typing import NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
-from pixelcnn_lit.config import Section, check, conf_dir, load_plugins, plugins_of
+from pixelcnn_lit.config import Section, check, conf_dir, load_plugins, plugins_of, with_home
 from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.errors import Interrupted, UserError
-from pixelcnn_lit.messages import SHOW_TRACEBACK, message
+from pixelcnn_lit.messages import SHOW_TRACEBACK, message, say
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps.keys import left_to_the_jobs
 from pixelcnn_lit.sweeps.parent import end_with_parent
@@ -42,6 +43,7 @@ def run(config_name: str, section: type[Section], target: str) -> None:
 
     def task(composed: DictConfig) -> float | None:
         with _environment(SHOW_TRACEBACK, "1" if wants_traceback else None), one_line_errors(wants_traceback):
+            _return_to_start()
             load_plugins(plugins_of(composed))
             config = check(composed, section)
             outcome: float | None = imported(target)(config)
@@ -49,6 +51,7 @@ def run(config_name: str, section: type[Section], target: str) -> None:
 
     OmegaConf.register_new_resolver("folder", run_folder.folder_name, replace=True)
     with one_line_errors(wants_traceback):
+        sys.argv[1:] = map(with_home, sys.argv[1:])
         _check_flags()
     # With this variable, Hydra raises errors to us, and does not print several lines itself.
     with _environment(SHOW_TRACEBACK, "1"), one_line_errors(wants_traceback):
@@ -76,6 +79,15 @@ def _check_system() -> None:
         raise UserError(f"Python {version}: pixelcnn-lit needs 3.11 to 3.{newest}; Hydra 1.3 fails in newer ones")
     if not run_folder.CAN_LOCK:
         raise UserError(f"{sys.platform}: pixelcnn-lit runs on Linux and macOS, and on Windows in WSL alone")
+
+
+def _return_to_start() -> None:
+    """Undo ``hydra.job.chdir=true``, under which every relative path would mean another file than it does without."""
+    told = HydraConfig.get()
+    if told.job.chdir:
+        os.chdir(told.runtime.cwd)
+        if run_folder.rank() == 0:
+            say(f"note: hydra.job.chdir=true: relative paths still mean {told.runtime.cwd}, where the command started")
 
 
 def _check_flags() -> None:

@@ -27,3 +27,20 @@ def test_another_split_is_another_number(trained, tmp_path):
     run, _ = trained
     output = succeeds(forked("evaluate", f"ckpt={run / 'checkpoints' / 'last.ckpt'}", "split=val", cwd=tmp_path))
     assert "4 (val)" in output
+
+
+def test_relative_paths_mean_the_folder_of_the_start_whatever_hydra_does(trained, tmp_path):
+    run, _ = trained
+    (tmp_path / "best.ckpt").write_bytes((run / "checkpoints" / "best.ckpt").read_bytes())
+    elsewhere = ["hydra.job.chdir=true", "hydra.run.dir=elsewhere"]
+    output = succeeds(forked("evaluate", "ckpt=best.ckpt", "out=new.npy", *elsewhere, cwd=tmp_path))
+    assert f"relative paths still mean {tmp_path}" in output.replace("\n", "")
+    assert (tmp_path / "new.npy").exists()
+
+
+def test_a_tilde_in_a_path_is_the_home_folder(trained, tmp_path):
+    run, _ = trained
+    home = {"cwd": tmp_path, "HOME": str(run.parents[1])}
+    succeeds(forked("evaluate", "ckpt=~/outputs/tiny/checkpoints/best.ckpt", 'out="~/scores.npy"', **home))
+    assert (run.parents[1] / "scores.npy").exists()
+    assert list(tmp_path.iterdir()) == []

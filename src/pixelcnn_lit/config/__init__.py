@@ -5,7 +5,7 @@ A key is declared in two places: a file of conf/ gives its value and a comment, 
 
 from pixelcnn_lit.config.checking import check
 from pixelcnn_lit.config.commands import EvaluateConfig, ExportConfig, OtherData, ReceptiveFieldConfig, SampleConfig
-from pixelcnn_lit.config.composition import compose, conf_dir, one_line, plugins_of
+from pixelcnn_lit.config.composition import compose, conf_dir, one_line, plugins_of, with_home
 from pixelcnn_lit.config.data import Cifar10Data, DataConfig, ImagesData, MnistData, NpzData
 from pixelcnn_lit.config.likelihood import CategoricalConfig, LikelihoodConfig, LogisticMixtureConfig
 from pixelcnn_lit.config.model import GatedPixelCNNConfig, NetworkConfig, PixelCNNConfig, PixelCNNppConfig
@@ -47,4 +47,5 @@ __all__ = [
     "load_plugins",
     "one_line",
     "plugins_of",
+    "with_home",
 ]

@@ -37,9 +37,9 @@ class EvaluateConfig(Section):
     """The keys of ``evaluate``."""
 
     plugins: Plugins
-    ckpt: Annotated[str, Field(min_length=1)]
+    ckpt: Place
     split: Literal["train", "val", "test"]
-    out: str | None
+    out: Place | None
     batch_size: Annotated[int, Field(ge=1, le=65536)]
     device: Literal["auto", "cpu", "cuda"]
     data: OtherData
@@ -49,24 +49,24 @@ class ExportConfig(Section):
     """The keys of ``export``."""
 
     plugins: Plugins
-    ckpt: Annotated[str, Field(min_length=1)]
-    out: Annotated[str, Field(min_length=1)]
+    ckpt: Place
+    out: Place
 
 
 class SampleConfig(Section):
     """The keys of ``sample``."""
 
     plugins: Plugins
-    ckpt: Annotated[str, Field(min_length=1)]
+    ckpt: Place
     n: Annotated[int, Field(ge=1, le=1_000_000)]
     seed: Seed
     label: Annotated[int, Field(ge=0)] | Literal["each"] | None
-    out: Annotated[str, Field(min_length=1)]
+    out: Place
     size: Annotated[tuple[Side, Side], Field(strict=False)] | None
     temperature: Annotated[float, Field(ge=0, le=100)]
     method: Literal["cached", "naive"]
     occlude: Literal["bottom", "top", "left", "right"] | None
-    mask: str | None
+    mask: Place | None
     split: Literal["train", "val", "test"]
     batch_size: Annotated[int, Field(ge=1, le=65536)]
     scale: Annotated[int, Field(ge=1, le=64)] | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,11 @@ import pixelcnn_lit
 from pixelcnn_lit.config.checking import check
 from pixelcnn_lit.config.plugins import load_plugins
 from pixelcnn_lit.config.train import TrainConfig
+from pixelcnn_lit.config.types import at_home
 from pixelcnn_lit.errors import UserError
+
+HOME = re.compile(r"""(?<![^=,\[])(["']?)(~[\w.-]*)(?=[/,\]"']|$)""")
+"""A ~ or ~user where a value begins; in quotes or not."""
 
 
 def conf_dir() -> Path:
@@ -41,13 +46,35 @@ def compose(overrides: Sequence[str]) -> TrainConfig:
     outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            composed = hydra.compose("train", overrides=list(overrides))
+            composed = hydra.compose("train", overrides=[with_home(override) for override in overrides])
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(one_line(error)) from error
     finally:
         GlobalHydra.instance().hydra = outer
     load_plugins(plugins_of(composed))
     return check(composed, TrainConfig)
+
+
+def with_home(override: str) -> str:
+    """An override with a ``~`` at the beginning of its values replaced by the home folder.
+
+    Shells leave it in ``data.path=~/images``, and Hydra's grammar has no ~ in values. Raises UserError for ``~user`` if
+    there is no such user.
+
+    >>> from pixelcnn_lit.config import with_home
+    >>> with_home("data.path=~/images") == f"data.path={Path.home()}/images"
+    True
+    """
+    key, sign, value = override.partition("=")
+
+    def home(found: re.Match[str]) -> str:
+        quote, begin = found.groups()
+        folder = at_home(begin)
+        if folder == begin:
+            raise UserError(f"{override}: no user {begin[1:]}, whose home {begin} would be; write the path without ~")
+        return quote + (folder if quote else re.sub(r"([\\()\[\]{}:=, ])", r"\\\1", folder))
+
+    return key + sign + HOME.sub(home, value)
 
 
 def plugins_of(composed: DictConfig) -> list[str]:

@@ -13,7 +13,7 @@ from pixelcnn_lit.config.logger import LoggerConfig
 from pixelcnn_lit.config.model import NETWORKS, NetworkConfig
 from pixelcnn_lit.config.optimizer import OptimizerConfig
 from pixelcnn_lit.config.trainer import TrainerConfig
-from pixelcnn_lit.config.types import Plugins, Section, Seed, inside
+from pixelcnn_lit.config.types import Home, Plugins, Section, Seed, inside
 
 
 class CheckpointConfig(Section):
@@ -28,8 +28,8 @@ class TrainConfig(Section):
     name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(inside)] | None
     overwrite: bool
     seed: Seed
-    ckpt: str | None
-    weights: str | None
+    ckpt: Annotated[str, Home] | None
+    weights: Annotated[str, Home] | None
     plugins: Plugins
     checkpoint: CheckpointConfig
     on_nan: Literal["stop", "skip"]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from pixelcnn_lit.config.types import Count, Limit, Section
+from pixelcnn_lit.config.types import Count, Home, Limit, Section
 
 
 def _duration(text: str) -> str:
@@ -77,6 +77,6 @@ class TrainerConfig(Section):
     barebones: Literal[False]
     sync_batchnorm: bool
     reload_dataloaders_every_n_epochs: Annotated[int, Field(ge=0)]
-    default_root_dir: str | None
+    default_root_dir: Annotated[str, Home] | None
     enable_autolog_hparams: bool
     model_registry: str | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -21,13 +22,24 @@ def inside(name: str) -> str:
     return name
 
 
+def at_home(path: str) -> str:
+    """A path with ``~`` or ``~user`` at its beginning replaced by the home folder; unchanged if there is no such user.
+
+    >>> from pixelcnn_lit.config.types import at_home
+    >>> at_home("~/digits").startswith("~"), at_home("data/~")
+    (False, 'data/~')
+    """
+    return os.path.expanduser(path)  # noqa: PTH111 (a Path would make "a//b" another text)
+
+
 Levels = Annotated[int, Field(ge=2, le=256)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 KernelSize = Annotated[int, Field(ge=1, le=63), AfterValidator(odd)]
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=1, le=4096)]
-Place = Annotated[str, Field(min_length=1)]
-"""The path of a file or a folder, or another text that is not empty."""
+Home = AfterValidator(at_home)
+Place = Annotated[str, Field(min_length=1), Home]
+"""The path of a file or a folder, which may begin with ~, or another text that is not empty."""
 ImageShape = tuple[Annotated[int, Field(ge=1, le=4)], Side, Side]
 Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)]
 """A number of batches (an integer), or a fraction of all batches (a float)."""

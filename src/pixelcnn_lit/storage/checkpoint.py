@@ -13,6 +13,7 @@ import torch
 from pixelcnn_lit.config import TrainConfig, check, load_plugins
 from pixelcnn_lit.config.changes import ORIGIN, changes
 from pixelcnn_lit.config.migrate import FORMAT, migrated
+from pixelcnn_lit.config.types import at_home
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.factory import build_density
@@ -66,7 +67,7 @@ def read(path: str | Path, key: str = "ckpt") -> tuple[TrainConfig, dict[str, An
     Raises UserError that names the file if it is missing or damaged, has a newer format or weights that are not finite,
     or is not a checkpoint of this package.
     """
-    path = Path(path)
+    path = Path(at_home(str(path)))
     content, sound = _content(path, f"{key}={path}")
     own = content.get(KEY) if isinstance(content, dict) else None
     if not isinstance(content, dict) or not isinstance(own, dict) or not isinstance(content.get("state_dict"), dict):
