@@ -49,3 +49,22 @@ def test_a_picture_is_a_png_that_opens(tmp_path):
     pictures.save_png(tmp_path / "new" / "grid.png", picture)
     with Image.open(tmp_path / "new" / "grid.png") as image:
         np.testing.assert_array_equal(np.asarray(image), picture)
+
+
+def test_rows_of_classes_begin_with_their_names():
+    x = torch.randint(0, 2, (4, 1, 7, 7))
+    plain = pictures.sample_grid(x, levels=2, scale=4, rows=2)
+    named = pictures.sample_grid(x, levels=2, scale=4, rows=2, names=["cat", "a name that is much too long for a row"])
+    margin = named.shape[1] - plain.shape[1]
+    np.testing.assert_array_equal(named[:, margin:], plain)
+    for row in (named[:32, :margin], named[32:, :margin]):
+        assert (row != pictures.PAPER).any()
+
+
+def test_ones_own_pictures_are_shown_with_what_was_given_and_the_completions_between():
+    original, completed = torch.zeros(2, 1, 2, 2).long(), torch.ones(6, 1, 2, 2).long()
+    known = torch.tensor([[True, True], [False, False]])
+    picture = pictures.own_grid(original, known, completed, levels=2, scale=1)
+    assert picture.shape == (2 * 3 + 1, 5 * 3 + 1, 3)
+    assert tuple(picture[2, 1]) == pictures.HIDDEN
+    assert picture[1, 4::3].tolist() == [[255] * 3] * 3 + [[0] * 3]

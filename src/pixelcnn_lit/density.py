@@ -44,6 +44,8 @@ class Density(Conditionals):
         """
         super().__init__(network, likelihood, n_classes)
         self.image_shape = image_shape
+        self.class_names: tuple[str, ...] = ()
+        """The name of each class; empty if there are no classes, or nobody has said how they are called."""
 
     def initialise(self, x: Tensor, y: Tensor | None = None) -> None:
         """Initialise the network on a batch of training images; by default a network does nothing, PixelCNN++ does.

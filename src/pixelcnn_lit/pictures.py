@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from pixelcnn_lit.data.quantise import intensities
@@ -21,6 +22,9 @@ Picture = NDArray[np.uint8]
 GAP = 1  # pixels between images, before the picture is enlarged
 PAPER = (46, 52, 64)
 HIDDEN = (94, 129, 172)
+INK = (236, 239, 244)
+MIN_LETTERS, MAX_LETTERS = 8, 24  # pixels, the size of the names of rows
+MOST_LETTERS = 20  # of a name
 
 
 def default_scale(width: int) -> int:
@@ -54,10 +58,28 @@ def class_rows(n_classes: int | None, n: int) -> Tensor | None:
     return torch.arange(n_classes).repeat_interleave(n // n_classes)
 
 
-def sample_grid(x: Tensor, levels: int, scale: int, rows: int | None = None) -> Picture:
-    """A grid of samples (N, C, H, W) in ``rows`` rows. By default eight columns up to 64 images, then about square."""
+def sample_grid(x: Tensor, levels: int, scale: int, rows: int | None = None, names: Sequence[str] = ()) -> Picture:
+    """A grid of samples (N, C, H, W) in ``rows`` rows. By default eight columns up to 64 images, then about square.
+
+    With ``names``, one a row, each row begins with its name.
+    """
     columns = len(x) // rows if rows else 8 if len(x) <= 64 else int(np.ceil(np.sqrt(len(x))))
-    return grid(as_rgb(x, levels), columns, scale)
+    sheet = grid(as_rgb(x, levels), columns, scale)
+    return beside_names(sheet, names, scale, (x.shape[2] + GAP) * scale) if names else sheet
+
+
+def beside_names(sheet: Picture, names: Sequence[str], scale: int, height: int) -> Picture:
+    """A grid whose rows, ``height`` pixels each, have their names at the left. Long names are cut."""
+    font = ImageFont.load_default(size=max(MIN_LETTERS, min(MAX_LETTERS, height // 2)))
+    shown = [name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…" for name in names]
+    margin = max(round(font.getlength(name)) for name in shown) + 2 * MIN_LETTERS
+    picture = Image.new("RGB", (margin + sheet.shape[1], sheet.shape[0]), PAPER)
+    picture.paste(Image.fromarray(sheet), (margin, 0))
+    draw = ImageDraw.Draw(picture)
+    for row, name in enumerate(shown):
+        middle = GAP * scale + row * height + (height - GAP * scale) // 2
+        draw.text((margin - MIN_LETTERS, middle), name, INK, font, anchor="rm")
+    return np.asarray(picture)
 
 
 def draw_samples(density: Density, n: int, seed: int, scale: int) -> Picture:
@@ -65,7 +87,7 @@ def draw_samples(density: Density, n: int, seed: int, scale: int) -> Picture:
     y = class_rows(density.n_classes, n)
     if y is None:
         return sample_grid(density.sample(n, seed), density.levels, scale)
-    return sample_grid(density.sample(len(y), seed, y), density.levels, scale, density.n_classes)
+    return sample_grid(density.sample(len(y), seed, y), density.levels, scale, density.n_classes, density.class_names)
 
 
 def draw_completions(density: Density, original: Tensor, seed: int, scale: int) -> Picture:
@@ -88,6 +110,24 @@ def completion_grid(original: Tensor, known: Tensor, completed: Tensor, levels: 
     blank = np.broadcast_to(np.array(PAPER, dtype=np.uint8), (columns, *originals.shape[1:]))
     full = [np.concatenate([band, blank[len(band) :]]) for band in bands]
     return grid(np.concatenate(full), columns, scale)
+
+
+def own_grid(original: Tensor, known: Tensor, completed: Tensor, levels: int, scale: int) -> Picture:
+    """For each picture of ``original`` (K, C, H, W): what the model was given, its completions, and the picture itself.
+
+    ``completed`` (K n, C, H, W) has the n completions of the first picture, then those of the second. Each picture
+    begins a row.
+    """
+    originals, results = as_rgb(original, levels), as_rgb(completed, levels)
+    given = originals.copy()
+    given[:, ~known.cpu().numpy()] = HIDDEN
+    n = len(completed) // len(original)
+    columns = min(8, n + 2)
+    blank = np.broadcast_to(np.array(PAPER, dtype=np.uint8), (-(n + 2) % columns, *originals.shape[1:]))
+    cells = []
+    for i in range(len(original)):
+        cells += [given[i : i + 1], results[i * n : (i + 1) * n], originals[i : i + 1], blank]
+    return grid(np.concatenate(cells), columns, scale)
 
 
 def save_png(path: str | Path, picture: Picture) -> None:

@@ -150,3 +150,18 @@ def test_without_reshuffling_each_epoch_has_the_batches_of_the_first():
     assert not torch.equal(orders[0], orders[1])
     assert torch.equal(orders[2], orders[3])
     assert torch.equal(orders[0], orders[2])
+
+
+@pytest.mark.parametrize("binarize", ["dynamic", "null"])
+def test_labels_get_the_numbers_of_the_classes_that_a_model_knows(mnist_dir, binarize):
+    plain, data = (data_module(mnist_dir, "data.levels=2", f"data.binarize={binarize}") for _ in range(2))
+    known = tuple("9876543210")
+    assert data.renumber(known, 10)
+    assert not data.renumber(known, 10)
+    assert not plain.renumber((), 10)
+    for part in ("train", "val", "test"):
+        assert torch.equal(data.split(part).labels, 9 - plain.split(part).labels)
+    drawn, same = (torch.cat([y for _, y in each.loader("train", shuffle=True)]) for each in (data, plain))
+    assert torch.equal(drawn, 9 - same)
+    with pytest.raises(UserError, match=r"data=mnist: its classes are 0, .*; the checkpoint's are a, b"):
+        plain.renumber(("a", "b"), 2)

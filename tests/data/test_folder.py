@@ -62,6 +62,16 @@ def test_subfolders_are_classes_in_the_order_of_their_names(tmp_path):
         assert found[image.tobytes()][1] == ["cat", "dog", "train"].index(name.split("/")[0])
 
 
+def test_folders_with_numbers_for_names_are_classes_in_the_order_of_the_numbers(tmp_path):
+    root = tmp_path / "photos"
+    pixels = write(root, *(f"{kind}/{i}.png" for kind in range(11) for i in range(2)))
+    splits = load(root)
+    assert splits.names == tuple(str(kind) for kind in range(11))
+    found = held(splits)
+    for name, image in pixels.items():
+        assert found[image.tobytes()][1] == int(name.split("/")[0])
+
+
 @pytest.mark.parametrize("val", [True, False])
 def test_subfolders_train_val_and_test_are_the_parts(tmp_path, val):
     root = tmp_path / "photos"

@@ -45,6 +45,14 @@ def test_grey_images_without_labels_are_read(tmp_path):
     np.testing.assert_array_equal(splits.test.images, grey["x_test"][:, None])
 
 
+def test_classes_have_the_names_of_the_file_or_their_numbers(tmp_path):
+    names = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibex")
+    np.savez(tmp_path / "named.npz", **COLOUR, class_names=np.array(names))
+    np.savez(tmp_path / "plain.npz", **COLOUR)
+    assert (load(tmp_path / "named.npz").names, load(tmp_path / "named.npz").n_classes) == (names, 9)
+    assert load(tmp_path / "plain.npz").names == tuple("01234567")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -57,6 +65,10 @@ def test_grey_images_without_labels_are_read(tmp_path):
         ({"y_train": COLOUR["y_train"][:5]}, r"y_train is int64 of shape \(5,\); expected integers of shape \(24,\)"),
         ({"y_train": COLOUR["y_train"] / 2}, "y_train is float64"),
         ({"y_train": COLOUR["y_train"] - 1}, "y_train goes from -1 to 4; labels go from 0"),
+        ({"class_names": np.array(["a", "b"])}, "class_names has 2 names; its labels go up to 7"),
+        ({"class_names": np.array(["a"] * 8)}, "class_names has a name twice, or an empty one: a, a"),
+        ({"class_names": np.arange(8)}, r"class_names is int64 of shape \(8,\); expected text"),
+        ({"class_names": np.array([None] * 8)}, "class_names holds Python objects, which are not read"),
         ({"y_test": np.array([None, 1, 2])}, "y_test holds Python objects, which are not read"),
         ({"x_train": COLOUR["x_train"][:7], "y_train": COLOUR["y_train"][:7]}, "7 training and 3 test images"),
     ],

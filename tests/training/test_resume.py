@@ -6,14 +6,17 @@ import os
 import random
 import signal
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from PIL import Image
 
 from helpers.running import TINY, ScriptedRun
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.errors import Interrupted, UserError
 from pixelcnn_lit.storage import checkpoint
+from pixelcnn_lit.training.run import Run
 
 
 class Killed(BaseException):
@@ -168,3 +171,31 @@ def test_a_new_run_begins_with_the_weights_of_another_one(mnist_dir, tmp_path):
         ScriptedRun(compose([*options, "weights=none.ckpt"]), tmp_path / "c").go()
     with pytest.raises(UserError, match=r"weights=x: .* Give one"):
         compose(["weights=x", "ckpt=y"])
+
+
+def test_a_run_that_goes_on_gives_each_class_the_number_that_it_had(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("trained/1", "trained/2", "trained/10", "others/1", "others/2", "others/3"):
+        (tmp_path / name).mkdir(parents=True)
+        for i in range(5):
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(tmp_path / name / f"{i}.png")
+    data = ["data=images", "data.size=8", f"data.dir={tmp_path}", "data.n_classes=3", "data.levels=2"]
+    sizes = ["model=gated_pixelcnn", "model.n_res=0", "model.hidden=3", "model.n_classes=3", "trainer=cpu"]
+
+    def run(folder, *overrides):
+        config = compose([*data, *sizes, "logger=none", "trainer.max_steps=1", "trainer.max_epochs=1", *overrides])
+        return Run(config, tmp_path / folder)
+
+    first = run("first", f"data.path={tmp_path / 'trained'}")
+    first.fit()
+    last = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    assert checkpoint.class_names(last) == first.data.class_names == ("1", "2", "10")
+    with pytest.raises(UserError, match=r"its classes are 1, 2, 3; the checkpoint's are 1, 2, 10"):
+        run("second", f"data.path={tmp_path / 'others'}", f"ckpt={last}")
+    config, content = checkpoint.read(last)
+    content[checkpoint.KEY] = checkpoint.header(config)
+    checkpoint.write(tmp_path / "old.ckpt", content)
+    again = run("third", f"data.path={tmp_path / 'trained'}", f"ckpt={tmp_path / 'old.ckpt'}")
+    assert again.density.class_names == ("1", "10", "2")
+    then = torch.tensor([0, 2, 1])  # the folder "10" was class 1 while folders were sorted as text
+    assert torch.equal(again.data.split("train").labels, then[first.data.split("train").labels])

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from rich import get_console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
 from pixelcnn_lit.config import EvaluateConfig, TrainConfig
+from pixelcnn_lit.data.classes import legend, listed
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
@@ -37,29 +40,72 @@ class Scores:
     right: int = 0
 
 
-def score(density: Density, data: ImageDataModule, split: str, device: torch.device) -> Scores:
-    """Score the images of "train", "val" or "test" in the batches of the data module, with a progress bar."""
+def score(
+    density: Density, data: ImageDataModule, split: str, device: torch.device, *, labelled: bool = True
+) -> Scores:
+    """Score the images of "train", "val" or "test" in the batches of the data module, with a progress bar.
+
+    Without ``labelled``, the labels of the images are not classes of the density, and are not looked at.
+    """
     metric = BitsPerDim().to(device)
     loader = data.loader(split)
     log_probs, right = [], 0
     with torch.inference_mode():
         for batch in track(loader, f"{split} images", len(loader), console=get_console(), transient=True):
             x, y = batch[0].to(device), batch[1].to(device)
-            nats = density(x, y)
-            metric.update(nats)
-            log_prob = -nats.flatten(1).sum(1)
+            if labelled or density.n_classes is None:
+                nats = density(x, y)
+                metric.update(nats)
+                log_prob = -nats.flatten(1).sum(1)
             if density.n_classes is not None:
                 each = density.class_log_probs(x)
                 right += int((each.argmax(1) == y).sum())
                 log_prob = each.logsumexp(1) - math.log(density.n_classes)
             log_probs.append(log_prob.cpu())
-    bits = float(metric.compute())
     dimensions = math.prod(data.split(split).images.shape[1:])
     joined = torch.cat(log_probs)
     if density.n_classes is None:
-        return Scores(joined, dimensions, bits)
+        return Scores(joined, dimensions, float(metric.compute()))
     mixture = -float(joined.double().mean()) / (dimensions * math.log(2))
-    return Scores(joined, dimensions, mixture, given_class=bits, right=right)
+    if not labelled:
+        return Scores(joined, dimensions, mixture)
+    return Scores(joined, dimensions, mixture, given_class=float(metric.compute()), right=right)
+
+
+def match_classes(config: EvaluateConfig, density: Density, data: ImageDataModule) -> bool:
+    """Whether the labels of the images are classes of the density; they then get its numbers, and a line says so.
+
+    Raises UserError if the data should be those of the checkpoint, and have other classes.
+    """
+    if density.n_classes is None:
+        return False
+    other = config.data.name is not None
+    try:
+        if other and not density.class_names:
+            raise UserError(f"ckpt={config.ckpt}: holds no class names, since it is older than they are")
+        found = data.class_names
+        changed = data.renumber(density.class_names, density.n_classes)
+    except UserError as error:
+        if not other:
+            hint = f"to score them as other data, without classes, add data={data.config.name}"
+            raise UserError(f"{error}; {hint}") from error
+        note(f"{error}; so neither the accuracy nor bits/dim given the class are told, but log p(x) alone")
+        return False
+    if not density.class_names:
+        note(f"ckpt={config.ckpt}: older than class names; its classes are taken to be {legend(data.class_names)}")
+    elif changed or other or len(found) < density.n_classes:
+        note(f"classes are matched by their names: {legend_of(found, density.class_names)}")
+    return True
+
+
+def legend_of(found: Sequence[str], known: Sequence[str]) -> str:
+    """Which of the model's numbers each class of the images has, in a line."""
+    return listed([f"{known.index(name)} = {name}" for name in found])
+
+
+def note(text: str) -> None:
+    """Print a line that the reader of the numbers should know."""
+    get_console().print(f"note: {text}", style="yellow", highlight=False, soft_wrap=True, markup=False)
 
 
 def evaluate(config: EvaluateConfig) -> float:
@@ -72,13 +118,18 @@ def evaluate(config: EvaluateConfig) -> float:
     density, trained = load_with_config(config.ckpt)
     device = pick_device(config.device)
     density.to(device)
-    data = ImageDataModule(config.data.instead_of(trained.data, batch_size=config.batch_size), trained.seed)
+    # The names of the classes are compared below, and say more than their number.
+    chosen = config.data.instead_of(trained.data, batch_size=config.batch_size, n_classes=0)
+    data = ImageDataModule(chosen, trained.seed)
     data.setup()
+    labelled = match_classes(config, density, data)
     with enough_memory(f"batch_size={config.batch_size}"):
-        scores = score(density, data, config.split, device)
+        scores = score(density, data, config.split, device, labelled=labelled)
     if not math.isfinite(scores.bits_per_dim):
         raise UserError(f"ckpt={config.ckpt}: {scores.bits_per_dim} bits/dim: its weights have gone wrong")
     shown = table(config, trained, data, scores)
+    if labelled:
+        shown.add_row("classes", escape(legend(data.class_names)))
     if config.out is not None:
         with write_whole(config.out) as file:
             np.save(file, scores.log_probs.numpy())
@@ -92,8 +143,12 @@ def table(config: EvaluateConfig, trained: TrainConfig, data: ImageDataModule, s
     rows = Table(show_header=False)
     rows.add_column(style="bold")
     rows.add_column(overflow="fold")
-    rows.add_row("checkpoint", config.ckpt)
-    rows.add_row("data", f"{trained.data.name} ({data.source}), {trained.data.levels} levels")
+    binarised = ", binarised" if data.config.binarize else ""
+    rows.add_row("checkpoint", escape(config.ckpt))
+    if config.data.name is not None:
+        path = getattr(trained.data, "path", None)
+        rows.add_row("trained on", escape(f"{trained.data.name} ({path})" if path else trained.data.name))
+    rows.add_row("data", escape(f"{data.config.name} ({data.source}), {data.config.levels} levels{binarised}"))
     images = len(scores.log_probs)
     rows.add_row("images", f"{images:,} ({config.split})")
     if scores.given_class is not None:

@@ -18,6 +18,6 @@ def export(config: ExportConfig) -> None:
     if out.suffix != checkpoint.SAFETENSORS:
         raise UserError(f"out={config.out}: must end in {checkpoint.SAFETENSORS}")
     density, trained = checkpoint.load_with_config(config.ckpt)
-    write_safetensors(out, density.state_dict(), checkpoint.header(trained))
+    write_safetensors(out, density.state_dict(), checkpoint.header(trained, density.class_names))
     size = out.stat().st_size
     get_console().print(f"{out}: {trained.model.name}, {size:,} bytes", highlight=False, soft_wrap=True)

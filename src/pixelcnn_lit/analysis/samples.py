@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from rich import get_console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from pixelcnn_lit import pictures
 from pixelcnn_lit.config import SampleConfig, TrainConfig
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.classes import legend, listed, numbered
+from pixelcnn_lit.data.datamodule import OWN, ImageDataModule, as_levels
+from pixelcnn_lit.data.folder import MODES, decode
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
@@ -57,6 +61,15 @@ def refuse_contradictions(config: SampleConfig) -> None:
         raise UserError(f"size={list(config.size)}: completions have the size of their images")
     if config.mask is not None:
         check_mask(config.mask)
+    for path in own_pictures(config):
+        if not completes(config):
+            raise UserError(f"image={path}: give occlude=bottom or mask=FILE too, which say what to complete")
+        check_picture(path)
+
+
+def own_pictures(config: SampleConfig) -> list[str]:
+    """The files of the user's own pictures that are to be completed."""
+    return [config.image] if isinstance(config.image, str) else list(config.image or ())
 
 
 def classes_to_draw(config: SampleConfig, density: Density) -> Tensor | None:
@@ -68,16 +81,33 @@ def classes_to_draw(config: SampleConfig, density: Density) -> Tensor | None:
         raise UserError(
             f"label={label}: no classes in this model; train one with model.n_classes='${{data.n_classes}}'"
         )
+    names = density.class_names or numbered(n_classes)
     if label == "each":
         if completes(config):
             raise UserError("label=each: completions have the class that label gives, or the one that the model picks")
         y = pictures.class_rows(n_classes, config.n)
         if y is None:
             raise UserError(f"n={config.n}: label=each needs at least one image for each of the {n_classes} classes")
+        _say(f"one row for each class, from the top: {legend(names)}")
         return y
-    if label >= n_classes:
-        raise UserError(f"label={label}: must be from 0 to {n_classes - 1}, or each")
-    return torch.full((config.n,), label)
+    number = class_number(label, density)
+    if names[number] != str(number):
+        _say(f"label={label}: class {number} of 0 to {n_classes - 1}, {names[number]}")
+    return torch.full((config.n * max(1, len(own_pictures(config))),), number)
+
+
+def class_number(label: str | int, density: Density) -> int:
+    """The number of a class by its name or, if no class has that name, by its number. Raise UserError if none fits."""
+    assert density.n_classes is not None
+    names, last = density.class_names, density.n_classes - 1
+    if str(label) in names:
+        return names.index(str(label))
+    if isinstance(label, int) and label <= last:
+        return label
+    if not names and isinstance(label, str):
+        raise UserError(f"label={label}: the checkpoint holds no class names; must be from 0 to {last}, or each")
+    by_name = "" if names in ((), numbered(len(names))) else f"one of {listed(names)}, or "
+    raise UserError(f"label={label}: must be {by_name}from 0 to {last}, or each")
 
 
 def draw(
@@ -101,19 +131,25 @@ def draw(
     x = torch.cat(parts)
     scale = config.scale or pictures.default_scale(x.shape[3])
     rows = density.n_classes if config.label == "each" else None
-    return x, pictures.sample_grid(x, density.levels, scale, rows)
+    return x, pictures.sample_grid(x, density.levels, scale, rows, density.class_names if rows else ())
 
 
 def complete(
     config: SampleConfig, density: Density, trained: TrainConfig, y: Tensor | None
 ) -> tuple[Tensor, pictures.Picture]:
-    """Complete the first n images of the split. Return the levels and a picture with originals and completions."""
-    original, known = _given(config, trained)
+    """Complete the first n images of the split, or each of the user's own pictures n times.
+
+    Return the levels and a picture with originals and completions.
+    """
+    own = own_pictures(config)
+    original = _own_images(own, config, trained) if own else _images(config, trained)
+    known = _known(config, *original.shape[2:])
+    repeated = original.repeat_interleave(config.n, 0) if own else original
     parts = []
-    for first, count, show in _batches(config, config.n, "completions"):
+    for first, count, show in _batches(config, len(repeated), "completions"):
         parts.append(
             density.complete(
-                original[first : first + count],
+                repeated[first : first + count],
                 known,
                 config.seed,
                 None if y is None else y[first : first + count],
@@ -125,17 +161,43 @@ def complete(
         )
     x = torch.cat(parts)
     scale = config.scale or pictures.default_scale(x.shape[3])
-    return x, pictures.completion_grid(original, known, x, density.levels, scale)
+    show_grid = pictures.own_grid if own else pictures.completion_grid
+    return x, show_grid(original, known, x, density.levels, scale)
 
 
-def _given(config: SampleConfig, trained: TrainConfig) -> tuple[Tensor, Tensor]:
-    """The first n images of the split, and the mask of known pixels (H, W)."""
-    data = ImageDataModule(config.data.instead_of(trained.data), trained.seed)
+def _images(config: SampleConfig, trained: TrainConfig) -> Tensor:
+    """The first n images of the split. Their classes are not asked for."""
+    data = ImageDataModule(config.data.instead_of(trained.data, n_classes=0), trained.seed)
     images = data.split(config.split).images
     if config.n > len(images):
         raise UserError(f"n={config.n}: the {config.split} split has {len(images)} images")
-    original = images[: config.n]
-    height, width = original.shape[2:]
+    return images[: config.n]
+
+
+def _own_images(paths: Sequence[str], config: SampleConfig, trained: TrainConfig) -> Tensor:
+    """The user's own pictures as levels (K, C, H, W), cut and resized as a folder of images is."""
+    channels, height, width = trained.data.image_shape
+    if height != width or channels not in MODES:
+        shape = f"{channels}x{height}x{width}"
+        raise UserError(f"image={paths[0]}: the model's images are {shape}; only squares of 1 or 3 channels are read")
+    images = []
+    for path in paths:
+        try:
+            pixels, transparent = decode(Path(path), channels, height)
+        except UserError as error:
+            raise UserError(f"image={error}") from error
+        images.append(pixels)
+        if transparent:
+            _say(f"image={path}: its transparent pixels become white")
+        with Image.open(path) as picture:
+            if picture.size != (width, height):
+                size = "{}x{}".format(*picture.size)
+                _say(f"image={path}: {size} pixels; the square in its middle is resized to {width}x{height}")
+    return torch.from_numpy(as_levels(np.stack(images), trained.data, OWN))
+
+
+def _known(config: SampleConfig, height: int, width: int) -> Tensor:
+    """The mask of known pixels (H, W)."""
     if config.occlude is not None:
         known = half_known(config.occlude, height, width)
     else:
@@ -150,7 +212,17 @@ def _given(config: SampleConfig, trained: TrainConfig) -> tuple[Tensor, Tensor]:
             style="yellow",
             highlight=False,
         )
-    return original, known
+    return known
+
+
+def check_picture(path: str) -> None:
+    """Raise UserError unless ``path`` is an existing file."""
+    if not os.path.isfile(path):  # noqa: PTH113
+        raise UserError(f"image={path}: {'a folder' if os.path.isdir(path) else 'no such file'}")  # noqa: PTH112
+
+
+def _say(text: str) -> None:
+    get_console().print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def _batches(config: SampleConfig, n: int, what: str) -> Iterator[tuple[int, int, RowsDone]]:

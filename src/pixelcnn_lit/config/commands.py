@@ -4,33 +4,75 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, ConfigDict, Field, create_model
 
-from pixelcnn_lit.config.data import DataConfig, Source
-from pixelcnn_lit.config.types import Place, Plugins, Section, Seed, Side
+from pixelcnn_lit.config.checking import check
+from pixelcnn_lit.config.data import DATA_SETS, DataConfig, Source
+from pixelcnn_lit.config.types import ImageShape, Levels, Place, Plugins, Section, Seed, Side
 from pixelcnn_lit.errors import UserError
 
 
 class OtherData(Section):
-    """The place of the images, if they have moved since the checkpoint was trained."""
+    """The images of a command: those of the checkpoint's run, which may have moved, or other data, by their ``name``.
 
+    The keys of the other data set are taken too. Levels, shape and the like are the checkpoint's.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str | None
     source: Source | None
     dir: Place | None
     path: Place | None
+    levels: Levels | None
+    binarize: Literal["dynamic"] | None
+    image_shape: Annotated[ImageShape, Field(strict=False)] | None
+    size: Side | None
+    channels: Literal[1, 3] | None
+    batch_size: Annotated[int, Field(ge=1, le=65536)] | None
+    n_classes: Annotated[int, Field(ge=0, le=65536)] | None
+    split_seed: Seed | None
 
     def instead_of(self, trained: DataConfig, **changes: Any) -> DataConfig:
-        """``trained``, the data config of the checkpoint, with these values and ``changes``.
+        """The config of the images: ``trained``, that of the checkpoint, with these values and ``changes``.
 
-        Raises UserError for a key that ``trained`` does not have.
+        Raises UserError for a key that the data set does not have, or a value that contradicts the checkpoint.
         """
-        moved = self.model_dump(exclude_none=True)
-        for key, value in moved.items():
-            if key not in type(trained).model_fields:
-                allowed = ", ".join(name for name in type(self).model_fields if name in type(trained).model_fields)
-                raise UserError(
-                    f"data.{key}={value}: the checkpoint's data, {trained.name}, has no such key but {allowed}"
-                )
-        return trained.model_copy(update=moved | changes)
+        if self.name is not None and self.name not in DATA_SETS.names():
+            known = ", ".join(DATA_SETS.names())
+            raise UserError(f"data.name={self.name!r}: must be one of {known}, or what a module of plugins= registers")
+        section = type(trained) if self.name is None else DATA_SETS[self.name].section
+        kept = trained.model_dump(include=KEPT & section.model_fields.keys()) | section.of_shape(trained.image_shape)
+        values = self.model_dump()
+        for key in KEPT & kept.keys():
+            if values[key] not in (None, kept[key]):
+                shown = f"data.{key}={values[key]}"
+                raise UserError(f"{shown}: the checkpoint has {kept[key]}, which cannot be changed here")
+        named = values.keys() - (PLACES | KEPT)
+        given = {key: value for key, value in values.items() if value is not None or key in named}
+        for key, value in given.items():
+            if key not in section.model_fields:
+                allowed = ", ".join(name for name in section.model_fields if name not in {"name", *KEPT})
+                raise UserError(f"data.{key}={value}: data={self.name or trained.name} has no such key but {allowed}")
+        own = trained.model_dump() if self.name is None else {}
+        return checked_data(own | given | kept | changes)
+
+
+KEPT = {"levels", "binarize", "image_shape", "size", "channels", "batch_size", "n_classes", "split_seed"}
+"""The keys of data that a command takes from the checkpoint."""
+
+PLACES = {"name", "source", "dir", "path"}
+
+
+def checked_data(values: dict[str, Any]) -> DataConfig:
+    """A section of a data set. Raises UserError that names the first wrong key."""
+    fields: Any = {"data": (DATA_SETS.union(), ...)}
+    data: DataConfig = check({"data": values}, create_model("Data", __base__=Section, **fields)).data  # type: ignore[attr-defined]
+    return data
+
+
+Label = Annotated[str, Field(min_length=1), BeforeValidator(lambda v: str(v) if isinstance(v, float) else v)]
+"""The name of a class, or "each". A folder may be called 1.5, which Hydra reads as a number."""
 
 
 class EvaluateConfig(Section):
@@ -60,13 +102,14 @@ class SampleConfig(Section):
     ckpt: Place
     n: Annotated[int, Field(ge=1, le=1_000_000)]
     seed: Seed
-    label: Annotated[int, Field(ge=0)] | Literal["each"] | None
+    label: Annotated[int, Field(ge=0)] | Label | None
     out: Place
     size: Annotated[tuple[Side, Side], Field(strict=False)] | None
     temperature: Annotated[float, Field(ge=0, le=100)]
     method: Literal["cached", "naive"]
     occlude: Literal["bottom", "top", "left", "right"] | None
     mask: Place | None
+    image: Place | list[Place] | None
     split: Literal["train", "val", "test"]
     batch_size: Annotated[int, Field(ge=1, le=65536)]
     scale: Annotated[int, Field(ge=1, le=64)] | None

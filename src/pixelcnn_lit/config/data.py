@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pixelcnn_lit.config.parts import Parts
 from pixelcnn_lit.config.types import ImageShape, Levels, Place, Section, Seed, Side
+from pixelcnn_lit.errors import UserError
 
 Source = Literal["auto", "torchvision", "embedded"]
 
@@ -25,6 +26,11 @@ class DataConfig(Section):
 
     may_lack_classes: ClassVar[bool] = False
     """Whether the images may have fewer classes than ``n_classes``."""
+
+    @classmethod
+    def of_shape(cls, shape: tuple[int, int, int]) -> dict[str, Any]:
+        """The keys, with their values, that make the images of ``shape``. Raises UserError if none do."""
+        return {"image_shape": shape}
 
     @model_validator(mode="after")
     def _binary(self) -> Self:
@@ -61,6 +67,13 @@ class ImagesData(DataConfig):
     size: Side
     channels: Literal[1, 3]
     dir: Place
+
+    @classmethod
+    def of_shape(cls, shape: tuple[int, int, int]) -> dict[str, Any]:
+        channels, height, width = shape
+        if height != width or channels not in (1, 3):
+            raise UserError(f"data=images: gives squares of 1 or 3 channels; the checkpoint's images are {list(shape)}")
+        return {"image_shape": shape, "channels": channels, "size": height}
 
 
 DATA_SETS = Parts("data", DataConfig)

@@ -7,12 +7,14 @@ import io
 import pickle
 import tarfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pixelcnn_lit.config import Cifar10Data
+from pixelcnn_lit.data.classes import CIFAR10
 from pixelcnn_lit.data.download import NotFoundError, downloading, keep, torchvision_datasets
 from pixelcnn_lit.data.splits import Split, Splits, hold_out
 from pixelcnn_lit.errors import UserError
@@ -45,7 +47,8 @@ def load(config: Cifar10Data) -> Splits:
             raise UserError(str(error)) from error
         found = folder / BINARY
     whole, test = _joined(found, TRAIN), _joined(found, TEST)
-    return hold_out(whole, test, config.split_seed, "files", N_CLASSES, f"data.dir={folder}")
+    splits = hold_out(whole, test, config.split_seed, "files", N_CLASSES, f"data.dir={folder}")
+    return replace(splits, class_names=CIFAR10)
 
 
 def _found(folder: Path) -> Path | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pixelcnn_lit.config import DataConfig
 from pixelcnn_lit.data.binarise import binarise
+from pixelcnn_lit.data.classes import listed, numbered, renumbering
 from pixelcnn_lit.data.datasets import load
 from pixelcnn_lit.data.quantise import quantise
 from pixelcnn_lit.data.splits import Split
 from pixelcnn_lit.device import has_room
+from pixelcnn_lit.errors import UserError
 
 Batch = tuple[Tensor, Tensor]
 """Levels (N, C, H, W) uint8 and labels (N,) int64."""
@@ -118,6 +121,15 @@ class RedrawnImages(Dataset[Batch]):
 
 PARTS = ("train", "val", "test")
 ANEW, ONCE = 1, 2  # the first number of the key of binarise, so that the two kinds of draws differ
+OWN = len(PARTS)
+"""The number of a part that is in no data set: a user's own pictures."""
+
+
+def as_levels(intensities: NDArray[np.uint8], config: DataConfig, part: int) -> NDArray[np.uint8]:
+    """Intensities (N, C, H, W) as the levels of ``config``. To binarise, they are drawn once, by the part's number."""
+    if config.binarize == "dynamic":
+        return binarise(intensities, np.arange(len(intensities)), ONCE, config.split_seed, part)
+    return quantise(intensities, config.levels)
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -146,6 +158,7 @@ class ImageDataModule(pl.LightningDataModule):
         self._reshuffle = reshuffle
         self.config, self.seed = config, seed
         self.source = ""
+        self.class_names: tuple[str, ...] = ()
         self._splits: dict[str, LevelImages] = {}
         self._redrawn: Split | None = None
 
@@ -156,15 +169,57 @@ class ImageDataModule(pl.LightningDataModule):
         config = self.config
         splits = load(config)
         self.source = splits.source
+        self.class_names = splits.names
+        if config.n_classes > splits.n_classes:
+            self.class_names = numbered(config.n_classes)
         for number, part in enumerate(PARTS):
             split: Split = getattr(splits, part)
-            if config.binarize == "dynamic":
-                images = binarise(split.images, np.arange(len(split)), ONCE, config.split_seed, number)
-            else:
-                images = quantise(split.images, config.levels)
+            images = as_levels(split.images, config, number)
             self._splits[part] = LevelImages(torch.from_numpy(images), torch.from_numpy(split.labels))
         if config.binarize == "dynamic":
             self._redrawn = splits.train
+
+    @property
+    def where(self) -> str:
+        """The key that names the data, and its value."""
+        path = getattr(self.config, "path", None)
+        return f"data={self.config.name}" if path is None else f"data.path={path}"
+
+    def renumber(self, known: Sequence[str], n_classes: int) -> bool:
+        """Give each class the number of its name among ``known``, the ``n_classes`` classes of a model.
+
+        ``known`` is empty for a checkpoint that is older than names in checkpoints. The classes are then numbered as
+        when it was trained. Return whether a number changed.
+
+        Raises UserError, with the names of both, if a class of the images is not among ``known``.
+        """
+        self.setup()
+        what = self.where
+        known = known or self._as_before(n_classes)
+        if not self.class_names:
+            raise UserError(f"{what}: its images have no classes; the checkpoint's are {listed(known)}")
+        numbers = renumbering(self.class_names, known)
+        if numbers is None:
+            raise UserError(f"{what}: its classes are {listed(self.class_names)}; the checkpoint's are {listed(known)}")
+        self.class_names = tuple(known)
+        if (numbers == np.arange(len(numbers))).all():
+            return False
+        for part, images in self._splits.items():
+            self._splits[part] = LevelImages(images.images, torch.from_numpy(numbers)[images.labels])
+        if self._redrawn is not None:
+            self._redrawn = Split(self._redrawn.images, numbers[self._redrawn.labels])
+        return True
+
+    def _as_before(self, n_classes: int) -> tuple[str, ...]:
+        """The classes in the order that they had before checkpoints held names: folders were in that of text."""
+        names = self.class_names
+        if self.config.name == "images":
+            names = tuple(sorted(names))
+        if self.config.may_lack_classes and names == numbered(len(names)) and 0 < len(names) < n_classes:
+            names = numbered(n_classes)
+        if names and len(names) != n_classes:
+            raise UserError(f"{self.where}: it has {len(names)} classes; the checkpoint's model has {n_classes}")
+        return names
 
     def split(self, part: str) -> LevelImages:
         """The images and labels of "train", "val" or "test"."""

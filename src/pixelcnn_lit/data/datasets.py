@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pixelcnn_lit.config.data import DATA_SETS, DataConfig
+from pixelcnn_lit.data.classes import listed
 from pixelcnn_lit.data.quantise import quantise
 from pixelcnn_lit.data.splits import Splits
 from pixelcnn_lit.errors import UserError
@@ -47,12 +48,15 @@ def refuse_others(config: DataConfig, splits: Splits) -> None:
         if len(part) and not 0 <= part.labels.min() <= part.labels.max() < max(1, splits.n_classes):
             got = f"{part.labels.min()} to {part.labels.max()}"
             raise UserError(f"data={what}: its labels are {got}; with {splits.n_classes} classes they are from 0 up")
+    if len(splits.names) != splits.n_classes or len(set(splits.names)) != splits.n_classes:
+        raise UserError(f"data={what}: {splits.n_classes} classes need as many names, not {listed(splits.names)}")
     found = splits.train.images.shape[1:]
     if found != config.image_shape:
         raise UserError(f"data.image_shape={list(config.image_shape)}: {what}: the images are {list(found)}")
     if config.n_classes and not splits.n_classes:
         raise UserError(f"data.n_classes={config.n_classes}: {what}: it has no labels; only 0 fits")
-    if config.n_classes > splits.n_classes and not config.may_lack_classes:
+    may_lack_classes = config.may_lack_classes and splits.class_names is None
+    if config.n_classes > splits.n_classes and not may_lack_classes:
         raise UserError(f"data.n_classes={config.n_classes}: {what}: it has {splits.n_classes} classes")
     if 0 < config.n_classes < splits.n_classes:
         last = splits.n_classes - 1

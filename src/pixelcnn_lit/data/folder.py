@@ -8,8 +8,9 @@ import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from rich import get_console
 from rich.progress import track
 
 from pixelcnn_lit.config import ImagesData
+from pixelcnn_lit.data.classes import ordered
 from pixelcnn_lit.data.splits import MAX_BYTES, Split, Splits, hold_out, in_three
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
@@ -43,7 +45,8 @@ def load(config: ImagesData) -> Splits:
     Splits: the subfolders train, test and optionally val. Without val, a twelfth of train is held out for validation.
     Without these subfolders, a tenth of all images is for test and a tenth for validation.
 
-    Classes: if every image is in a further subfolder, these are the classes, numbered in the order of their names.
+    Classes: if every image is in a further subfolder, these are the classes, numbered in the order of their names, in
+    which numbers count as numbers: 2 comes before 10.
 
     Each image is rotated as its EXIF tag says, cropped to its central square, and resized (Lanczos) to ``size`` x
     ``size``; transparent pixels become white. The decoded images are cached in a file under ``dir``, which is used as
@@ -59,11 +62,16 @@ def load(config: ImagesData) -> Splits:
         raise UserError(f"{where}: no {', '.join(SUFFIXES)} file in it")
     if size > MAX_BYTES:
         raise UserError(f"{where}: {len(entries)} images would need {size} bytes; at most {MAX_BYTES} are held")
-    names = sorted({entry.label for entry in entries if entry.label is not None})
-    n_classes = 0 if any(entry.label is None for entry in entries) else len(names)
-    labels = np.array([names.index(entry.label or "") if n_classes else 0 for entry in entries], dtype=np.int64)
+    names = ordered({entry.label or "" for entry in entries})
+    names = () if any(entry.label is None for entry in entries) else names
+    labels = np.array([names.index(entry.label or "") if names else 0 for entry in entries], dtype=np.int64)
     whole = Split(_cached(config, root, entries), labels)
-    parts = np.array([entry.part for entry in entries])
+    splits = _in_parts(whole, np.array([entry.part for entry in entries]), config, len(names))
+    return replace(splits, class_names=names)
+
+
+def _in_parts(whole: Split, parts: NDArray[Any], config: ImagesData, n_classes: int) -> Splits:
+    root, where = config.path, f"data.path={config.path}"
     split = {part: whole[np.flatnonzero(parts == part)] for part in ("train", "val", "test")}
     if (parts == "").all():
         return in_three(whole, config.split_seed, str(root), n_classes, where)

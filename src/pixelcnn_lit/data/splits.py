@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pixelcnn_lit.data.classes import numbered
 from pixelcnn_lit.errors import UserError
 
 MAX_BYTES = 2**33
@@ -29,9 +30,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Splits:
-    """The three splits of a data set, their ``source``, and the number of classes.
+    """The three splits of a data set, their ``source``, and the number and names of the classes.
 
-    ``n_classes`` is 0 if the images have no labels; otherwise every label is below it.
+    ``n_classes`` is 0 if the images have no labels; otherwise every label is below it. ``class_names`` has a name for
+    each class; without it, or with None, they are called "0", "1" and so on.
     """
 
     train: Split
@@ -39,6 +41,12 @@ class Splits:
     test: Split
     source: str
     n_classes: int
+    class_names: tuple[str, ...] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each class."""
+        return numbered(self.n_classes) if self.class_names is None else self.class_names
 
 
 def hold_out(whole: Split, test: Split, split_seed: int, source: str, n_classes: int, where: str) -> Splits:

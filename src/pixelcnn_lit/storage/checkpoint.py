@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pixelcnn_lit.config import TrainConfig, check, load_plugins
 from pixelcnn_lit.config.changes import ORIGIN, changes
 from pixelcnn_lit.config.migrate import FORMAT, migrated
 from pixelcnn_lit.config.types import at_home
+from pixelcnn_lit.data.classes import FIXED
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.factory import build_density
@@ -26,10 +27,37 @@ SAFETENSORS = ".safetensors"
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
-def header(config: TrainConfig) -> dict[str, Any]:
-    """What this package adds to a Lightning checkpoint: the number of the format, and the config as plain values."""
+def header(config: TrainConfig, class_names: Sequence[str] = ()) -> dict[str, Any]:
+    """What this package adds to a Lightning checkpoint: the number of the format, the config and the class names.
+
+    All are plain values. A model without classes has no names.
+    """
     # Without the plugins: reading a checkpoint must not import a module that the file names.
-    return {"format": FORMAT, "config": config.model_dump(mode="json", exclude={"plugins"})}
+    kept = {"format": FORMAT, "config": config.model_dump(mode="json", exclude={"plugins"})}
+    return kept | ({"class_names": list(class_names)} if class_names else {})
+
+
+def class_names(path: str | Path) -> tuple[str, ...]:
+    """The names of the classes of the model in a checkpoint. Raises UserError as :func:`read` does.
+
+    Empty for a model without classes, and if the checkpoint is older than names in checkpoints and its data set is not
+    one whose classes are always the same.
+    """
+    config, content = read(path)
+    return _class_names(path, config, content)
+
+
+def _class_names(path: str | Path, config: TrainConfig, content: Mapping[str, Any]) -> tuple[str, ...]:
+    names, n_classes = content[KEY].get("class_names"), config.model.n_classes
+    if n_classes is None:
+        return ()
+    if names is None:
+        fixed = FIXED.get(config.data.name, ())
+        return fixed if len(fixed) == n_classes else ()
+    sound = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not sound or len(names) != n_classes or len(set(names)) != n_classes:
+        raise UserError(f"ckpt={path}: damaged: {n_classes} classes, and not as many names: {names!r:.200}")
+    return tuple(names)
 
 
 def write(path: str | Path, content: Mapping[str, Any]) -> None:
@@ -130,6 +158,7 @@ def load_with_config(path: str | Path, key: str = "ckpt") -> tuple[Density, Trai
         raise UserError(f"{key}={path}: its weights do not fit its own config")
     density = build_density(config)
     density.load_state_dict(weights)
+    density.class_names = _class_names(path, config, content)
     return density.eval(), config
 
 

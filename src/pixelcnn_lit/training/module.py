@@ -117,7 +117,7 @@ class LitDensity(pl.LightningModule):
             plugin.clip_gradients(optimizer, clip, algorithm)
 
     def on_save_checkpoint(self, checkpoint_: dict[str, Any]) -> None:
-        checkpoint_[checkpoint.KEY] = checkpoint.header(self.config)
+        checkpoint_[checkpoint.KEY] = checkpoint.header(self.config, self.density.class_names)
 
 
 def checkpoint_activations(network: nn.Module) -> None:

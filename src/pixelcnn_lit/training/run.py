@@ -20,6 +20,7 @@ from pixelcnn_lit.config import TrainConfig
 from pixelcnn_lit.config.changes import ORIGIN, changes
 from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory
 from pixelcnn_lit.errors import Interrupted, UserError
 from pixelcnn_lit.factory import build_density
@@ -93,6 +94,7 @@ class Run:
         self.trainer = self._make_trainer(callbacks)
         self.data.setup()
         density = build_density(config)
+        self._name_classes(density)
         check_foreign_parts(density, config)
         if config.weights is not None and self.ckpt is None:
             density.load_state_dict(checkpoint.weights_for(config))
@@ -142,6 +144,14 @@ class Run:
         messages.SHOWN.info(f"finished: {run_folder.summary(metrics.as_json())}")
         get_console().print(summary.table(metrics, self.folder))
         return metrics
+
+    def _name_classes(self, density: Density) -> None:
+        """Number the classes as the checkpoint does, if there is one: other folders may be in ``data.path`` now."""
+        if density.n_classes is None:
+            return
+        if self.ckpt is not None:
+            self.data.renumber(checkpoint.class_names(self.ckpt), density.n_classes)
+        density.class_names = self.data.class_names
 
     def _start(self) -> tuple[Path | None, TrainConfig]:
         """The checkpoint to resume from, or None, and the config of the run that wrote it."""

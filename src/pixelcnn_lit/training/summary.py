@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
+from rich.markup import escape
 from rich.table import Table
 
 from pixelcnn_lit import pictures
 from pixelcnn_lit.config import TrainConfig
+from pixelcnn_lit.data.classes import legend
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.metrics import TEST, VAL
@@ -50,13 +52,14 @@ def parameter_count(density: Density) -> int:
 
 
 def headline(config: TrainConfig, density: Density, data: ImageDataModule, run_dir: Path, precision: str) -> str:
-    """The first lines of a run: network, data, precision and folder."""
+    """The first lines of a run: network, data, precision, classes and folder."""
+    classes = f"classes: {escape(legend(density.class_names))}\n" if density.class_names else ""
     counts = "/".join(f"{len(data.split(part)):,}" for part in ("train", "val", "test"))
     return (
         f"[bold]{config.name or config.model.name}[/bold]: {config.model.name}, "
         f"{parameter_count(density):,} parameters, on "
         f"{config.data.name} ({data.source}, {counts} images) at {config.data.levels} levels, "
-        f"in {precision}\n{shown(run_dir)}"
+        f"in {precision}\n{classes}{shown(run_dir)}"
     )
 
 
