@@ -146,6 +146,7 @@ def stock(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path)
     Image.fromarray(np.repeat([[255], [0]], [14, 14], 0).repeat(28, 1).astype(np.uint8)).save(folder / "mask.png")
+    Image.fromarray(images[0]).save(folder / "me.png")
 
 
 @pytest.fixture
