@@ -93,8 +93,8 @@ class CausalAttention(CausalLayer):
         return F.conv2d(x, weight[:, : x.shape[1]]) + of_exact
 
     def _in_heads(self, x: Tensor) -> Tensor:
-        """(N, heads * S, H, W) -> (N, heads, H W, S)."""
-        return x.unflatten(1, (self.heads, -1)).flatten(3).transpose(2, 3)
+        """(N, heads * S, H, W) -> (N, heads, H W, S), contiguous, as flash attention asks for."""
+        return x.unflatten(1, (self.heads, -1)).flatten(3).transpose(2, 3).contiguous()
 
     def new_cache(self, at: Cursor) -> KeysAndValues:
         return KeysAndValues(self, at)
