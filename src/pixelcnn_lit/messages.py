@@ -35,20 +35,23 @@ def message(error: Exception) -> str:
     if isinstance(error, HydraException) and isinstance(error.__cause__, UserError):  # of a sweeper or launcher
         return message(error.__cause__)
     if isinstance(error, HydraException | OmegaConfBaseException):
-        return one_line(error)
+        text = one_line(error)
+        # Hydra names the interpolation, but not the group that has it as its option.
+        word = _of_a_group(r".*\$\{.*") if text.startswith("Error resolving interpolation") else None
+        return f"{word}: {text}" if word else text
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
     text = " ".join(str(error).split())
-    if isinstance(error, TypeError | ValueError) and (word := _no_option()):  # Hydra does not say which
+    if isinstance(error, TypeError | ValueError) and (word := _of_a_group(NO_NAME)):  # Hydra does not say which
         return f"{word}: names a group of keys; choose one of its options, which --help lists"
     return f"{type(error).__name__}: {text} ({SHOW_TRACEBACK}=1 shows where)"
 
 
-def _no_option() -> str | None:
-    """The first override that gives a group of conf/ a value that cannot be the name of an option."""
+def _of_a_group(pattern: str) -> str | None:
+    """The first override of a group of conf/ whose value has this pattern."""
     for word in sys.argv[1:]:
         key, _, value = word.partition("=")
-        if re.fullmatch(r"\w+", key) and (conf_dir() / key).is_dir() and re.fullmatch(NO_NAME, value, re.IGNORECASE):
+        if re.fullmatch(r"\w+", key) and (conf_dir() / key).is_dir() and re.fullmatch(pattern, value, re.IGNORECASE):
             return word
     return None

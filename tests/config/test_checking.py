@@ -81,7 +81,8 @@ def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
         ("model.levels=3", "model.levels: no such key; allowed here: name, n_res"),
         (
             "model.name=transformer",
-            "model.name='transformer': must be one of gated_pixelcnn, pixelcnn, pixelcnn_pp, or what a module of "
+            "model.name='transformer': must be one of gated_pixelcnn, pixelcnn, pixelcnn_pp, pixelsnail, or what a "
+            "module of "
             "plugins=[MODULE] registers",
         ),
         ("~model.name", "model.name: missing: must be one of gated_pixelcnn, pixelcnn"),

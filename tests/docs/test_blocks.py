@@ -34,6 +34,7 @@ from pixelcnn_lit.config.likelihood import LIKELIHOODS
 from pixelcnn_lit.config.model import NETWORKS
 from pixelcnn_lit.data import mnist
 from pixelcnn_lit.data.splits import Split
+from pixelcnn_lit.storage.run_folder import folder_name
 from pixelcnn_lit.training import summary
 
 ROOT = Path(__file__).parents[2]
@@ -120,6 +121,7 @@ def behind(before: list[str], after: list[str]) -> list[str]:
 def run_here(words: list[str], block: Block, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:
     """A command of the package, in this process."""
     monkeypatch.setattr(sys, "argv", [f"pixelcnn_lit.{words[0]}", *words[1:]])
+    folder_name.cache_clear()  # as in a new process: two runs of one second have two folders
     status: object = 0
     try:
         importlib.import_module(f"pixelcnn_lit.{words[0]}").main()

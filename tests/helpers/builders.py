@@ -23,6 +23,10 @@ SIZES: dict[str, dict[str, Any]] = {
     "pixelcnn": {"kernel_size": 3, "first_kernel_size": 7},
     "gated_pixelcnn": {"kernel_size": 3, "first_kernel_size": 3, "dilations": [1]},
     "pixelcnn_pp": {"resolutions": 3, "dropout": 0.5},
+    "pixelsnail": {
+        **{"n_blocks": 1, "first_kernel_size": 3, "heads": 2},
+        **{"key_size": 3, "value_size": 4, "dropout": 0.5},
+    },
 }
 
 
