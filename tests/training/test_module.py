@@ -9,9 +9,10 @@ import torch
 
 from helpers.builders import tiny_density
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.data.datamodule import BatchIndices
+from pixelcnn_lit.data.datamodule import BatchIndices, ImageDataModule
 from pixelcnn_lit.device import fast_precision
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.storage import checkpoint
 from pixelcnn_lit.training.module import LitDensity, learning_rate_schedule
 from pixelcnn_lit.training.run import Run
 
@@ -49,6 +50,21 @@ def test_the_loss_is_the_nats_per_dimension():
     x = torch.randint(0, 4, (5, 1, 3, 3), dtype=torch.uint8)
     loss = module.training_step((x, torch.zeros(5)), 0)
     assert loss.item() == pytest.approx(density.bits_per_dim(x).mean().item() * math.log(2), rel=1e-5)
+
+
+@pytest.mark.parametrize(("given", "kept"), [((), ("2", "10")), (("b", "a"), ("b", "a"))])
+def test_a_trainer_of_ones_own_writes_class_names_into_checkpoints_too(given, kept):
+    """Without them, the file would be taken for one that is older than names, and its folders numbered as text."""
+    config = compose(["data=images", "data.path=x", "data.size=8", "data.n_classes=2"])
+    module = LitDensity(tiny_density(4, n_classes=2), config)
+    module.density.class_names = given
+    data = ImageDataModule(config.data, 0)
+    data.class_names = ("2", "10")
+    module.trainer = SimpleNamespace(datamodule=data)
+    module.setup("fit")
+    written = {}
+    module.on_save_checkpoint(written)
+    assert tuple(written[checkpoint.KEY]["class_names"]) == kept
 
 
 def test_cosine_warms_up_and_ends_at_zero():

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint as recompute
 
 from pixelcnn_lit import messages
 from pixelcnn_lit.config import OptimizerConfig, TrainConfig
-from pixelcnn_lit.data.datamodule import Batch, BatchIndices
+from pixelcnn_lit.data.datamodule import Batch, BatchIndices, ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.metrics import TRAIN, BitsPerDim
@@ -57,6 +57,13 @@ class LitDensity(pl.LightningModule):
                     f"the learning rate follows the course of this run's length: {group['lr']:.3g} at step {step:,}, "
                     f"where the run before ended with {before:.3g}"
                 )
+
+    def setup(self, stage: str) -> None:
+        """Take the names of the classes from the data, if nobody has given any: every checkpoint has to hold them."""
+        data = getattr(self.trainer, "datamodule", None)
+        names = data.class_names if isinstance(data, ImageDataModule) else ()
+        if not self.density.class_names and len(names) == self.density.n_classes:
+            self.density.class_names = names
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         nats = self._train(*batch)
