@@ -82,9 +82,12 @@ def test_ones_own_picture_is_completed_n_times(ckpt, tmp_path):
 def test_a_picture_that_cannot_be_completed_is_named(ckpt, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     Image.new("L", (28, 28)).save(tmp_path / "me.png")
+    Image.new("1", (10000, 9000)).save(tmp_path / "huge.png")
     for arguments, message in (
         ("image=me.png", "image=me.png: give occlude=bottom or mask=FILE too"),
         ("image=none.png occlude=top", "image=none.png: no such file"),
+        ("image=[] occlude=top", "image"),
+        ("image=huge.png occlude=top", "image=huge.png: has more than"),
         ("image=text.png occlude=top", "image=text.png: cannot be read as a PNG or JPEG image"),
     ):
         fails(forked("sample", f"ckpt={ckpt}", *arguments.split(), cwd=tmp_path), message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -183,7 +184,9 @@ def _own_images(paths: Sequence[str], config: SampleConfig, trained: TrainConfig
     images = []
     for path in paths:
         try:
-            pixels, transparent = decode(Path(path), channels, height)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                pixels, transparent = decode(Path(path), channels, height)
         except UserError as error:
             raise UserError(f"image={error}") from error
         images.append(pixels)

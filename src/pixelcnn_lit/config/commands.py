@@ -109,7 +109,7 @@ class SampleConfig(Section):
     method: Literal["cached", "naive"]
     occlude: Literal["bottom", "top", "left", "right"] | None
     mask: Place | None
-    image: Place | list[Place] | None
+    image: Place | Annotated[list[Place], Field(min_length=1)] | None
     split: Literal["train", "val", "test"]
     batch_size: Annotated[int, Field(ge=1, le=65536)]
     scale: Annotated[int, Field(ge=1, le=64)] | None
