@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.storage.files import check_file
 
 FORMATS = ("PNG", "BMP", "GIF", "JPEG", "PPM", "TIFF", "WEBP")
 """Image formats that are only data. Pillow starts other programs to read some formats, such as EPS."""
@@ -68,7 +68,7 @@ def read_mask(path: str | Path, height: int, width: int) -> Tensor:
     tensor([[ True, False,  True],
             [ True,  True,  True]])
     """
-    check_mask(path)
+    check_file("mask", path)
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.size != (width, height):
@@ -104,12 +104,6 @@ def _bright(image: Image.Image) -> NDArray[np.bool_]:
     values = np.asarray(grey)
     whites = WHITES[1:] if image.format in LOSSY else WHITES
     return values > next((white for white in whites if values.max() <= white), values.max()) / 2
-
-
-def check_mask(path: str | Path) -> None:
-    """Raise UserError unless ``path`` is an existing file."""
-    if not os.path.isfile(path):  # noqa: PTH113
-        raise UserError(f"mask={path}: {'a folder' if os.path.isdir(path) else 'no such file'}")  # noqa: PTH112
 
 
 def unusable(known: Tensor) -> int:

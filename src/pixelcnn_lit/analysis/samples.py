@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -24,10 +23,10 @@ from pixelcnn_lit.data.folder import MODES, decode
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.masks import check_mask, half_known, read_mask, unusable
+from pixelcnn_lit.masks import half_known, read_mask, unusable
 from pixelcnn_lit.sampling.draw import Progress as RowsDone
 from pixelcnn_lit.storage.checkpoint import load_with_config
-from pixelcnn_lit.storage.files import write_whole
+from pixelcnn_lit.storage.files import check_file, write_whole
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -61,11 +60,11 @@ def refuse_contradictions(config: SampleConfig) -> None:
     if completes(config) and config.size is not None:
         raise UserError(f"size={list(config.size)}: completions have the size of their images")
     if config.mask is not None:
-        check_mask(config.mask)
+        check_file("mask", config.mask)
     for path in own_pictures(config):
         if not completes(config):
             raise UserError(f"image={path}: give occlude=bottom or mask=FILE too, which say what to complete")
-        check_picture(path)
+        check_file("image", path)
 
 
 def own_pictures(config: SampleConfig) -> list[str]:
@@ -216,12 +215,6 @@ def _known(config: SampleConfig, height: int, width: int) -> Tensor:
             highlight=False,
         )
     return known
-
-
-def check_picture(path: str) -> None:
-    """Raise UserError unless ``path`` is an existing file."""
-    if not os.path.isfile(path):  # noqa: PTH113
-        raise UserError(f"image={path}: {'a folder' if os.path.isdir(path) else 'no such file'}")  # noqa: PTH112
 
 
 def _say(text: str) -> None:

@@ -207,7 +207,7 @@ def resumable(path: str | Path, config: TrainConfig) -> tuple[Path, TrainConfig]
     if not _is_progress(content["loops"]):
         raise UserError(f"ckpt={path}: damaged: its loops hold other things than numbers")
     for key, (before, now) in changes(theirs, config, ORIGIN).items():
-        if any(key == part or key.startswith(f"{part}.") for part in MUST_AGREE):
+        if _is_in(key, MUST_AGREE):
             raise UserError(
                 f"{key}={now}: ckpt={path} was trained with {before}; resume with the same, or begin a new run: "
                 f"weights={path}"
@@ -225,9 +225,14 @@ def weights_for(config: TrainConfig) -> dict[str, torch.Tensor]:
     density, theirs = load_with_config(config.weights, key="weights")
     same = ("model", "likelihood", "data.levels")
     for key, (before, now) in changes(theirs, config, ORIGIN).items():
-        if any(key == part or key.startswith(f"{part}.") for part in same):
+        if _is_in(key, same):
             raise UserError(f"{key}={now}: weights={config.weights} was trained with {before}; only the same fits")
     channels, ours = theirs.data.image_shape[0], config.data.image_shape[0]
     if channels != ours:
         raise UserError(f"data.image_shape: {ours} channels; weights={config.weights} was trained with {channels}")
     return density.state_dict()
+
+
+def _is_in(key: str, parts: Sequence[str]) -> bool:
+    """Whether a dotted key is one of ``parts``, or in a section that is."""
+    return any(key == part or key.startswith(f"{part}.") for part in parts)

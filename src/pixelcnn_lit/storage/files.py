@@ -1,4 +1,4 @@
-"""Atomic writing: a file is written under another name, flushed and renamed, so it is never incomplete."""
+"""Files: whether one exists, and atomic writing: flushed under another name, then renamed, so never incomplete."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from pathlib import Path
 from typing import IO
 
 from pixelcnn_lit.errors import UserError
+
+
+def check_file(key: str, path: str | Path) -> None:
+    """Raise UserError, which names ``key=path``, unless ``path`` is an existing file."""
+    # os.path, unlike pathlib, returns False for names that no file can have.
+    if not os.path.isfile(path):  # noqa: PTH113
+        raise UserError(f"{key}={path}: {'a folder' if os.path.isdir(path) else 'no such file'}")  # noqa: PTH112
 
 
 @contextmanager
