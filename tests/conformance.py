@@ -17,6 +17,7 @@ from helpers.builders import spread_out
 from pixelcnn_lit.config import TrainConfig, compose
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.factory import build_density
+from pixelcnn_lit.sampling.conditionals import Given
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SIZE = (4, 3)
@@ -37,16 +38,24 @@ class Case:
     channels: int = 1
     classes: int | None = None
     folder: str | None = None
+    context: str | None = None
+    factor: int = 1
+    """By which the context is smaller than the image."""
     trains: bool = False
     """Whether the slow property, a training, runs over it: once a network and once a foreign likelihood."""
 
     @property
     def all_overrides(self) -> list[str]:
         """The overrides that :func:`pixelcnn_lit.config.compose` takes."""
-        shape = f"[{self.channels},{SIZE[0]},{SIZE[1]}]"
+        height, width = self.size
+        shape = f"[{self.channels},{height},{width}]"
         data = ["data=npz", "data.path=none.npz", f"data.levels={self.levels}", f"data.image_shape={shape}"]
         if self.classes is not None:
             data += [f"data.n_classes={self.classes}", f"model.n_classes={self.classes}"]
+        if self.context is not None:
+            data += [f"context={self.context}", "context.features=4", "context.n_res=1"]
+        if self.factor > 1:
+            data += [f"context.factor={self.factor}"]
         foreign = []
         if self.folder is not None:
             modules = ",".join(path.stem for path in sorted((EXAMPLES / self.folder).glob("*.py")))
@@ -58,10 +67,23 @@ class Case:
         """The checked config, and ``more`` overrides."""
         return compose([*self.all_overrides, *more])
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of its images."""
+        return self.fitting(SIZE)
+
+    def fitting(self, size: tuple[int, int]) -> tuple[int, int]:
+        """``size``, or the next larger one that has a context."""
+        return -(-size[0] // self.factor) * self.factor, -(-size[1] // self.factor) * self.factor
+
     def enumerable_shape(self) -> tuple[int, int, int] | None:
         """The largest of some small images all of which can be summed over; None where there is none."""
         sizes = [(3, 3), (2, 3), (2, 2), (1, 3), (1, 2), (1, 1)]
-        fit = [(h, w) for h, w in sizes if self.levels ** (self.channels * h * w) <= ENUMERABLE]
+        fit = [
+            (h, w)
+            for h, w in sizes
+            if self.levels ** (self.channels * h * w) <= ENUMERABLE and self.fitting((h, w)) == (h, w)
+        ]
         return (self.channels, *fit[0]) if fit else None
 
 
@@ -91,6 +113,11 @@ CASES = [
     Case("snail", SNAIL, 4, classes=2, trains=True),
     Case("snail-colour", SNAIL, channels=3),
     Case("snail-mixture-256-colour", (*SNAIL, *MIXTURE), 256, channels=3),
+    Case("pixelcnn-small", PIXELCNN, 4, context="small", factor=2, trains=True),
+    Case("gated-grey-classes", GATED, channels=3, classes=2, context="grey"),
+    Case("pp-mixture-grey", (*PP, *MIXTURE), 4, channels=3, context="grey"),
+    Case("pp-small", PP, 4, context="small", factor=2),
+    Case("snail-small", SNAIL, context="small", factor=2),
     Case("attention", ATTENTION, 4, classes=2, folder="own_network", trains=True),
     Case("attention-mixture-colour", (*ATTENTION, *MIXTURE), 4, channels=3, folder="own_network"),
     Case("gaussian-colour", (*PIXELCNN, *GAUSSIAN), 4, channels=3, folder="own_likelihood", trains=True),
@@ -104,25 +131,31 @@ def spread_density(config: TrainConfig) -> Density:
     return spread_out(build_density(config))
 
 
-def images(case: Case, n: int, size: tuple[int, int] = SIZE) -> Tensor:
+def images(case: Case, n: int, size: tuple[int, int] | None = None) -> Tensor:
     """Random images of levels, (n, C, H, W)."""
     generator = torch.Generator().manual_seed(1)
-    return torch.randint(0, case.levels, (n, case.channels, *size), generator=generator, dtype=torch.uint8)
+    height, width = size or case.size
+    return torch.randint(0, case.levels, (n, case.channels, height, width), generator=generator, dtype=torch.uint8)
 
 
-def classes(case: Case, n: int) -> Tensor | None:
-    """A class for each of n images, where the case has classes."""
-    return None if case.classes is None else torch.arange(n) % case.classes
+def given(case: Case, density: Density, n: int, size: tuple[int, int] | None = None) -> Given:
+    """A class and a context for each of n images, where the case has them."""
+    y = None if case.classes is None else torch.arange(n, device=density.device) % case.classes
+    if density.context_shape is None:
+        return Given(y)
+    context = torch.rand(n, *density.context_shape.of(*(size or case.size)), generator=torch.Generator().manual_seed(2))
+    return Given(y, context.to(density.device, next(density.parameters()).dtype))
 
 
-def dependence(density: Density, x: Tensor, y: Tensor | None) -> Tensor:
+def dependence(density: Density, x: Tensor, given: Given) -> Tensor:
     """|d parameters / d input|, summed over images and features, [output, input], in raster order, channels inside.
 
     Where the likelihood couples the channels of a pixel, they have their parameters in common: (H W, H W).
     """
     groups = 1 if density.likelihood.couples_channels else x.shape[1]
     inputs = density.normalise(x).requires_grad_()
-    out = density.network(inputs) if y is None else density.network(inputs, y=y)
+    context = None if given.context is None else given.context.to(inputs.dtype)
+    out = density.network(inputs, **density.given(given.y, context))
     out = out.unflatten(1, (groups, -1)).permute(0, 3, 4, 1, 2)  # (N, H, W, groups, features)
     # A random direction: features whose gradients cancel are none.
     weights = torch.rand(out.shape[-1], dtype=out.dtype, device=out.device) + 0.5

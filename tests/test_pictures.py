@@ -64,7 +64,14 @@ def test_rows_of_classes_begin_with_their_names():
 def test_ones_own_pictures_are_shown_with_what_was_given_and_the_completions_between():
     original, completed = torch.zeros(2, 1, 2, 2).long(), torch.ones(6, 1, 2, 2).long()
     known = torch.tensor([[True, True], [False, False]])
-    picture = pictures.own_grid(original, known, completed, levels=2, scale=1)
+    pixels = pictures.as_rgb(original, levels=2)
+    picture = pictures.own_grid(pixels, pictures.with_hidden(pixels, known), completed, levels=2, scale=1)
     assert picture.shape == (2 * 3 + 1, 5 * 3 + 1, 3)
     assert tuple(picture[2, 1]) == pictures.HIDDEN
     assert picture[1, 4::3].tolist() == [[255] * 3] * 3 + [[0] * 3]
+
+
+def test_a_context_is_shown_as_large_as_its_image_in_grey_or_in_colour():
+    grey, colour = torch.tensor([0.0, 1.0]).view(1, 1, 1, 2), torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
+    assert pictures.context_as_rgb(grey, (2, 4)).tolist() == [[[[0] * 3] * 2 + [[255] * 3] * 2] * 2]
+    assert pictures.context_as_rgb(colour, (1, 2)).tolist() == [[[[255, 0, 0]] * 2]]

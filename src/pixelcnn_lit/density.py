@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn_lit.likelihood import Likelihood
+from pixelcnn_lit.nn.context import ContextShape
 from pixelcnn_lit.nn.contract import CausalNetwork
-from pixelcnn_lit.sampling.conditionals import Conditionals
+from pixelcnn_lit.sampling.conditionals import Conditionals, Given
 from pixelcnn_lit.sampling.draw import Draw, Method, Progress, draw
 
 
@@ -20,6 +21,9 @@ class Density(Conditionals):
 
     One pass of the causal network gives all the conditionals of an image. Images are (N, C, H, W) integer tensors of
     levels 0..levels-1; the network gets ``level / (levels - 1)``. Height and width come from the input.
+
+    A density may be of images given something: classes ``y``, or a ``context``, a map (N, F, H', W') of floats that all
+    pixels may see, such as a grey version of the image. Then every method takes it, as one for all images too.
 
     >>> from pixelcnn_lit import build
     >>> density = build(["model.n_res=1", "model.hidden=4", "data.levels=2"])
@@ -36,62 +40,65 @@ class Density(Conditionals):
         likelihood: Likelihood,
         image_shape: tuple[int, int, int],
         n_classes: int | None = None,
+        context_shape: ContextShape | None = None,
     ) -> None:
         """``image_shape`` is (C, H, W): the channels of every image, and the default size of ``sample``.
 
         With ``n_classes``, the network takes classes ``y`` too, and the density is ``p(x | y)``. Without y it is the
-        mixture of all classes with equal weights.
+        mixture of all classes with equal weights. With ``context_shape``, the network takes a context of that shape.
         """
-        super().__init__(network, likelihood, n_classes)
+        super().__init__(network, likelihood, n_classes, context_shape)
         self.image_shape = image_shape
         self.class_names: tuple[str, ...] = ()
         """The name of each class; empty if there are no classes, or nobody has said how they are called."""
 
-    def initialise(self, x: Tensor, y: Tensor | None = None) -> None:
+    def initialise(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> None:
         """Initialise the network on a batch of training images; by default a network does nothing, PixelCNN++ does.
 
-        ``x`` are levels (N, C, H, W), ``y`` (N,) their classes.
+        ``x`` are levels (N, C, H, W), ``y`` (N,) their classes, ``context`` (N, F, H', W') their contexts.
         """
         if isinstance(self.network, CausalNetwork):
-            self.network.initialise(
-                self.normalise(self._checked(x)), self._classes(y, len(x)) if self.n_classes else None
-            )
+            x = self._checked(x)
+            given = self._given(x, y if self.n_classes else None, context)
+            self.network.initialise(self.normalise(x), *given)
 
-    def log_prob(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
-        """``log p(x)``, or ``log p(x | y)``, in nats: levels (N, C, H, W) -> (N,).
+    def log_prob(self, x: Tensor, y: Tensor | int | None = None, context: Tensor | None = None) -> Tensor:
+        """``log p(x)``, or that given ``y`` or ``context``, in nats: levels (N, C, H, W) -> (N,).
 
         ``y`` is one class, or one class per image (N,). Without y, a class-conditional density sums over the classes:
         ``log p(x) = log sum over y of p(x | y) / n_classes``.
 
-        Raises ValueError if x is not a batch of level images, or y not a class of this density.
+        Raises ValueError if x is not a batch of level images, y not a class of this density, or context not a batch of
+        its contexts.
         """
         if self.n_classes is not None and y is None:
-            return self.class_log_probs(x).logsumexp(1) - math.log(self.n_classes)
-        return -self(self._checked(x), self._classes(y, len(x))).flatten(1).sum(1)
+            return self.class_log_probs(x, context).logsumexp(1) - math.log(self.n_classes)
+        x = self._checked(x)
+        return -self(x, *self._given(x, y, context)).flatten(1).sum(1)
 
-    def class_log_probs(self, x: Tensor) -> Tensor:
+    def class_log_probs(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """``log p(x | y)`` for every class y, in nats: levels (N, C, H, W) -> (N, n_classes).
 
         With equal priors, ``p(y | x)`` is their softmax (Bayes' rule). Raises ValueError for a density without classes.
         """
         if self.n_classes is None:
             raise ValueError("this density has no classes: it was built with n_classes=None")
-        return torch.stack([self.log_prob(x, y) for y in range(self.n_classes)], dim=1)
+        return torch.stack([self.log_prob(x, y, context) for y in range(self.n_classes)], dim=1)
 
-    def bits_per_dim(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
-        """``-log2 p(x) / (C H W)``, or the same of ``p(x | y)``: levels (N, C, H, W) -> (N,) bits per dimension.
+    def bits_per_dim(self, x: Tensor, y: Tensor | int | None = None, context: Tensor | None = None) -> Tensor:
+        """``-log2 p(x) / (C H W)``, or that given ``y`` or ``context``: levels (N, C, H, W) -> (N,) bits/dim.
 
         Raises ValueError as :meth:`log_prob` does.
         """
-        return -self.log_prob(x, y) / (math.prod(x.shape[1:]) * math.log(2))
+        return -self.log_prob(x, y, context) / (math.prod(x.shape[1:]) * math.log(2))
 
-    def logits(self, x: Tensor, y: Tensor | int | None = None) -> Tensor:
+    def logits(self, x: Tensor, y: Tensor | int | None = None, context: Tensor | None = None) -> Tensor:
         """The logits of each conditional: levels (N, C, H, W) -> (N, levels, C, H, W).
 
         Raises ValueError as :meth:`log_prob` does, and for a class-conditional density without y.
         """
         x = self._checked(x)
-        params = self.params(x, self._classes(y, len(x)))
+        params = self.params(x, *self._given(x, y, context))
         return torch.stack([self.likelihood.logits(params, x, c) for c in range(x.shape[1])], dim=2)
 
     def sample(
@@ -100,6 +107,7 @@ class Density(Conditionals):
         seed: int | None = None,
         y: Tensor | int | None = None,
         *,
+        context: Tensor | None = None,
         size: tuple[int, int] | None = None,
         temperature: float = 1.0,
         method: Method = "cached",
@@ -114,23 +122,25 @@ class Density(Conditionals):
             n: The number of images.
             seed: At least 0. None: take one from torch's global generator.
             y: One class, or one class per image (n,). None: a class-conditional density draws a class per image.
-            size: (H, W). None: the size of ``image_shape``.
+            context: One context (1, F, H', W'), or one per image (n, F, H', W'), if the density has contexts.
+            size: (H, W). None: that of the context, else the size of ``image_shape``.
             temperature: Divides the logits. 0 takes the mode of each conditional.
             method: "cached" costs about one pass of the network, "naive" one pass per pixel; the images are the same.
             first: The number of the first image.
             progress: Called as ``progress(done, total)`` after each row.
 
         Raises:
-            ValueError: n, seed or temperature is negative, size is empty, method is unknown, or y is not a class.
+            ValueError: n, seed or temperature is negative, size is empty, or method, y or context does not fit.
             UserError: The logits are NaN or infinite, because the weights are wrong.
         """
         if not isinstance(n, int) or isinstance(n, bool) or n < 0:
             raise ValueError(f"n must be an integer of at least 0, got {n!r}")
-        height, width = size if size is not None else self.image_shape[1:]
+        height, width = self._size(context) if size is None else size
         if height < 1 or width < 1:
             raise ValueError(f"size must be at least (1, 1), got {size}")
         x = torch.zeros(n, self.image_shape[0], height, width, dtype=torch.uint8, device=self.device)
-        return draw(self, x, None, self._classes(y, n), Draw(_seed(seed), temperature, method, first, progress))
+        how = Draw(_seed(seed), temperature, method, first, progress)
+        return draw(self, x, None, self._given(x, y, context), how)
 
     def complete(
         self,
@@ -139,6 +149,7 @@ class Density(Conditionals):
         seed: int | None = None,
         y: Tensor | int | None = None,
         *,
+        context: Tensor | None = None,
         temperature: float = 1.0,
         method: Method = "cached",
         first: int = 0,
@@ -152,7 +163,7 @@ class Density(Conditionals):
             x: Levels (N, C, H, W).
             known: Bool (H, W) or (N, H, W), True where a pixel is known.
             y: As for :meth:`sample`; None: draw each class given the pixels before the first unknown one.
-            seed, temperature, method, first, progress: As for :meth:`sample`.
+            seed, context, temperature, method, first, progress: As for :meth:`sample`.
 
         Raises ValueError if the shapes do not match or x holds other values than levels, and UserError as
         :meth:`sample` does.
@@ -165,7 +176,8 @@ class Density(Conditionals):
             expected = f"bool of shape {tuple(x.shape[2:])} or {(x.shape[0], *x.shape[2:])}"
             raise ValueError(f"known must be {expected}, got {known.dtype} of shape {tuple(known.shape)}")
         known = known.to(self.device).expand(x.shape[0], *x.shape[2:])
-        return draw(self, x, known, self._classes(y, len(x)), Draw(_seed(seed), temperature, method, first, progress))
+        given = self._given(x, y, context)
+        return draw(self, x, known, given, Draw(_seed(seed), temperature, method, first, progress))
 
     def _checked(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor):
@@ -177,6 +189,34 @@ class Density(Conditionals):
         if x.numel() and not 0 <= int(x.min()) <= int(x.max()) < self.levels:
             raise ValueError(f"levels must be in 0..{self.levels - 1}, got {int(x.min())}..{int(x.max())}")
         return x.to(self.device)
+
+    def _given(self, x: Tensor, y: Tensor | int | None, context: Tensor | None) -> Given:
+        """The classes and contexts of the images x (N, C, H, W), checked and on this density's device."""
+        return Given(self._classes(y, len(x)), self._context(context, len(x), (x.shape[2], x.shape[3])))
+
+    def _size(self, context: Tensor | None) -> tuple[int, int]:
+        """The size of images with this context, or by default."""
+        if context is None or self.context_shape is None or context.dim() != 4:
+            return self.image_shape[1:]
+        return context.shape[2] * self.context_shape.factor, context.shape[3] * self.context_shape.factor
+
+    def _context(self, context: Tensor | None, n: int, size: tuple[int, int]) -> Tensor | None:
+        """The contexts of n images of ``size``, (n, F, H', W')."""
+        if self.context_shape is None:
+            if context is not None:
+                raise ValueError("this density has no context: it was built with context_shape=None")
+            return None
+        shape = self.context_shape.of(*size)
+        if context is None:
+            raise ValueError(f"this density is of images given a context: context= (N, {', '.join(map(str, shape))})")
+        if not isinstance(context, Tensor) or not context.is_floating_point():
+            kind = context.dtype if isinstance(context, Tensor) else type(context).__name__
+            raise ValueError(f"context must be a tensor of floats, got {kind}")
+        if tuple(context.shape) not in ((1, *shape), (n, *shape)):
+            raise ValueError(f"context must be {(n, *shape)} for images of {size}, got {tuple(context.shape)}")
+        if not context.isfinite().all():
+            raise ValueError("context must be finite")
+        return context.to(self.device, next(self.parameters()).dtype).expand(n, *shape)
 
     def _classes(self, y: Tensor | int | None, n: int) -> Tensor | None:
         """The classes of n images, (n,) on this density's device."""

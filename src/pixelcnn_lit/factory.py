@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from torch import nn
 
+from pixelcnn_lit.config.context import ContextConfig, EncodedContext
+from pixelcnn_lit.config.data import DataConfig
 from pixelcnn_lit.config.likelihood import LIKELIHOODS, LikelihoodConfig
 from pixelcnn_lit.config.model import NETWORKS, NetworkConfig
 from pixelcnn_lit.config.train import TrainConfig
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.likelihood import Likelihood
+from pixelcnn_lit.nn.context import ContextEncoder, ContextShape
 
 
 def build_density(config: TrainConfig) -> Density:
@@ -18,11 +21,20 @@ def build_density(config: TrainConfig) -> Density:
     Raises UserError if the network does not accept the likelihood, the channels or its own sizes.
     """
     likelihood = build_likelihood(config.likelihood, config.data.levels)
+    encoder = build_encoder(config.context, config.data)
     try:
-        network = build_network(config.model, likelihood, config.data.image_shape[0])
+        network = build_network(config.model, likelihood, config.data.image_shape[0], encoder)
     except (ValueError, TypeError) as error:
         raise UserError(f"model={config.model.name}: cannot be built: {error}") from error
-    return Density(network, likelihood, config.data.image_shape, config.model.n_classes)
+    shape = None if encoder is None else encoder.shape
+    return Density(network, likelihood, config.data.image_shape, config.model.n_classes, shape)
+
+
+def build_encoder(config: ContextConfig, data: DataConfig) -> ContextEncoder | None:
+    """Build the encoder of the context of a config, or None for ``context=none``."""
+    if not isinstance(config, EncodedContext):
+        return None
+    return ContextEncoder(shape=ContextShape(*config.shape(data)), features=config.features, n_res=config.n_res)
 
 
 def build_likelihood(config: LikelihoodConfig, levels: int) -> Likelihood:
@@ -31,15 +43,21 @@ def build_likelihood(config: LikelihoodConfig, levels: int) -> Likelihood:
     return likelihood
 
 
-def build_network(config: NetworkConfig, likelihood: Likelihood, channels: int) -> nn.Module:
+def build_network(
+    config: NetworkConfig, likelihood: Likelihood, channels: int, encoder: ContextEncoder | None = None
+) -> nn.Module:
     """Build the network of a config, with the outputs that ``likelihood`` needs.
+
+    Only with an encoder is it built with a ``context_encoder``: a network from outside need not know that argument.
 
     Raises ValueError if the network does not accept the likelihood, the channels or its own sizes.
     """
+    context = {} if encoder is None else {"context_encoder": encoder}
     network: nn.Module = NETWORKS[config.name].load()(
         image_channels=channels,
         n_params=likelihood.n_params(channels),
         groups=1 if likelihood.couples_channels else channels,
+        **context,
         **config.model_dump(exclude={"name"}),
     )
     return network

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from pixelcnn_lit.data.datamodule import Batch
 from pixelcnn_lit.data.quantise import intensities
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.masks import half_known
@@ -19,6 +21,8 @@ from pixelcnn_lit.storage.files import write_whole
 Picture = NDArray[np.uint8]
 """An RGB picture, (H, W, 3)."""
 
+ANSWERS = 6
+"""So many images are drawn for a context; with the context and the original they fill a row."""
 GAP = 1  # pixels between images, before the picture is enlarged
 PAPER = (46, 52, 64)
 HIDDEN = (94, 129, 172)
@@ -82,18 +86,40 @@ def beside_names(sheet: Picture, names: Sequence[str], scale: int, height: int) 
     return np.asarray(picture)
 
 
-def draw_samples(density: Density, n: int, seed: int, scale: int) -> Picture:
-    """Draw a grid of about n samples; a class-conditional density has one row per class."""
+def draw_samples(density: Density, n: int, seed: int, scale: int, batch: Batch) -> Picture:
+    """Draw a grid of about n samples; a class-conditional density has one row per class.
+
+    A density with a context draws :data:`ANSWERS` answers for each of the first images of ``batch``.
+    """
+    if density.context_shape is not None:
+        few = tuple(part[: -(-n // (ANSWERS + 2))] for part in batch)
+        return draw_answers(density, few[0], few[2], seed, scale)
     y = class_rows(density.n_classes, n)
     if y is None:
         return sample_grid(density.sample(n, seed), density.levels, scale)
     return sample_grid(density.sample(len(y), seed, y), density.levels, scale, density.n_classes, density.class_names)
 
 
-def draw_completions(density: Density, original: Tensor, seed: int, scale: int) -> Picture:
-    """Complete the lower half of images (N, C, H, W), and show them in a grid."""
+def draw_answers(density: Density, original: Tensor, context: Tensor, seed: int, scale: int) -> Picture:
+    """Draw :data:`ANSWERS` images for each context (N, F, H', W') of the images ``original`` (N, C, H, W)."""
+    repeated = context.repeat_interleave(ANSWERS, 0)
+    size = original.shape[2], original.shape[3]
+    answers = density.sample(len(repeated), seed, context=repeated, size=size)
+    return own_grid(as_rgb(original, density.levels), context_as_rgb(context, size), answers, density.levels, scale)
+
+
+def context_as_rgb(context: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Convert contexts (N, F, H', W') in [0, 1] to RGB (N, H, W, 3). Of three features, R, G, B; else the first one."""
+    colours = context if context.shape[1] == 3 else context[:, :1].expand(-1, 3, -1, -1)
+    pixels = F.interpolate(colours.float().cpu(), size=size, mode="nearest")
+    return (255 * pixels.clamp(0, 1)).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def draw_completions(density: Density, batch: Batch, seed: int, scale: int) -> Picture:
+    """Complete the lower half of the images of ``batch``, and show them in a grid."""
+    original, _, *context = batch
     known = half_known("bottom", *original.shape[2:])
-    completed = density.complete(original, known, seed)
+    completed = density.complete(original, known, seed, context=context[0] if context else None)
     return completion_grid(original, known, completed, density.levels, scale)
 
 
@@ -103,8 +129,7 @@ def completion_grid(original: Tensor, known: Tensor, completed: Tensor, levels: 
     ``original`` and ``completed`` are (N, C, H, W) levels, ``known`` is (H, W) bool.
     """
     originals, results = as_rgb(original, levels), as_rgb(completed, levels)
-    given = originals.copy()
-    given[:, ~known.cpu().numpy()] = HIDDEN
+    given = with_hidden(originals, known)
     columns = min(8, len(original))
     bands = [part[i : i + columns] for i in range(0, len(original), columns) for part in (originals, given, results)]
     blank = np.broadcast_to(np.array(PAPER, dtype=np.uint8), (columns, *originals.shape[1:]))
@@ -112,20 +137,27 @@ def completion_grid(original: Tensor, known: Tensor, completed: Tensor, levels: 
     return grid(np.concatenate(full), columns, scale)
 
 
-def own_grid(original: Tensor, known: Tensor, completed: Tensor, levels: int, scale: int) -> Picture:
-    """For each picture of ``original`` (K, C, H, W): what the model was given, its completions, and the picture itself.
-
-    ``completed`` (K n, C, H, W) has the n completions of the first picture, then those of the second. Each picture
-    begins a row.
-    """
-    originals, results = as_rgb(original, levels), as_rgb(completed, levels)
+def with_hidden(originals: NDArray[np.uint8], known: Tensor) -> NDArray[np.uint8]:
+    """Pictures (N, H, W, 3) whose pixels that are not ``known`` (H, W) are blue."""
     given = originals.copy()
     given[:, ~known.cpu().numpy()] = HIDDEN
-    n = len(completed) // len(original)
+    return given
+
+
+def own_grid(
+    originals: NDArray[np.uint8], given: NDArray[np.uint8], answers: Tensor, levels: int, scale: int
+) -> Picture:
+    """For each of K pictures (K, H, W, 3): what the model was ``given``, its answers, and the picture itself.
+
+    ``answers`` (K n, C, H, W) are the n completions or samples for the first picture, then those for the second. Each
+    picture begins a row.
+    """
+    results = as_rgb(answers, levels)
+    n = len(answers) // len(originals)
     columns = min(8, n + 2)
     blank = np.broadcast_to(np.array(PAPER, dtype=np.uint8), (-(n + 2) % columns, *originals.shape[1:]))
     cells = []
-    for i in range(len(original)):
+    for i in range(len(originals)):
         cells += [given[i : i + 1], results[i * n : (i + 1) * n], originals[i : i + 1], blank]
     return grid(np.concatenate(cells), columns, scale)
 

@@ -36,9 +36,9 @@ def test_a_row_grows_to_two_that_see_no_other_row():
 @pytest.mark.parametrize("size", [(1, 1), (4, 6), (5, 3)])
 def test_any_size_comes_back_as_it_was(size):
     class Inner(nn.Module):
-        def forward(self, x, above, at, y):
+        def forward(self, x, above, at, y, s):
             assert x.shape[2:] == tuple((side + 1) // 2 for side in size)
             return x
 
     halved = HalvedPixels(CausalConv2d(2, 2, (2, 2), "B", stride=2), Inner(), Grow(2, 2, 2))
-    assert halved(torch.randn(3, 2, *size), [], None, None).shape == (3, 2, *size)
+    assert halved(torch.randn(3, 2, *size), [], None, None, None).shape == (3, 2, *size)

@@ -52,13 +52,13 @@ def score(
     log_probs, right = [], 0
     with torch.inference_mode():
         for batch in track(loader, f"{split} images", len(loader), console=get_console(), transient=True):
-            x, y = batch[0].to(device), batch[1].to(device)
+            x, y, *context = (part.to(device) for part in batch)
             if labelled or density.n_classes is None:
-                nats = density(x, y)
+                nats = density(x, y, *context)
                 metric.update(nats)
                 log_prob = -nats.flatten(1).sum(1)
             if density.n_classes is not None:
-                each = density.class_log_probs(x)
+                each = density.class_log_probs(x, *context)
                 right += int((each.argmax(1) == y).sum())
                 log_prob = each.logsumexp(1) - math.log(density.n_classes)
             log_probs.append(log_prob.cpu())
@@ -120,7 +120,7 @@ def evaluate(config: EvaluateConfig) -> float:
     density.to(device)
     # The names of the classes are compared below, and say more than their number.
     chosen = config.data.instead_of(trained.data, batch_size=config.batch_size, n_classes=0)
-    data = ImageDataModule(chosen, trained.seed)
+    data = ImageDataModule(chosen, trained.seed, context=trained.context)
     data.setup()
     labelled = match_classes(config, density, data)
     with enough_memory(f"batch_size={config.batch_size}"):

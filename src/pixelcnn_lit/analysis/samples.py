@@ -161,8 +161,10 @@ def complete(
         )
     x = torch.cat(parts)
     scale = config.scale or pictures.default_scale(x.shape[3])
-    show_grid = pictures.own_grid if own else pictures.completion_grid
-    return x, show_grid(original, known, x, density.levels, scale)
+    if own:
+        pixels = pictures.as_rgb(original, density.levels)
+        return x, pictures.own_grid(pixels, pictures.with_hidden(pixels, known), x, density.levels, scale)
+    return x, pictures.completion_grid(original, known, x, density.levels, scale)
 
 
 def _images(config: SampleConfig, trained: TrainConfig) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import AfterValidator, Field, create_model, model_validator
 
 from pixelcnn_lit.config.callbacks import CallbacksConfig
+from pixelcnn_lit.config.context import CONTEXTS, ContextConfig
 from pixelcnn_lit.config.data import DATA_SETS, DataConfig
 from pixelcnn_lit.config.likelihood import LIKELIHOODS, LikelihoodConfig
 from pixelcnn_lit.config.logger import LoggerConfig
@@ -36,6 +37,7 @@ class TrainConfig(Section):
     data: DataConfig
     model: NetworkConfig
     likelihood: LikelihoodConfig
+    context: ContextConfig
     optimizer: OptimizerConfig
     trainer: TrainerConfig
     callbacks: CallbacksConfig
@@ -43,8 +45,8 @@ class TrainConfig(Section):
 
     @classmethod
     def complete(cls) -> type[Self]:
-        """This section with the sections of all data sets, networks and likelihoods that are registered now."""
-        groups = (DATA_SETS, NETWORKS, LIKELIHOODS)
+        """This section with the sections of all parts that are registered now."""
+        groups = (DATA_SETS, NETWORKS, LIKELIHOODS, CONTEXTS)
         registered = tuple(group[name].section for group in groups for name in group.names())
         if registered not in _COMPLETE:
             fields: dict[str, Any] = {group.kind: (group.union(), ...) for group in groups}
@@ -67,6 +69,7 @@ class TrainConfig(Section):
                 "set model.n_classes='${data.n_classes}', or null for a model without classes"
             )
         self.model.check_beside(self.data, self.likelihood)
+        self.context.check_beside(self.data)
         return self
 
 

@@ -12,33 +12,41 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pixelcnn_lit.config import DataConfig
+from pixelcnn_lit.config.context import ContextConfig, NoContext
 from pixelcnn_lit.data.binarise import binarise
 from pixelcnn_lit.data.classes import listed, numbered, renumbering
+from pixelcnn_lit.data.contexts import ContextOf, context_of
 from pixelcnn_lit.data.datasets import load
 from pixelcnn_lit.data.quantise import quantise
 from pixelcnn_lit.data.splits import Split
 from pixelcnn_lit.device import has_room
 from pixelcnn_lit.errors import UserError
 
-Batch = tuple[Tensor, Tensor]
-"""Levels (N, C, H, W) uint8 and labels (N,) int64."""
+Batch = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
+"""Levels (N, C, H, W) uint8, labels (N,) int64, and contexts (N, F, H', W') where there are any."""
 
 
 class LevelImages(Dataset[Batch]):
     """A split as one tensor of levels. A tensor of indices gives a whole batch, without a loop over images."""
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images, self.labels = images, labels
+    def __init__(self, images: Tensor, labels: Tensor, context_of: ContextOf) -> None:
+        self.images, self.labels, self.context_of = images, labels, context_of
 
     def on(self, device: torch.device) -> LevelImages:
         """A copy of the split in the memory of ``device``, so that training steps copy nothing from the host."""
-        return LevelImages(self.images.to(device), self.labels.to(device))
+        return LevelImages(self.images.to(device), self.labels.to(device), self.context_of)
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, indices: Tensor) -> Batch:
-        return self.images[indices], self.labels[indices]
+    def __getitem__(self, indices: Tensor | slice) -> Batch:
+        return given(self.images[indices], self.labels[indices], self.context_of)
+
+
+def given(images: Tensor, labels: Tensor, context_of: ContextOf) -> Batch:
+    """A batch, with the contexts of its images if they have any."""
+    context = context_of(images)
+    return (images, labels) if context is None else (images, labels, context)
 
 
 class BatchIndices(Sampler[Tensor]):
@@ -106,8 +114,8 @@ class BatchIndices(Sampler[Tensor]):
 class RedrawnImages(Dataset[Batch]):
     """The training images under dynamic binarisation, drawn anew each epoch as a function of (seed, epoch)."""
 
-    def __init__(self, split: Split, seed: int, order: BatchIndices) -> None:
-        self._split, self._seed, self._order = split, seed, order
+    def __init__(self, split: Split, seed: int, order: BatchIndices, context_of: ContextOf) -> None:
+        self._split, self._seed, self._order, self._context_of = split, seed, order, context_of
 
     def __len__(self) -> int:
         return len(self._split)
@@ -116,7 +124,7 @@ class RedrawnImages(Dataset[Batch]):
         numbers = indices.numpy()
         drawn = self._split[numbers]
         images = binarise(drawn.images, numbers, ANEW, self._seed, self._order.epoch)
-        return torch.from_numpy(images), torch.from_numpy(drawn.labels)
+        return given(torch.from_numpy(images), torch.from_numpy(drawn.labels), self._context_of)
 
 
 PARTS = ("train", "val", "test")
@@ -149,12 +157,16 @@ class ImageDataModule(pl.LightningDataModule):
     3
     """
 
-    def __init__(self, config: DataConfig, seed: int, *, reshuffle: bool = True) -> None:
+    def __init__(
+        self, config: DataConfig, seed: int, *, context: ContextConfig | None = None, reshuffle: bool = True
+    ) -> None:
         """``seed`` determines the order of the training images, and their draws under dynamic binarisation.
 
-        Without ``reshuffle`` the order is the same in each epoch. :meth:`setup` reads the images.
+        With ``context``, batches have the contexts of their images too. Without ``reshuffle`` the order is the same in
+        each epoch. :meth:`setup` reads the images.
         """
         super().__init__()
+        self._context_of = context_of(context or NoContext(name="none"), config.levels)
         self._reshuffle = reshuffle
         self.config, self.seed = config, seed
         self.source = ""
@@ -175,7 +187,7 @@ class ImageDataModule(pl.LightningDataModule):
         for number, part in enumerate(PARTS):
             split: Split = getattr(splits, part)
             images = as_levels(split.images, config, number)
-            self._splits[part] = LevelImages(torch.from_numpy(images), torch.from_numpy(split.labels))
+            self._splits[part] = LevelImages(torch.from_numpy(images), torch.from_numpy(split.labels), self._context_of)
         if config.binarize == "dynamic":
             self._redrawn = splits.train
 
@@ -205,7 +217,8 @@ class ImageDataModule(pl.LightningDataModule):
         if (numbers == np.arange(len(numbers))).all():
             return False
         for part, images in self._splits.items():
-            self._splits[part] = LevelImages(images.images, torch.from_numpy(numbers)[images.labels])
+            labels = torch.from_numpy(numbers)[images.labels]
+            self._splits[part] = LevelImages(images.images, labels, self._context_of)
         if self._redrawn is not None:
             self._redrawn = Split(self._redrawn.images, numbers[self._redrawn.labels])
         return True
@@ -239,7 +252,9 @@ class ImageDataModule(pl.LightningDataModule):
         indices = BatchIndices(
             len(images), self.config.batch_size, seed, rank, world, device, reshuffle=self._reshuffle
         )
-        drawn: Dataset[Batch] = images.on(device) if redrawn is None else RedrawnImages(redrawn, self.seed, indices)
+        drawn: Dataset[Batch] = images.on(device)
+        if redrawn is not None:
+            drawn = RedrawnImages(redrawn, self.seed, indices, self._context_of)
         # A loader draws a number when iteration starts. With a generator of its own, torch's global one stays as it is.
         return DataLoader(drawn, sampler=indices, batch_size=None, generator=torch.Generator())
 

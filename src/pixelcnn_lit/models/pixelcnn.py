@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn_lit.nn.causal import CausalConv2d
+from pixelcnn_lit.nn.context import ContextEncoder
 from pixelcnn_lit.nn.contract import CausalNetwork
 from pixelcnn_lit.nn.cursor import Cursor
 
@@ -16,22 +17,27 @@ class ResidualBlock(nn.Module):
     The features go from 2h to h, h and 2h.
     """
 
-    def __init__(self, hidden: int, kernel_size: int, groups: int, n_classes: int | None) -> None:
+    def __init__(
+        self, hidden: int, kernel_size: int, groups: int, n_classes: int | None, n_context: int | None
+    ) -> None:
         super().__init__()
         self.reduce = CausalConv2d(2 * hidden, hidden, 1, "B", groups)
-        self.conv = CausalConv2d(hidden, hidden, kernel_size, "B", groups, n_classes=n_classes)
+        self.conv = CausalConv2d(
+            hidden, hidden, kernel_size, "B", groups, n_classes=n_classes, context_features=n_context
+        )
         self.expand = CausalConv2d(hidden, 2 * hidden, 1, "B", groups)
 
-    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None, s: Tensor | None = None) -> Tensor:
         h = self.reduce(torch.relu(x), at, out=self.conv.input_place(at))
-        h = self.conv(h.relu_(), at, y)
+        h = self.conv(h.relu_(), at, y, s)
         return self.expand(h.relu_(), at, residual=x)
 
 
 class PixelCNN(CausalNetwork):
     """A type A convolution (7x7 in the paper), ``n_res`` residual blocks, and a head of two 1x1 convolutions.
 
-    Input: images (N, C, H, W) in [0, 1], and with ``n_classes`` the classes y (N,). Output: (N, n_params, H, W), the
+    Input: images (N, C, H, W) in [0, 1], with ``n_classes`` the classes y (N,), and with a ``context_encoder`` the
+    context (N, F, H', W'). Output: (N, n_params, H, W), the
     parameters of the likelihood for each pixel. The parameters form ``groups`` groups in the order of the channels. A
     group depends on the earlier pixels, and on the channels of earlier groups at the pixel itself. H and W come from
     the input.
@@ -45,6 +51,7 @@ class PixelCNN(CausalNetwork):
         kernel_size: Of the blocks' type B convolutions, odd.
         first_kernel_size: Of the type A convolution, odd.
         n_classes: The number of classes for p(image | class), or None.
+        context_encoder: For p(image | context), or None.
 
     >>> import torch
     >>> from pixelcnn_lit.models import PixelCNN
@@ -67,16 +74,22 @@ class PixelCNN(CausalNetwork):
         kernel_size: int,
         first_kernel_size: int,
         n_classes: int | None,
+        context_encoder: ContextEncoder | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(context_encoder)
         self.embed = CausalConv2d(image_channels, 2 * hidden, first_kernel_size, "A", groups)
-        self.blocks = nn.ModuleList(ResidualBlock(hidden, kernel_size, groups, n_classes) for _ in range(n_res))
+        self.blocks = nn.ModuleList(
+            ResidualBlock(hidden, kernel_size, groups, n_classes, self.context_features) for _ in range(n_res)
+        )
         self.mix = CausalConv2d(2 * hidden, 2 * hidden, 1, "B", groups)
         self.out = CausalConv2d(2 * hidden, n_params, 1, "B", groups)
 
-    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None, context: Tensor | None = None
+    ) -> Tensor:
+        s = self.seen(context, x, at)
         x = self.embed(x, at)
         for block in self.blocks:
-            x = block(x, at, y)
+            x = block(x, at, y, s)
         x = self.mix(torch.relu(x), at)
         return self.out(x.relu_(), at)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pixelcnn_lit.nn.attention import CausalAttention
 from pixelcnn_lit.nn.causal import CausalConv2d, gate
+from pixelcnn_lit.nn.context import ContextEncoder
 from pixelcnn_lit.nn.contract import CausalNetwork
 from pixelcnn_lit.nn.cursor import Cursor
 
@@ -23,17 +24,19 @@ SEEN = (2, 2)
 class GatedBlock(nn.Module):
     """A gated residual block (figure 5, left): ``x + a sigmoid(b)``, ``(a, b) = conv(dropout(ELU(conv(ELU(x)))))``."""
 
-    def __init__(self, hidden: int, groups: int, dropout: float, n_classes: int | None) -> None:
+    def __init__(self, hidden: int, groups: int, dropout: float, n_classes: int | None, n_context: int | None) -> None:
         super().__init__()
         self.first = CausalConv2d(hidden, hidden, SEEN, "B", groups)
-        self.second = CausalConv2d(hidden, 2 * hidden, SEEN, "B", groups, n_classes=n_classes, gated=True)
+        self.second = CausalConv2d(
+            hidden, 2 * hidden, SEEN, "B", groups, n_classes=n_classes, context_features=n_context, gated=True
+        )
         self.groups, self.dropout = groups, dropout
 
-    def forward(self, x: Tensor, at: Cursor | None, y: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, at: Cursor | None, y: Tensor | None, s: Tensor | None) -> Tensor:
         h = F.elu(self.first(F.elu(x), at))
         if self.training:
             h = F.dropout(h, self.dropout)
-        return x + gate(self.second(h, at, y), self.groups, squashed=False)
+        return x + gate(self.second(h, at, y, s), self.groups, squashed=False)
 
 
 class SnailBlock(nn.Module):
@@ -50,9 +53,10 @@ class SnailBlock(nn.Module):
         value_size: int,
         dropout: float,
         n_classes: int | None,
+        n_context: int | None,
     ) -> None:
         super().__init__()
-        self.gated = nn.ModuleList(GatedBlock(hidden, groups, dropout, n_classes) for _ in range(n_res))
+        self.gated = nn.ModuleList(GatedBlock(hidden, groups, dropout, n_classes, n_context) for _ in range(n_res))
         self.attention = CausalAttention(
             features=hidden,
             image_channels=image_channels,
@@ -66,9 +70,9 @@ class SnailBlock(nn.Module):
         self.of_attention = CausalConv2d(heads * value_size, hidden, 1, "B")
         self.mix = CausalConv2d(hidden, hidden, 1, "B", groups)
 
-    def forward(self, x: Tensor, image: Tensor, at: Cursor | None, y: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, image: Tensor, at: Cursor | None, y: Tensor | None, s: Tensor | None) -> Tensor:
         for block in self.gated:
-            x = block(x, at, y)
+            x = block(x, at, y, s)
         seen = self.attention(x, image, at)
         both = F.elu(self.of_features(F.elu(x), at)) + F.elu(self.of_attention(F.elu(seen), at))
         return F.elu(self.mix(F.elu(both), at))
@@ -93,6 +97,7 @@ class PixelSNAIL(CausalNetwork):
         value_size: The size of a value, in each head.
         dropout: The probability of dropout in each residual block during training.
         n_classes: The number of classes for p(image | class), or None.
+        context_encoder: For p(image | context), or None.
 
     >>> import torch
     >>> from pixelcnn_lit.models import PixelSNAIL
@@ -119,17 +124,22 @@ class PixelSNAIL(CausalNetwork):
         value_size: int,
         dropout: float,
         n_classes: int | None,
+        context_encoder: ContextEncoder | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(context_encoder)
         self.embed = CausalConv2d(image_channels, hidden, first_kernel_size, "A", groups)
+        given = n_classes, self.context_features
         self.blocks = nn.ModuleList(
-            SnailBlock(image_channels, groups, n_res, hidden, heads, key_size, value_size, dropout, n_classes)
+            SnailBlock(image_channels, groups, n_res, hidden, heads, key_size, value_size, dropout, *given)
             for _ in range(n_blocks)
         )
         self.out = CausalConv2d(hidden, n_params, 1, "B", groups)
 
-    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None, context: Tensor | None = None
+    ) -> Tensor:
+        s = self.seen(context, x, at)
         image, x = x, self.embed(x, at)
         for block in self.blocks:
-            x = x + block(x, image, at, y)
+            x = x + block(x, image, at, y, s)
         return self.out(F.elu(x), at)

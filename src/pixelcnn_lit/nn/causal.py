@@ -5,8 +5,9 @@ Every layer is called as ``layer(x, at)``. With ``at=None`` it computes whole im
 operations between causal layers (activations, gates, sums) are pointwise. So the same ``forward`` of a network serves
 training, evaluation and sampling.
 
-Layers with ``n_classes`` add a bias per class; ``y`` (N,) are the classes of the images. A cursor holds them itself.
-van den Oord et al. (2016), arXiv 1606.05328, equation 4.
+Layers with ``n_classes`` add a bias per class; ``y`` (N,) are the classes of the images. Layers with
+``context_features`` add a bias per place, V s; ``s`` (N, S, H, W) are the features of the context. A cursor holds both
+itself. van den Oord et al. (2016), arXiv 1606.05328, equations 4 and 5.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Convolution(CausalLayer):
         dilation: The distance between neighbouring taps.
         stride: 1, or 2 for half the resolution.
         n_classes: The number of classes, or None for no class bias.
+        context_features: S, the features of the context, or None for no context.
         marks_padding: Whether to add a channel to the image that is 1 inside it and 0 in the padding.
     """
 
@@ -51,9 +53,13 @@ class Convolution(CausalLayer):
         dilation: int,
         stride: int,
         n_classes: int | None,
+        context_features: int | None,
         marks_padding: bool,
     ) -> None:
+        """Raise ValueError for a ``stride`` other than 1 with a context."""
         super().__init__()
+        if context_features is not None and stride != 1:
+            raise ValueError(f"a layer with context_features has stride 1, got {stride}")
         self.in_features, self.out_features = in_features + marks_padding, out_features
         self.looks_at_image, self.marks_padding = looks_at_image, marks_padding
         self.dilation, self.stride = dilation, stride
@@ -63,6 +69,10 @@ class Convolution(CausalLayer):
         bound = 1 / math.sqrt(max(1, self.weight[0].numel()))
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
+        self.context_weight: nn.Parameter | None = None
+        if context_features is not None:
+            self.context_weight = nn.Parameter(torch.empty(out_features, context_features))
+            nn.init.uniform_(self.context_weight, -1 / math.sqrt(context_features), 1 / math.sqrt(context_features))
 
     def dilations(self, rows: int) -> tuple[int, int]:
         """The dilation along rows and columns of a kernel with ``rows`` rows; a kernel of one row gets 1 along rows.
@@ -101,10 +111,15 @@ class Convolution(CausalLayer):
             return at.image
         return Window(at.like, self.rows_above, at.width, self.in_features)
 
-    def finished(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """Add the class bias, if there is one, to x (N, out, H, W). Raise ValueError if y (N,) is missing."""
+    def finished(self, x: Tensor, y: Tensor | None, s: Tensor | None) -> Tensor:
+        """Add the biases of the classes y (N,) and the context s, if the layer has them, to x (N, out, H, W).
+
+        ``s`` (N, S, H or more, W) may go on below x. Raises ValueError if y or s is missing.
+        """
         if self.class_bias is not None:
             x = x + self.class_bias[known_classes(y)][:, :, None, None]
+        if self.context_weight is not None:
+            x = x + F.conv2d(known_context(s)[:, :, : x.shape[2]], self.context_weight[:, :, None, None])
         # For images of one channel torch cannot infer the memory format; a network that mixes formats is twice as slow.
         return x.contiguous(memory_format=torch.channels_last)
 
@@ -134,6 +149,7 @@ class CausalConv2d(Convolution):
         dilation: The distance between neighbouring taps.
         stride: 1, or 2 for half the resolution.
         n_classes: The number of classes, for a bias per class.
+        context_features: S, the features of the context, for a bias per place. Not for 1x1 convolutions.
         marks_padding: Whether to add a channel to the image that is 1 inside it and 0 in the padding.
         gated: Whether a :func:`gate` follows: then each group of the output consists of two halves.
 
@@ -162,14 +178,17 @@ class CausalConv2d(Convolution):
         dilation: int = 1,
         stride: int = 1,
         n_classes: int | None = None,
+        context_features: int | None = None,
         marks_padding: bool = False,
         gated: bool = False,
     ) -> None:
-        """Raise ValueError for a ``kernel_size`` that is even or not positive, or a ``mask_type`` other than A or B."""
+        """Raise ValueError for an even ``kernel_size``, another ``mask_type``, a context in a 1x1 or strided layer."""
         if mask_type not in ("A", "B"):
             raise ValueError(f"mask_type must be 'A' or 'B', got {mask_type!r}")
         rows, columns = _rows_and_columns(kernel_size)
         sees_centre = mask_type == "B" or groups > 1
+        if rows == columns == 1 and context_features is not None:
+            raise ValueError("a 1x1 convolution takes no context_features")
         super().__init__(
             in_features,
             out_features,
@@ -178,6 +197,7 @@ class CausalConv2d(Convolution):
             dilation=dilation,
             stride=stride,
             n_classes=n_classes,
+            context_features=context_features,
             marks_padding=marks_padding,
         )
         self.mask_type: MaskType = mask_type
@@ -215,6 +235,7 @@ class CausalConv2d(Convolution):
         x: Tensor,
         at: Cursor | None = None,
         y: Tensor | None = None,
+        s: Tensor | None = None,
         *,
         residual: Tensor | None = None,
         out: Tensor | None = None,
@@ -227,7 +248,7 @@ class CausalConv2d(Convolution):
         if at is None or at.stage == "known":
             if at is not None and not self.pointwise and not self.looks_at_image:
                 at.cache(self).window.fill(x)
-            result = self.whole(x, y if at is None else at.classes)
+            result = self.whole(x, y, s) if at is None else self.whole(x, at.classes, at.context)
             return result if residual is None else result.add_(residual)
         cache: PixelCache = at.cache(self)
         if self.pointwise:
@@ -251,7 +272,7 @@ class CausalConv2d(Convolution):
         place: Tensor = at.cache(self).pixels[at.column]
         return place
 
-    def whole(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def whole(self, x: Tensor, y: Tensor | None = None, s: Tensor | None = None) -> Tensor:
         """The convolution of whole images: (N, in, H, W) -> (N, out, H, W)."""
         x = self.marked(x)
         left, right = self.left * self.dilation, (self.right if self.above else 0) * self.dilation
@@ -259,7 +280,7 @@ class CausalConv2d(Convolution):
         around = left - padding, right - padding, self.above * self.dilation
         if any(around):
             x = F.pad(x, (*around, 0))
-        return self.finished(self.convolve_image(x, self.kernel(), padding), y)
+        return self.finished(self.convolve_image(x, self.kernel(), padding), y, s)
 
     def new_cache(self, at: Cursor) -> PixelCache:
         return PixelCache(self, at)
@@ -296,6 +317,7 @@ class PixelCache(LayerCache):
             height = self.window.past.shape[1]
             self._past = self.window.past[:, height - layer.rows_above :].permute(0, 3, 1, 2)
             self._kernel = layer.kernel()[:, :, :-1].contiguous(memory_format=torch.channels_last)
+        if layer.above or layer.context_weight is not None:
             self._above = row.new_empty(row.shape[0], len(columns_out), layer.out_features)
             self.above = self._above.unbind(1)
 
@@ -304,18 +326,30 @@ class PixelCache(LayerCache):
         return range(column - min(self._layer.left, column // d) * d, column + self._layer.sees_centre, d)
 
     def start_row(self) -> None:
-        """Scroll the window, and compute the sum over the rows above for the whole new row, in one convolution."""
+        """Scroll the window, and compute the biases and the sum over the rows above for the whole new row."""
         layer = self._layer
         if layer.pointwise:
             return
         if not layer.looks_at_image:
             self.window.scroll()
-        if layer.above and self._at.row_modulo(layer.stride) == 0:
+        if self.above is None or self._at.row_modulo(layer.stride):
+            return
+        share = self._place_bias()
+        if layer.above:
             d = layer.dilation
             sides = layer.left * d, layer.right * d
             past, padding = (self._past, sides[0]) if sides[0] == sides[1] else (F.pad(self._past, sides), 0)
-            share = F.conv2d(past, self._kernel, None, layer.stride, (0, padding), d).permute(0, 2, 3, 1)[:, 0]
-            torch.add(share, self.bias.unsqueeze(-2), out=self._above)
+            rows = F.conv2d(past, self._kernel, None, layer.stride, (0, padding), d).permute(0, 2, 3, 1)[:, 0]
+            torch.add(rows, share, out=self._above)
+        else:
+            self._above.copy_(share)
+
+    def _place_bias(self) -> Tensor:
+        """The bias at each column of the new row: (N, W, out), or with no context (N, 1, out)."""
+        bias, weight = self.bias.unsqueeze(1), self._layer.context_weight
+        if weight is None:
+            return bias
+        return bias + known_context(self._at.context)[:, :, self._at.row].transpose(1, 2) @ weight.t()
 
     def read(self, column: int) -> Tensor:
         """The result at a column, (N, out), from the pixels in the window up to this column."""
@@ -377,3 +411,10 @@ def known_classes(y: Tensor | None) -> Tensor:
     if y is None:
         raise ValueError("a class-conditional network needs the classes y of the images")
     return y.long()
+
+
+def known_context(s: Tensor | None) -> Tensor:
+    """The features of the context s (N, S, H, W). Raise ValueError if s is None."""
+    if s is None:
+        raise ValueError("a network with a context needs the context of the images")
+    return s

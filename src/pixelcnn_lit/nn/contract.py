@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
+from pixelcnn_lit.nn.context import ContextEncoder
+
 if TYPE_CHECKING:
     from pixelcnn_lit.nn.cursor import Cursor
 
@@ -29,7 +31,7 @@ class CausalNetwork(nn.Module, ABC):
     ...     def __init__(self, n_params):
     ...         super().__init__()
     ...         self.scale = nn.Parameter(torch.ones(n_params, 1, 1))
-    ...     def forward(self, x, at=None, y=None):
+    ...     def forward(self, x, at=None, y=None, context=None):
     ...         return nn.functional.pad(x, (1, -1)) * self.scale
     >>> PreviousPixel(2)(torch.ones(1, 1, 3, 3)).shape
     torch.Size([1, 2, 3, 3])
@@ -41,18 +43,49 @@ class CausalNetwork(nn.Module, ABC):
     A network without this is sampled correctly too, but with one pass over the whole image per pixel.
     """
 
+    def __init__(self, context_encoder: ContextEncoder | None = None) -> None:
+        """``context_encoder`` turns the context of the images into what the layers see of it; None: no context."""
+        super().__init__()
+        self.context_encoder = context_encoder
+
     @abstractmethod
-    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None, context: Tensor | None = None
+    ) -> Tensor:
         """Compute the parameters of the likelihood for each pixel.
 
         Without a cursor: images x (N, C, H, W) in [0, 1] -> (N, P, H, W). ``y`` (N,) are the classes of the images, if
-        the network was built with ``n_classes``.
+        the network was built with ``n_classes``; ``context`` (N, F, H', W') is what every pixel may see, if it was
+        built with a ``context_encoder``.
 
         With a cursor ``at`` in the stage "pixel": x (N, C) is the pixel at the cursor, and the result is (N, P). In the
         stage "known": x (N, C, H, W) are the known rows at the top, and the result is as without a cursor.
         """
 
-    def initialise(self, x: Tensor, y: Tensor | None = None) -> None:
+    @property
+    def context_features(self) -> int | None:
+        """S, the features of the context; None without a context_encoder."""
+        return None if self.context_encoder is None else self.context_encoder.features
+
+    def encode(self, context: Tensor | None, size: tuple[int, int]) -> Tensor | None:
+        """The features of the context for images of ``size`` (H, W): (N, S, H, W); None without a context_encoder.
+
+        A sampler calls this once, and its cursor holds the result. For a smaller size it is cut, not shrunk.
+
+        Raises ValueError if there is an encoder, but no context.
+        """
+        if self.context_encoder is None:
+            return None
+        if context is None:
+            raise ValueError("this network needs the context of the images: context=")
+        features: Tensor = self.context_encoder(context, size)
+        return features
+
+    def seen(self, context: Tensor | None, x: Tensor, at: Cursor | None) -> Tensor | None:
+        """What :meth:`forward` hands to its layers of the context: its features, or None where a cursor has them."""
+        return self.encode(context, (x.shape[2], x.shape[3])) if at is None else None
+
+    def initialise(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> None:
         """Initialise the weights on a batch of training images x (N, C, H, W) in [0, 1]. By default, do nothing."""
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixelcnn_lit.nn.context import halved
 from pixelcnn_lit.nn.contract import CausalLayer, LayerCache
 
 Stage = Literal["known", "row", "pixel"]
@@ -45,7 +46,8 @@ class Window:
 class Cursor:
     """A position in a batch of images, and the caches of the causal layers at one resolution.
 
-    ``height`` and ``width`` are the size of the images, ``row`` and ``column`` the position. ``image`` is the window on
+    ``height`` and ``width`` are the size of the images, ``row`` and ``column`` the position. ``classes`` and
+    ``context`` are what the images are drawn given. ``image`` is the window on
     the network's input: the sampler writes pixels into its row. It has a further channel of ones if a layer has
     ``marks_padding``. ``coarser`` is the cursor of half the resolution, or None. It moves at every second row and
     column.
@@ -57,6 +59,7 @@ class Cursor:
         image_channels: The channels of the images.
         classes: The classes (N,) of the images, if the network needs them.
         image: The window on the image, if a finer cursor has one already.
+        context: The features of the context (N, S, H, W), if the network has an encoder.
 
     >>> import torch
     >>> from pixelcnn_lit import CausalConv2d, Cursor
@@ -84,12 +87,14 @@ class Cursor:
         image_channels: int,
         classes: Tensor | None = None,
         image: Window | None = None,
+        context: Tensor | None = None,
     ) -> None:
         """Start above the first row, with a new cache per causal layer.
 
         The cache of a convolution takes memory of O(N x rows of its kernel x W x features).
         """
-        self.like, (self.height, self.width), self.classes = like, size, classes
+        self.like, (self.height, self.width) = like, size
+        self.classes, self.context = classes, context
         self.column = 0
         self.row_reads = 0
         """How often ``row`` was read. Operations that read it may be wrong for other rows, so they are not recorded."""
@@ -101,7 +106,8 @@ class Cursor:
         self.coarser: Cursor | None = None
         if coarse:
             half = (self.height + 1) // 2, (self.width + 1) // 2
-            self.coarser = Cursor(nn.ModuleList(coarse), like, half, image_channels, classes, self.image)
+            parts = nn.ModuleList(coarse)
+            self.coarser = Cursor(parts, like, half, image_channels, classes, self.image, halved(context))
         for layer in layers:
             self._caches[layer] = layer.new_cache(self)
         # Most caches do nothing after a pixel, so only the others are called.

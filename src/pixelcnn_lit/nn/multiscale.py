@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixelcnn_lit.nn.context import halved
 from pixelcnn_lit.nn.contract import CausalLayer, LayerCache
 from pixelcnn_lit.nn.cursor import Cursor
 
@@ -52,10 +53,12 @@ class HalvedRows(Halved):
     Returns the upsampled features (N, F, H, W), and the lists of features of all coarser resolutions.
     """
 
-    def forward(self, x: Tensor, at: Cursor | None, y: Tensor | None) -> tuple[Tensor, list[list[Tensor]]]:
+    def forward(
+        self, x: Tensor, at: Cursor | None, y: Tensor | None, s: Tensor | None
+    ) -> tuple[Tensor, list[list[Tensor]]]:
         inside: list[list[Tensor]] = []
         if at is None or at.stage == "known":
-            small, inside = self.inner(self.shrink(x, at), at and at.coarser, y)
+            small, inside = self.inner(self.shrink(x, at), at and at.coarser, y, halved(s))
             grown = self.grow(small)
             if at is not None:
                 at.cache(self).rows = grown[:, :, -2:]
@@ -63,7 +66,7 @@ class HalvedRows(Halved):
         cache: GrownRowsCache = at.cache(self)
         small = self.shrink(x, at)
         if at.row_modulo(2) == 0:
-            small, inside = self.inner(small, at.coarser, y)
+            small, inside = self.inner(small, at.coarser, y, None)
             cache.rows = self.grow(small)
         row = at.row_modulo(2)
         return cache.rows[:, :, row : row + 1, : x.shape[3]], inside
@@ -87,16 +90,18 @@ class HalvedPixels(Halved):
     ``above`` are the features from the rows above, a list per coarser resolution.
     """
 
-    def forward(self, x: Tensor, above: list[list[Tensor]], at: Cursor | None, y: Tensor | None) -> Tensor:
+    def forward(
+        self, x: Tensor, above: list[list[Tensor]], at: Cursor | None, y: Tensor | None, s: Tensor | None
+    ) -> Tensor:
         if at is None or at.stage == "known":
-            grown: Tensor = self.grow(self.inner(self.shrink(x, at), above, at and at.coarser, y))
+            grown: Tensor = self.grow(self.inner(self.shrink(x, at), above, at and at.coarser, y, halved(s)))
             if at is not None:
                 at.cache(self).keep(grown[:, :, -2:])
             return grown[:, :, : x.shape[2], : x.shape[3]]
         cache: GrownPixelsCache = at.cache(self)
         small = self.shrink(x, at)
         if at.row_modulo(2) == 0 and at.column % 2 == 0:
-            small = self.inner(small, above, at.coarser, y)
+            small = self.inner(small, above, at.coarser, y, None)
             torch.addmm(cache.bias, small, cache.weight, out=cache.grown[at.column // 2])
         return cache.pixels[at.row_modulo(2)][at.column]
 

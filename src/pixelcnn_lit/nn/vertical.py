@@ -32,6 +32,7 @@ class VerticalConv2d(Convolution):
         dilation: The distance between neighbouring taps.
         stride: 1, or 2 for half the resolution.
         n_classes: The number of classes, for a bias per class.
+        context_features: S, the features of the context, for a bias per place.
         marks_padding: Whether to add a channel to the image that is 1 inside it and 0 in the padding.
     """
 
@@ -45,6 +46,7 @@ class VerticalConv2d(Convolution):
         dilation: int = 1,
         stride: int = 1,
         n_classes: int | None = None,
+        context_features: int | None = None,
         marks_padding: bool = False,
     ) -> None:
         super().__init__(
@@ -55,6 +57,7 @@ class VerticalConv2d(Convolution):
             dilation=dilation,
             stride=stride,
             n_classes=n_classes,
+            context_features=context_features,
             marks_padding=marks_padding,
         )
         rows, columns = kernel_size
@@ -64,22 +67,23 @@ class VerticalConv2d(Convolution):
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, kernel_size={tuple(self.weight.shape[2:])}"
 
-    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None, s: Tensor | None = None) -> Tensor:
         if at is None or at.stage == "known":
             if at is not None and not self.looks_at_image:
                 at.cache(self).window.fill(x)
             # The last row of the image is above no other row, so it is cropped.
             x = F.pad(self.marked(x), (0, 0, self.rows_above, -1 if self.looks_at_image else 0))
-            return self.convolve(x, self.weight, y if at is None else at.classes)
+            y, s = (y, s) if at is None else (at.classes, at.context)
+            return self.convolve(x, self.weight, y, s)
         cache: RowCache = at.cache(self)
         if not self.looks_at_image:
             cache.window.scroll()
             cache.window.row.copy_(x[:, :, 0].transpose(1, 2))
         return cache.read() if at.row_modulo(self.stride) == 0 else x
 
-    def convolve(self, x: Tensor, weight: Tensor, y: Tensor | None) -> Tensor:
-        """Convolve x, which has all its rows: pad the sides only, then add the bias of the classes y."""
-        return self.finished(self.convolve_image(x, weight, self.side), y)
+    def convolve(self, x: Tensor, weight: Tensor, y: Tensor | None, s: Tensor | None) -> Tensor:
+        """Convolve x, which has all its rows: pad the sides only, then add the biases of classes y and context s."""
+        return self.finished(self.convolve_image(x, weight, self.side), y, s)
 
     def new_cache(self, at: Cursor) -> RowCache:
         return RowCache(self, at)
@@ -91,14 +95,15 @@ class RowCache(LayerCache):
     recordable = True
 
     def __init__(self, layer: VerticalConv2d, at: Cursor) -> None:
-        self._layer, self._classes, self._weight = layer, at.classes, layer.weight
+        self._layer, self._at, self._weight = layer, at, layer.weight
         self.window = layer.window(at)
 
     def read(self) -> Tensor:
         """The result for the current row: (N, out, 1, W)."""
         past, row = self.window.past[:, self.window.past.shape[1] - self._layer.rows_above :], self.window.row[:, None]
         rows = past if self._layer.looks_at_image else torch.cat([past, row], dim=1)
-        return self._layer.convolve(rows.permute(0, 3, 1, 2), self._weight, self._classes)
+        s = None if self._at.context is None else self._at.context[:, :, self._at.row, None]
+        return self._layer.convolve(rows.permute(0, 3, 1, 2), self._weight, self._at.classes, s)
 
 
 class RowsAbove(CausalLayer):
@@ -108,19 +113,21 @@ class RowsAbove(CausalLayer):
     (N, F, H, W). With a cursor at a pixel, the same lists hold the features (N, F) of this pixel.
     """
 
-    def rows(self, x: Tensor, at: Cursor | None, y: Tensor | None) -> list[list[Tensor]]:
+    def rows(self, x: Tensor, at: Cursor | None, y: Tensor | None, s: Tensor | None) -> list[list[Tensor]]:
         """Compute the features of whole images, or with a cursor in the stage "row" those of the current row.
 
         The features of a row are (N, F, 1, W). Leave out coarser resolutions in rows where they do not start a new row.
         """
         raise NotImplementedError
 
-    def forward(self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None) -> list[list[Tensor]]:
+    def forward(
+        self, x: Tensor, at: Cursor | None = None, y: Tensor | None = None, s: Tensor | None = None
+    ) -> list[list[Tensor]]:
         if at is None:
-            return self.rows(x, None, y)
+            return self.rows(x, None, y, s)
         cache: RowsCache = at.cache(self)
         if at.stage == "known":
-            features = self.rows(x, at, None)
+            features = self.rows(x, at, None, None)
             cache.keep(features)
             return features
         return cache.read(at.column)
@@ -142,7 +149,7 @@ class RowsCache(LayerCache):
     def start_row(self) -> None:
         """Compute the features of the new row."""
         self._at.enter("row")
-        self.keep(self._layer.rows(self._at.like, self._at, None))
+        self.keep(self._layer.rows(self._at.like, self._at, None, None))
         self._at.enter("pixel")
 
     def keep(self, features: list[list[Tensor]]) -> None:

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from pixelcnn_lit.likelihood import Likelihood
+from pixelcnn_lit.nn.context import ContextShape
 from pixelcnn_lit.nn.contract import CausalNetwork
 from pixelcnn_lit.nn.cursor import Cursor
+
+
+class Given(NamedTuple):
+    """What images are drawn given: their classes ``y`` (N,), and a ``context`` (N, F, H', W'). None where not used."""
+
+    y: Tensor | None = None
+    context: Tensor | None = None
+
+    def of(self, images: list[int]) -> Given:
+        """Those of some of the images."""
+        return Given(*(None if part is None else part[images] for part in self))
 
 
 class Conditionals(nn.Module):
     """A network with its likelihood: ``p(x_i | x_1, ..., x_{i-1})`` for all dimensions i, in one pass."""
 
-    def __init__(self, network: nn.Module, likelihood: Likelihood, n_classes: int | None = None) -> None:
-        """With ``n_classes``, the network takes classes ``y`` too."""
+    def __init__(
+        self,
+        network: nn.Module,
+        likelihood: Likelihood,
+        n_classes: int | None = None,
+        context_shape: ContextShape | None = None,
+    ) -> None:
+        """With ``n_classes``, the network takes classes ``y`` too; with ``context_shape``, a ``context``."""
         super().__init__()
+        self.context_shape = context_shape
         self.network = network
         self.likelihood = likelihood
         self.n_classes = n_classes
@@ -35,18 +56,23 @@ class Conditionals(nn.Module):
         """Whether the network can be computed one pixel at a time, with caches."""
         return isinstance(self.network, CausalNetwork) and self.network.cached_sampling
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> Tensor:
         """``-log p(x_i | earlier)`` of each dimension, in nats: levels (N, C, H, W) -> (N, C, H, W).
 
-        With ``n_classes``, y (N,) are the classes of the images, and the result is ``-log p(x_i | earlier, y)``.
+        With ``n_classes``, y (N,) are the classes of the images, and the result is ``-log p(x_i | earlier, y)``. With a
+        context (N, F, H', W') it is given that too.
         """
-        return -self.likelihood.log_prob(self.params(x, y), x)
+        return -self.likelihood.log_prob(self.params(x, y, context), x)
 
-    def params(self, x: Tensor, y: Tensor | None) -> Tensor:
+    def params(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> Tensor:
         """The parameters of the likelihood for each pixel: levels (N, C, H, W) -> (N, P, H, W)."""
-        x = self.normalise(x)
-        params: Tensor = self.network(x) if self.n_classes is None else self.network(x, y=y)
+        params: Tensor = self.network(self.normalise(x), **self.given(y, context))
         return params
+
+    def given(self, y: Tensor | None, context: Tensor | None) -> dict[str, Tensor | None]:
+        """The arguments of the network beside the image: a network without classes or context need not take them."""
+        classes = {} if self.n_classes is None else {"y": y}
+        return classes if self.context_shape is None else classes | {"context": context}
 
     def normalise(self, x: Tensor) -> Tensor:
         """Convert levels to the network's input: ``level / (levels - 1)``, in [0, 1]."""
@@ -58,8 +84,8 @@ class NaiveConditionals:
 
     period, recordable, row_reads = 1, False, 0
 
-    def __init__(self, model: Conditionals, x: Tensor, y: Tensor | None, row: Tensor, start: int) -> None:
-        self._model, self._x, self._y, self._row, self._number = model, x, y, row, start
+    def __init__(self, model: Conditionals, x: Tensor, given: Given, row: Tensor, start: int) -> None:
+        self._model, self._x, self._given, self._row, self._number = model, x, given, row, start
 
     def start_row(self, row: int) -> None:
         """Move to ``row``."""
@@ -68,18 +94,20 @@ class NaiveConditionals:
     def params(self, position: int) -> Tensor:
         """The parameters of the likelihood at a position of this row, (N, P), given everything drawn before it."""
         self._x[:, :, self._number].copy_(self._row)
-        return self._model.params(self._x, self._y)[:, :, self._number, position // self._x.shape[1]]
+        return self._model.params(self._x, *self._given)[:, :, self._number, position // self._x.shape[1]]
 
 
 class CachedConditionals:
     """The fast path: a cursor moves over the image, and each causal layer caches what it needs again."""
 
-    def __init__(self, model: Conditionals, x: Tensor, y: Tensor | None, row: Tensor, start: int) -> None:
+    def __init__(self, model: Conditionals, x: Tensor, given: Given, row: Tensor, start: int) -> None:
         """Prepare for row ``start``. The known rows above it take one pass of the network."""
         self._model, self._channels = model, x.shape[1]
         self._cells = [cell for pixel in row.unbind(2) for cell in pixel.unbind(1)]
-        like = next(model.parameters()).new_empty(len(x))
-        self._at = Cursor(model.network, like, (x.shape[2], x.shape[3]), self._channels, y)
+        like, size = next(model.parameters()).new_empty(len(x)), (x.shape[2], x.shape[3])
+        assert isinstance(model.network, CausalNetwork)
+        features = model.network.encode(given.context, size)
+        self._at = Cursor(model.network, like, size, self._channels, given.y, context=features)
         self.period = self._at.period
         self._pixels = self._at.image.row.unbind(1)
         self._inputs = [value for pixel in self._pixels for value in pixel.unbind(1)[: self._channels]]

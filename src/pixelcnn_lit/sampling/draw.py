@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.sampling.conditionals import CachedConditionals, Conditionals, NaiveConditionals
+from pixelcnn_lit.sampling.conditionals import CachedConditionals, Conditionals, Given, NaiveConditionals
 from pixelcnn_lit.sampling.noise import GumbelNoise, Streams, gumbel
 from pixelcnn_lit.sampling.replay import CudaGraph, NotRecordableError, Recording
 from pixelcnn_lit.sampling.ties import TieBreaker
@@ -57,10 +57,10 @@ class Draw:
 
 
 @torch.inference_mode()
-def draw(model: Conditionals, x: Tensor, known: Tensor | None, y: Tensor | None, how: Draw) -> Tensor:
+def draw(model: Conditionals, x: Tensor, known: Tensor | None, given: Given, how: Draw) -> Tensor:
     """Draw the pixels of x (N, C, H, W) that are not ``known`` (N, H, W), in raster order and in place. Return x.
 
-    ``y`` (N,) are the classes of the images; if it is None, a class-conditional model draws them. A network without a
+    If the classes that are ``given`` are None, a class-conditional model draws them. A network without a
     cached path is sampled naively; the log says so once per network class.
     """
     start, stop = 0, x.shape[2]
@@ -73,9 +73,9 @@ def draw(model: Conditionals, x: Tensor, known: Tensor | None, y: Tensor | None,
     was_training = model.training
     model.eval()
     try:
-        if model.n_classes is not None and y is None:
-            y = draw_classes(model, x, known, how.seed, how.first)
-        rows = RowDrawer(model, x, known, y, how, start)
+        if model.n_classes is not None and given.y is None:
+            given = given._replace(y=draw_classes(model, x, known, given.context, how))
+        rows = RowDrawer(model, x, known, given, how, start)
         for row in range(start, stop):
             rows.draw(row)
             if how.progress is not None:
@@ -97,7 +97,7 @@ def _tell_of_no_cached_path(model: Conditionals) -> None:
         )
 
 
-def draw_classes(model: Conditionals, x: Tensor, known: Tensor | None, seed: int, first: int) -> Tensor:
+def draw_classes(model: Conditionals, x: Tensor, known: Tensor | None, context: Tensor | None, how: Draw) -> Tensor:
     """Draw a class per image, (N,), from ``p(y | the known pixels before the first unknown one)``."""
     assert model.n_classes is not None
     log_posterior = torch.zeros(len(x), model.n_classes, device=x.device)
@@ -106,9 +106,9 @@ def draw_classes(model: Conditionals, x: Tensor, known: Tensor | None, seed: int
         leading = known.flatten(1).cummin(1).values.view_as(known)[:, None]
         rows = int(leading.any(3).any(1).sum(1).max())
         for y in range(model.n_classes if rows else 0):
-            nats = model(x[:, :, :rows], torch.full((len(x),), y, device=x.device))
+            nats = model(x[:, :, :rows], torch.full((len(x),), y, device=x.device), context)
             log_posterior[:, y] = -(nats * leading[:, :, :rows]).flatten(1).sum(1)
-    streams = Streams(seed, first, len(x), torch.device("cpu"), "classes")
+    streams = Streams(how.seed, how.first, len(x), torch.device("cpu"), "classes")
     noise = gumbel(streams, torch.empty(len(x), model.n_classes))
     return (log_posterior + noise.to(x.device)).argmax(1)
 
@@ -121,7 +121,7 @@ class RowDrawer:
     """
 
     def __init__(
-        self, model: Conditionals, x: Tensor, known: Tensor | None, y: Tensor | None, how: Draw, start: int
+        self, model: Conditionals, x: Tensor, known: Tensor | None, given: Given, how: Draw, start: int
     ) -> None:
         n, channels, height, width = x.shape
         self._likelihood = model.likelihood
@@ -137,11 +137,11 @@ class RowDrawer:
         self._best = self._noise.row.new_empty(len(self._cells), n, 2)
         self._best_at = self._best.unbind(0)
         self._choice = torch.empty(n, 2, dtype=torch.long, device=x.device)
-        self._ties = TieBreaker(model, x, y, how.temperature, len(self._cells))
+        self._ties = TieBreaker(model, x, given, how.temperature, len(self._cells))
         cached = how.method == "cached" and model.has_cached_path
         if how.method == "cached" and not cached:
             _tell_of_no_cached_path(model)
-        self._conditionals = (CachedConditionals if cached else NaiveConditionals)(model, x, y, self._row, start)
+        self._conditionals = (CachedConditionals if cached else NaiveConditionals)(model, x, given, self._row, start)
         self._period = self._conditionals.period
         self._recordings: dict[int, Recording | CudaGraph] = {}
         self._recording: Recording | CudaGraph | None = None

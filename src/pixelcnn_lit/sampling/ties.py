@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn_lit.likelihood import Categorical, Likelihood, LogisticMixture
-from pixelcnn_lit.sampling.conditionals import Conditionals
+from pixelcnn_lit.sampling.conditionals import Conditionals, Given
 
 TIE = 8e-6
 """Two scores are a tie if they differ by less than TIE * (1 + |larger score| + error gain)."""
@@ -50,8 +50,8 @@ def _(likelihood: LogisticMixture, params: Tensor, x: Tensor, channel: int) -> T
 class TieBreaker:
     """Finds ties in the scores of a row, and settles them with a float64 copy of the network."""
 
-    def __init__(self, model: Conditionals, x: Tensor, y: Tensor | None, temperature: float, positions: int) -> None:
-        self._model, self._x, self._y, self._temperature = model, x, y, temperature
+    def __init__(self, model: Conditionals, x: Tensor, given: Given, temperature: float, positions: int) -> None:
+        self._model, self._x, self._given, self._temperature = model, x, given, temperature
         self._double: Conditionals | None = None
         self.needed = next(model.parameters()).dtype == torch.float32
         self._gain = torch.zeros(positions, len(x), device=x.device)
@@ -83,6 +83,7 @@ class TieBreaker:
         if self._double is None:
             self._double = copy.deepcopy(self._model).double()
         above = self._x[images, :, : row + 1]
-        params = self._double.params(above, None if self._y is None else self._y[images])
+        y, context = self._given.of(images)
+        params = self._double.params(above, y, None if context is None else context.double())
         logits = self._double.likelihood.logits(params[:, :, row, column], above[:, :, row, column], channel)
         return (logits + self._temperature * noise.double()).argmax(1).to(self._x.dtype)

@@ -182,7 +182,10 @@ def _is_progress(loops: Any) -> bool:
     return all(map(_is_progress, loops.values())) if isinstance(loops, dict) else isinstance(loops, int)
 
 
-MUST_AGREE = ("model", "likelihood", "data", "optimizer", "seed", "callbacks.ema", "trainer.accumulate_grad_batches")
+MUST_AGREE = (
+    *("model", "likelihood", "context", "data", "optimizer", "seed"),
+    *("callbacks.ema", "trainer.accumulate_grad_batches"),
+)
 """Sections and keys that a run must have as the checkpoint from which it resumes: its state depends on them."""
 
 
@@ -223,7 +226,7 @@ def weights_for(config: TrainConfig) -> dict[str, torch.Tensor]:
     """
     assert config.weights is not None
     density, theirs = load_with_config(config.weights, key="weights")
-    same = ("model", "likelihood", "data.levels")
+    same = ("model", "likelihood", "context", "data.levels")
     for key, (before, now) in changes(theirs, config, ORIGIN).items():
         if _is_in(key, same):
             raise UserError(f"{key}={now}: weights={config.weights} was trained with {before}; only the same fits")

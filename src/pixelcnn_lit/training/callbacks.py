@@ -235,9 +235,9 @@ class Pictures(pl.Callback):
         assert isinstance(pl_module, LitDensity)
         density = pl_module.density
         scale = max(1, pictures.default_scale(density.image_shape[2]) // 2)
-        original = self._data.split("val").images[: self._n]
+        batch = self._data.split("val")[: self._n]
         for name, picture in (
-            ("samples", pictures.draw_samples(density, self._n, self._seed, scale)),
-            ("completions", pictures.draw_completions(density, original, self._seed, scale)),
+            ("samples", pictures.draw_samples(density, self._n, self._seed, scale, batch)),
+            ("completions", pictures.draw_completions(density, batch, self._seed, scale)),
         ):
             boards[0].experiment.add_image(name, torch.from_numpy(picture), trainer.global_step, dataformats="HWC")

@@ -136,8 +136,8 @@ class PrecisionGap(pl.Callback):
             if not torch.is_autocast_enabled(device.type):
                 return 0.0  # training computes what evaluation does
             split = self._data.split("val")
-            x, y = (part[:IMAGES].to(device) for part in (split.images, split.labels))
-            trained = pl_module.density(x, y).mean(dtype=torch.float64)
+            batch = [part.to(device) for part in split[:IMAGES]]
+            trained = pl_module.density(*batch).mean(dtype=torch.float64)
             with torch.autocast(device.type, enabled=False):
-                evaluated = pl_module.density(x, y).mean(dtype=torch.float64)
+                evaluated = pl_module.density(*batch).mean(dtype=torch.float64)
         return float(evaluated - trained) / math.log(2)

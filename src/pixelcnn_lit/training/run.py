@@ -86,7 +86,8 @@ class Run:
         self.config, self._told = config, told
         self.folder = _dated(config) if folder is None else Path(folder)
         self.ckpt, self._before = self._start()
-        self.data = ImageDataModule(config.data, config.seed, reshuffle=not config.trainer.overfit_batches)
+        fixed = bool(config.trainer.overfit_batches)
+        self.data = ImageDataModule(config.data, config.seed, context=config.context, reshuffle=not fixed)
         self.throughput, self.signals, self._position = Throughput(), StopSignals(), Position()
         self._finite = FiniteSteps(config.on_nan, self.folder / run_folder.CHECKPOINTS)
         self._curve = ValidationCurve(self.folder, self.throughput)

@@ -14,6 +14,8 @@ from torch import Tensor
 from pixelcnn_lit.config import TrainConfig
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.sampling.conditionals import Given
+from pixelcnn_lit.sampling.draw import Method
 
 SIZE = (6, 5)
 N = 2
@@ -35,26 +37,40 @@ def check_foreign_parts(density: Density, config: TrainConfig) -> None:
     devices = [density.device] if density.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(0)
-        x = torch.randint(density.levels, (N, density.image_shape[0], *SIZE)).to(density.device, torch.uint8)
-        y = None if density.n_classes is None else torch.randint(density.n_classes, (N,)).to(density.device)
-        check_shape(density, x, y, f"model={config.model.name}")
+        size = _size(density)
+        x = torch.randint(density.levels, (N, density.image_shape[0], *size)).to(density.device, torch.uint8)
+        given = _random_given(density, size)
+        check_shape(density, x, given, f"model={config.model.name}")
         for training in (False, True):
-            check_causality(density.train(training), x, y, f"model={config.model.name}")
+            check_causality(density.train(training), x, given, f"model={config.model.name}")
         density.eval()
-        check_likelihood(density, x, y, f"likelihood={config.likelihood.name}")
-        check_samples(density, x, y, f"model={config.model.name}")
+        check_likelihood(density, x, given, f"likelihood={config.likelihood.name}")
+        check_samples(density, x, given, f"model={config.model.name}")
     density.train(was_training)
     with torch.no_grad():
         for name, buffer in density.named_buffers():
             buffer.copy_(buffers[name])
 
 
-def check_shape(density: Density, x: Tensor, y: Tensor | None, where: str) -> None:
+def _size(density: Density) -> tuple[int, int]:
+    """The size of the images: a multiple of that of their context."""
+    factor = 1 if density.context_shape is None else density.context_shape.factor
+    return -(-SIZE[0] // factor) * factor, -(-SIZE[1] // factor) * factor
+
+
+def _random_given(density: Density, size: tuple[int, int]) -> Given:
+    """Random classes and contexts for a density that has them."""
+    y = None if density.n_classes is None else torch.randint(density.n_classes, (N,)).to(density.device)
+    shape = density.context_shape
+    return Given(y, None if shape is None else torch.rand(N, *shape.of(*size)).to(density.device))
+
+
+def check_shape(density: Density, x: Tensor, given: Given, where: str) -> None:
     """Raise UserError unless the network gives the parameters that the likelihood asks for, for each pixel."""
-    expected = (N, density.likelihood.n_params(x.shape[1]), *SIZE)
+    expected = (N, density.likelihood.n_params(x.shape[1]), *x.shape[2:])
     try:
         with torch.no_grad():
-            found = tuple(density.params(x, y).shape)
+            found = tuple(density.params(x, *given).shape)
     except (RuntimeError, TypeError, IndexError) as error:
         raise UserError(f"{where}: cannot compute an image of {tuple(x.shape)} ({error})") from error
     if found != expected:
@@ -64,14 +80,14 @@ def check_shape(density: Density, x: Tensor, y: Tensor | None, where: str) -> No
         )
 
 
-def check_causality(density: Density, x: Tensor, y: Tensor | None, where: str) -> None:
+def check_causality(density: Density, x: Tensor, given: Given, where: str) -> None:
     """Raise UserError where the gradient of a pixel's parameters by itself or a later pixel is not 0."""
     channels = x.shape[1]
     groups = 1 if density.likelihood.couples_channels else channels
     image = density.normalise(x).requires_grad_()
-    classes = {} if y is None else {"y": y}
-    params = density.network(image, **classes).unflatten(1, (groups, -1))
-    for row, column in ((0, 0), (SIZE[0] // 2, SIZE[1] // 2), (SIZE[0] - 1, SIZE[1] - 1)):
+    params = density.network(image, **density.given(*given)).unflatten(1, (groups, -1))
+    height, width = x.shape[2:]
+    for row, column in ((0, 0), (height // 2, width // 2), (height - 1, width - 1)):
         for group in range(groups):
             total = params[:, group, :, row, column].sum()
             (seen,) = torch.autograd.grad(total, image, retain_graph=True, allow_unused=True)
@@ -99,10 +115,10 @@ def _first_late(seen: Tensor, row: int, column: int, group: int) -> str | None:
     return f"channel {channel} of pixel ({at_row}, {at_column})"
 
 
-def check_likelihood(density: Density, x: Tensor, y: Tensor | None, where: str) -> None:
+def check_likelihood(density: Density, x: Tensor, given: Given, where: str) -> None:
     """Raise UserError unless the log-softmax of the logits, at the levels of x, is what ``log_prob`` gives."""
     with torch.no_grad():
-        params = density.params(x, y)
+        params = density.params(x, *given)
         nats = density.likelihood.log_prob(params, x)
         if nats.shape != x.shape:
             raise UserError(f"{where}: log_prob gives shape {tuple(nats.shape)} for levels of {tuple(x.shape)}")
@@ -117,23 +133,24 @@ def check_likelihood(density: Density, x: Tensor, y: Tensor | None, where: str) 
                 )
 
 
-def check_samples(density: Density, x: Tensor, y: Tensor | None, where: str) -> None:
+def check_samples(density: Density, x: Tensor, given: Given, where: str) -> None:
     """Raise UserError where a network that says so cannot be sampled with caches, or is sampled differently."""
     if not density.has_cached_path:
         return
-    known = torch.zeros(SIZE, dtype=torch.bool, device=x.device)
+    known = torch.zeros(x.shape[2:], dtype=torch.bool, device=x.device)
     known[:2] = True
     advice = (
         "hand `at` to every causal layer, with nothing but pointwise operations between; or cached_sampling = False"
     )
     try:
-        drawn = [list(_drawn(density, x, known, y, method)) for method in ("cached", "naive")]
+        drawn = [list(_drawn(density, x, known, given, method)) for method in ("cached", "naive")]
     except (RuntimeError, TypeError, IndexError, ValueError, NotImplementedError) as error:
         raise UserError(f"{where}: cannot be computed a pixel at a time ({error}): {advice}") from error
     if not all(torch.equal(cached, naive) for cached, naive in zip(*drawn, strict=True)):
         raise UserError(f"{where}: its cached samples differ from its naive ones: {advice}")
 
 
-def _drawn(density: Density, x: Tensor, known: Tensor, y: Tensor | None, method: str) -> Iterator[Tensor]:
-    yield density.sample(N, 0, y, size=SIZE, method=method)  # type: ignore[arg-type]
-    yield density.complete(x, known, 1, y, method=method)  # type: ignore[arg-type]
+def _drawn(density: Density, x: Tensor, known: Tensor, given: Given, method: Method) -> Iterator[Tensor]:
+    size = x.shape[2], x.shape[3]
+    yield density.sample(N, 0, given.y, context=given.context, size=size, method=method)
+    yield density.complete(x, known, 1, given.y, context=given.context, method=method)

@@ -149,9 +149,9 @@ def write(
     """
     density.eval()
     scale = pictures.default_scale(config.data.image_shape[2])
-    original = data.split("test").images[:COMPLETIONS]
-    pictures.save_png(folder / "samples.png", pictures.draw_samples(density, SAMPLES, config.seed, scale))
-    pictures.save_png(folder / "completions.png", pictures.draw_completions(density, original, config.seed, scale))
+    batch = data.split("test")[:COMPLETIONS]
+    pictures.save_png(folder / "samples.png", pictures.draw_samples(density, SAMPLES, config.seed, scale, batch))
+    pictures.save_png(folder / "completions.png", pictures.draw_completions(density, batch, config.seed, scale))
     for logger in loggers:
         if isinstance(logger, TensorBoard):
             logger.end({"hparams/test": metrics.test, "hparams/val": metrics.val})
