@@ -97,8 +97,10 @@ class Convolution(CausalLayer):
             return F.conv2d(x.float(), weight, self.bias, self.stride, (0, side), dilations)
 
     def _gradients_are_suspect(self, weight: Tensor) -> bool:
-        # oneDNN 3.x, bfloat16 without AMX: in the gradient of a weight with dilated rows, the last block of 16 input
-        # features is read past its end where it is not full (jit_avx512_core_bf16_conv_kernel.cpp, ic_tail).
+        # oneDNN 3.x, bfloat16 with AVX512-BF16 and without AMX, channels last: in the gradient of a weight with dilated
+        # rows, the last block of 16 input features is read past its end where it is not full
+        # (jit_avx512_core_bf16_conv_kernel.cpp, ic_tail). Its values are then wrong, infinite or NaN, with one thread
+        # too: seen with torch 2.14.1 (oneDNN 3.12.0) on an AMD EPYC of the fourth generation.
         return self.dilation > 1 and weight.shape[2] > 1 and self.in_features % 16 != 0
 
     def marked(self, x: Tensor) -> Tensor:
