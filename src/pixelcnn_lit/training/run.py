@@ -27,7 +27,7 @@ from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.metrics import TEST, VAL
 from pixelcnn_lit.storage import checkpoint, run_folder
 from pixelcnn_lit.storage.files import shown
-from pixelcnn_lit.training import loggers, precision, summary
+from pixelcnn_lit.training import loggers, precision, summary, validations
 from pixelcnn_lit.training.averaging import AveragedWeights
 from pixelcnn_lit.training.callbacks import (
     EpochLines,
@@ -94,6 +94,7 @@ class Run:
         self._gap = precision.PrecisionGap(self.data)
         self.trainer = self._make_trainer(callbacks)
         self.data.setup()
+        validations.check_interval(self.trainer, len(self.data.split("train")), config)
         density = build_density(config)
         self._name_classes(density)
         check_foreign_parts(density, config)
@@ -223,6 +224,8 @@ class Run:
                     messages.say(f"  with {key}={now}, where the run before had {before}")
             elif self.config.weights is not None:
                 messages.say(f"begins with the weights of {shown(Path(self.config.weights))}")
+            if told := validations.without_effect(self.trainer, len(self.data.split("train")), self.config):
+                messages.say(told)
         loggers.begin(self.trainer.loggers, summary.hyperparameters(self.config, self.data))
 
     @contextmanager

@@ -1,0 +1,60 @@
+"""When a training validates: what would never happen is known before training time is spent."""
+
+from __future__ import annotations
+
+import math
+
+import pytorch_lightning as pl
+
+from pixelcnn_lit.config import TrainConfig
+from pixelcnn_lit.errors import UserError
+
+
+def check_interval(trainer: pl.Trainer, images: int, config: TrainConfig) -> None:
+    """Raise UserError if ``trainer.val_check_interval`` is a number of batches that no epoch of ``images`` has."""
+    every, batches = trainer.val_check_interval, epoch_batches(trainer, images, config)
+    if not isinstance(every, int) or trainer.check_val_every_n_epoch is None or not trainer.limit_val_batches:
+        return
+    if 0 < batches < every:
+        raise UserError(
+            f"trainer.val_check_interval={every}: an epoch has {batches} batches; must be from 1 to {batches}, a "
+            "fraction above 0 and up to 1, or, to count batches over epochs, have trainer.check_val_every_n_epoch=null"
+        )
+
+
+def without_effect(trainer: pl.Trainer, images: int, config: TrainConfig) -> str | None:
+    """A line if early stopping is asked for and training ends before its first validation, else None."""
+    patience, batches = config.callbacks.early_stopping.patience, epoch_batches(trainer, images, config)
+    if patience is None or not batches:
+        return None
+    first, last = _first_validation(trainer, batches), _last_batch(trainer, batches)
+    if first <= last:
+        return None
+    return (
+        f"note: callbacks.early_stopping.patience={patience} has no effect: training ends after {last} batches, and "
+        f"the first validation would come after {first}"
+    )
+
+
+def epoch_batches(trainer: pl.Trainer, images: int, config: TrainConfig) -> int:
+    """The batches of an epoch of ``images``, after ``trainer.limit_train_batches``, which each process takes."""
+    batches, limit = -(-images // (config.data.batch_size * trainer.world_size)), trainer.limit_train_batches
+    return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+
+
+def _first_validation(trainer: pl.Trainer, batches: int) -> int:
+    every = trainer.val_check_interval
+    within = every if isinstance(every, int) else max(1, int(batches * every))
+    epochs = trainer.check_val_every_n_epoch
+    return within if epochs is None else (epochs - 1) * batches + within
+
+
+def _last_batch(trainer: pl.Trainer, batches: int) -> float:
+    """The number of batches of the whole training, infinite where only the clock ends it."""
+    epochs = math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
+    last = epochs * batches
+    if trainer.max_steps == -1:
+        return last
+    # An epoch ends with a step, which may have fewer batches than the others.
+    whole, rest = divmod(trainer.max_steps, -(-batches // trainer.accumulate_grad_batches))
+    return min(last, whole * batches + rest * trainer.accumulate_grad_batches)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from helpers.running import TINY
+from pixelcnn_lit.config import compose
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.training import validations
+from pixelcnn_lit.training.run import Run
+
+QUICK = [*TINY, "callbacks.ema.decay=null", "trainer.enable_checkpointing=false"]  # 11 batches an epoch
+
+
+def made(mnist_dir, folder, *options):
+    return Run(compose([*QUICK, f"data.dir={mnist_dir}", *options]), folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "batches"),
+    [("trainer.val_check_interval=12", 11), ("trainer.val_check_interval=5 trainer.limit_train_batches=0.4", 4)],
+)
+def test_an_interval_longer_than_an_epoch_is_one_line(mnist_dir, tmp_path, options, batches):
+    interval = options.split()[0]
+    with pytest.raises(UserError, match=rf"^{interval}: an epoch has {batches} batches; must be from 1 to {batches}, "):
+        made(mnist_dir, tmp_path, *options.split())
+    assert not list(tmp_path.iterdir())
+    made(mnist_dir, tmp_path, *options.split(), "trainer.check_val_every_n_epoch=null")
+    made(mnist_dir, tmp_path, interval.partition("=")[0] + f"={batches}", *options.split()[1:])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["trainer.max_steps=10"],
+        ["trainer.max_steps=5", "trainer.accumulate_grad_batches=2"],
+        ["trainer.max_steps=6", "trainer.accumulate_grad_batches=2"],
+        ["trainer.max_epochs=2", "trainer.check_val_every_n_epoch=3"],
+        ["trainer.max_steps=4", "trainer.val_check_interval=0.5"],
+        ["trainer.max_epochs=2", "trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=22"],
+        ["trainer.max_epochs=2", "trainer.check_val_every_n_epoch=null", "trainer.val_check_interval=23"],
+        ["trainer.fast_dev_run=true"],
+    ],
+)
+def test_early_stopping_without_a_validation_is_told_of(mnist_dir, tmp_path, options, capsys):
+    run = made(mnist_dir, tmp_path, *options)
+    run.fit()
+    validated = (tmp_path / "validation.csv").exists()
+    told = validations.without_effect(run.trainer, len(run.data.split("train")), run.config)
+    assert (told is None) == validated
+    assert ("callbacks.early_stopping.patience=3 has no effect" in capsys.readouterr().out) == (not validated)
+    without = run.config.callbacks.early_stopping.model_copy(update={"patience": None})
+    callbacks = run.config.callbacks.model_copy(update={"early_stopping": without})
+    silent = run.config.model_copy(update={"callbacks": callbacks})
+    assert validations.without_effect(run.trainer, len(run.data.split("train")), silent) is None
