@@ -23,6 +23,10 @@ from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps.keys import left_to_the_jobs
 from pixelcnn_lit.sweeps.parent import end_with_parent
 
+NO_USER_ASKED = "PIXELCNN_LIT_ONE_LINE"
+"""The environment variable that says that SHOW_TRACEBACK was set here, for Hydra, and not by a user.
+
+The jobs of a sweep inherit both."""
 TOO_NEW = (3, 14)
 """The first Python in which Hydra 1.3 cannot make its parser of arguments; pyproject.toml has the same bound."""
 
@@ -34,7 +38,7 @@ def run(config_name: str, section: type[Section], target: str) -> None:
     ends the process with status 1 and one line on standard error, or a traceback if HYDRA_FULL_ERROR=1 is set. Ctrl-C
     ends it with status 130, SIGTERM with 143.
     """
-    wants_traceback = os.environ.get(SHOW_TRACEBACK) == "1"
+    wants_traceback = _wants_traceback()
     with one_line_errors(wants_traceback):
         _check_system()
     end_with_parent()
@@ -42,7 +46,8 @@ def run(config_name: str, section: type[Section], target: str) -> None:
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
 
     def task(composed: DictConfig) -> float | None:
-        with _environment(SHOW_TRACEBACK, "1" if wants_traceback else None), one_line_errors(wants_traceback):
+        asked = _environment(SHOW_TRACEBACK, "1" if wants_traceback else None)
+        with asked, _environment(NO_USER_ASKED, None), one_line_errors(wants_traceback):
             _return_to_start()
             load_plugins(plugins_of(composed))
             config = check(composed, section)
@@ -54,7 +59,8 @@ def run(config_name: str, section: type[Section], target: str) -> None:
         sys.argv[1:] = map(with_home, sys.argv[1:])
         _check_flags()
     # With this variable, Hydra raises errors to us, and does not print several lines itself.
-    with _environment(SHOW_TRACEBACK, "1"), one_line_errors(wants_traceback):
+    ours = _environment(NO_USER_ASKED, None if wants_traceback else "1")
+    with ours, _environment(SHOW_TRACEBACK, "1"), one_line_errors(wants_traceback):
         _start(hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task))
 
 
@@ -101,11 +107,15 @@ def _check_flags() -> None:
     parser.parse_args()
 
 
+def _wants_traceback() -> bool:
+    return os.environ.get(SHOW_TRACEBACK) == "1" and NO_USER_ASKED not in os.environ
+
+
 @contextmanager
 def one_line_errors(wants_traceback: bool | None = None) -> Iterator[None]:
     """End the process with one line if the block raises, or with a traceback if the environment asks for it."""
     if wants_traceback is None:
-        wants_traceback = os.environ.get(SHOW_TRACEBACK) == "1"
+        wants_traceback = _wants_traceback()
     try:
         yield
     except KeyboardInterrupt as interrupt:

@@ -134,3 +134,22 @@ def test_trials_that_lack_a_key_fail_and_the_search_goes_on(started):
     assert len(states) == 6
     for name, status in states.items():
         assert (status.state == "finished") == name.endswith("model-gated_pixelcnn")
+
+
+FAIL_IN_THEIR_PROCESS = """
+from pixelcnn_lit.sweeps.jobs import Job
+from pixelcnn_lit.train import main
+
+arguments = Job.arguments
+Job.arguments = lambda job: [*arguments(job), "data.levels=1"]  # refused before torch is imported
+main()
+"""
+
+
+@pytest.mark.parametrize("asked", ["0", "1"])
+def test_a_job_that_fails_in_its_process_shows_a_traceback_on_request_alone(tmp_path, asked):
+    (tmp_path / "failing.py").write_text(FAIL_IN_THEIR_PROCESS)
+    result = python("failing.py", "-m", "name=it", "model.n_res=1", cwd=tmp_path, HYDRA_FULL_ERROR=asked)
+    assert result.returncode == 1
+    assert "data.levels=1: must be an integer from 2 to 256" in result.stdout
+    assert ("Traceback" in result.stdout) == ("Traceback" in result.stderr) == (asked == "1")
