@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from rich import get_console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from pixelcnn_lit import pictures
+from pixelcnn_lit.analysis.progress import batches
 from pixelcnn_lit.config import SampleConfig, TrainConfig
 from pixelcnn_lit.data.classes import legend, listed, numbered
 from pixelcnn_lit.data.datamodule import OWN, ImageDataModule, as_levels
@@ -24,7 +22,6 @@ from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.masks import half_known, read_mask, unusable
-from pixelcnn_lit.sampling.draw import Progress as RowsDone
 from pixelcnn_lit.storage.checkpoint import load_with_config
 from pixelcnn_lit.storage.files import check_file, write_whole
 
@@ -115,7 +112,7 @@ def draw(
 ) -> tuple[Tensor, pictures.Picture]:
     """Draw one sample per class in y, or ``n`` samples without y. Return the levels and a grid."""
     parts = []
-    for first, count, show in _batches(config, config.n if y is None else len(y), "samples"):
+    for first, count, show in batches(config.n if y is None else len(y), config.batch_size, "samples"):
         parts.append(
             density.sample(
                 count,
@@ -146,7 +143,7 @@ def complete(
     known = _known(config, *original.shape[2:])
     repeated = original.repeat_interleave(config.n, 0) if own else original
     parts = []
-    for first, count, show in _batches(config, len(repeated), "completions"):
+    for first, count, show in batches(len(repeated), config.batch_size, "completions"):
         parts.append(
             density.complete(
                 repeated[first : first + count],
@@ -221,35 +218,3 @@ def _known(config: SampleConfig, height: int, width: int) -> Tensor:
 
 def _say(text: str) -> None:
     get_console().print(text, highlight=False, soft_wrap=True, markup=False)
-
-
-def _batches(config: SampleConfig, n: int, what: str) -> Iterator[tuple[int, int, RowsDone]]:
-    """For each batch: its first image, its size, and a function that shows progress. At the end, print the time."""
-    start = time.perf_counter()
-    with _bar(n) as show:
-        for first in range(0, n, config.batch_size):
-            count = min(config.batch_size, n - first)
-
-            def rows_done(row: int, rows: int, first: int = first, count: int = count) -> None:
-                show(first + count * row / rows, row, rows)
-
-            yield first, count, rows_done
-    get_console().print(f"{n:,} {what} in {time.perf_counter() - start:.2f} s", highlight=False)
-
-
-@contextmanager
-def _bar(n: int) -> Iterator[Callable[[float, int, int], None]]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=get_console(), transient=True) as bar:
-        task = bar.add_task("drawing", total=n, state="")
-
-        def show(done: float, row: int, rows: int) -> None:
-            bar.update(task, completed=done, state=f"{int(done)}/{n} images, row {row}/{rows}")
-
-        yield show
