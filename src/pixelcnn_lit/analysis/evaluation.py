@@ -116,6 +116,8 @@ def evaluate(config: EvaluateConfig) -> float:
     if config.out is not None and not config.out.endswith(".npy"):
         raise UserError(f"out={config.out}: must end in .npy")
     density, trained = load_with_config(config.ckpt)
+    if config.beside is not None and density.context_shape is None:
+        raise UserError(f"beside={config.beside}: only for a model with a context, and {config.ckpt} has none")
     device = pick_device(config.device)
     density.to(device)
     # The names of the classes are compared below, and say more than their number.
@@ -128,6 +130,10 @@ def evaluate(config: EvaluateConfig) -> float:
     if not math.isfinite(scores.bits_per_dim):
         raise UserError(f"ckpt={config.ckpt}: {scores.bits_per_dim} bits/dim: its weights have gone wrong")
     shown = table(config, trained, data, scores)
+    if config.beside is not None:
+        without = score_beside(config.beside, data, config.split, device)
+        shown.add_row(f"bits/dim of {escape(config.beside)}", f"{without.bits_per_dim:.6f}")
+        shown.add_row("by the context", f"{scores.bits_per_dim - without.bits_per_dim:+.6f}")
     if labelled:
         shown.add_row("classes", escape(legend(data.class_names)))
     if config.out is not None:
@@ -136,6 +142,22 @@ def evaluate(config: EvaluateConfig) -> float:
         shown.add_row("log p(x) of each, in nats", config.out)
     get_console().print(shown)
     return scores.bits_per_dim
+
+
+def score_beside(path: str, given: ImageDataModule, split: str, device: torch.device) -> Scores:
+    """The score of the same images under another checkpoint, ``beside=path``, whose images are given nothing.
+
+    Raises UserError if that model has a context, or is of images of other levels or another shape.
+    """
+    density, trained = load_with_config(path, "beside")
+    if density.context_shape is not None:
+        raise UserError(f"beside={path}: it has context={trained.context.name}; give a model without a context")
+    for key in ("levels", "image_shape", "binarize"):
+        own, other = getattr(trained.data, key), getattr(given.config, key)
+        if own != other:
+            raise UserError(f"beside={path}: it has data.{key}={own}, the images have {other}; they must be equal")
+    data = ImageDataModule(given.config, trained.seed)
+    return score(density.to(device), data, split, device, labelled=False)
 
 
 def table(config: EvaluateConfig, trained: TrainConfig, data: ImageDataModule, scores: Scores) -> Table:
@@ -151,9 +173,11 @@ def table(config: EvaluateConfig, trained: TrainConfig, data: ImageDataModule, s
     rows.add_row("data", escape(f"{data.config.name} ({data.source}), {data.config.levels} levels{binarised}"))
     images = len(scores.log_probs)
     rows.add_row("images", f"{images:,} ({config.split})")
+    context = "" if trained.context.name == "none" else f"context={trained.context.name}"
+    given = context and f", given {context}"
     if scores.given_class is not None:
-        rows.add_row("bits/dim, given the class", f"{scores.given_class:.6f}")
+        rows.add_row(f"bits/dim, given the class{context and f' and {context}'}", f"{scores.given_class:.6f}")
         rows.add_row("accuracy of Bayes' rule", f"{scores.right / images:.4%}")
-    rows.add_row("bits/dim", f"{scores.bits_per_dim:.6f}")
-    rows.add_row("nats/image", f"{scores.bits_per_dim * scores.dimensions * math.log(2):.4f}")
+    rows.add_row(f"bits/dim{given}", f"{scores.bits_per_dim:.6f}")
+    rows.add_row(f"nats/image{given}", f"{scores.bits_per_dim * scores.dimensions * math.log(2):.4f}")
     return rows

@@ -16,6 +16,7 @@ from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.progress import batches
 from pixelcnn_lit.config import SampleConfig, TrainConfig
 from pixelcnn_lit.data.classes import legend, listed, numbered
+from pixelcnn_lit.data.contexts import context_of
 from pixelcnn_lit.data.datamodule import OWN, ImageDataModule, as_levels
 from pixelcnn_lit.data.folder import MODES, decode
 from pixelcnn_lit.density import Density
@@ -25,6 +26,8 @@ from pixelcnn_lit.masks import half_known, read_mask, unusable
 from pixelcnn_lit.storage.checkpoint import load_with_config
 from pixelcnn_lit.storage.files import check_file, write_whole
 
+SAMPLES, GIVEN = 64, 8
+"""How many images are drawn, or pictures of the split are given, by default."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -32,20 +35,17 @@ def sample(config: SampleConfig) -> None:
     """Write a grid of samples or completions as a PNG, and their levels beside it as .npy."""
     refuse_contradictions(config)
     density, trained = load_with_config(config.ckpt)
+    refuse_without(density, config)
     density.to(pick_device(config.device), DTYPES[config.precision])
     y = classes_to_draw(config, density)
-    with enough_memory(f"batch_size={config.batch_size}, n={config.n}"):
-        x, picture = (complete if completes(config) else draw)(config, density, trained, y)
+    work = complete if config.completes else answer if density.context_shape is not None else draw
+    with enough_memory(f"batch_size={config.batch_size}, n={how_many(config, density)}"):
+        x, picture = work(config, density, trained, y)
     out = Path(config.out)
     with write_whole(out.with_suffix(".npy")) as file:
         np.save(file, x.numpy())
     pictures.save_png(out, picture)
     get_console().print(f"{out} and the levels, {out.with_suffix('.npy')}", highlight=False, soft_wrap=True)
-
-
-def completes(config: SampleConfig) -> bool:
-    """Whether the config asks for completions, not samples."""
-    return config.occlude is not None or config.mask is not None
 
 
 def refuse_contradictions(config: SampleConfig) -> None:
@@ -54,19 +54,33 @@ def refuse_contradictions(config: SampleConfig) -> None:
         raise UserError(f"out={config.out}: must end in .png")
     if config.occlude is not None and config.mask is not None:
         raise UserError(f"mask={config.mask}: give either mask or occlude={config.occlude}, not both")
-    if completes(config) and config.size is not None:
+    if config.completes and config.size is not None:
         raise UserError(f"size={list(config.size)}: completions have the size of their images")
     if config.mask is not None:
         check_file("mask", config.mask)
-    for path in own_pictures(config):
-        if not completes(config):
-            raise UserError(f"image={path}: give occlude=bottom or mask=FILE too, which say what to complete")
+    for path in config.own_pictures:
         check_file("image", path)
+    if config.given is not None and (config.completes or config.image is not None):
+        raise UserError(f"given={config.given}: counts pictures of the split that are answered; leave it out here")
 
 
-def own_pictures(config: SampleConfig) -> list[str]:
-    """The files of the user's own pictures that are to be completed."""
-    return [config.image] if isinstance(config.image, str) else list(config.image or ())
+def refuse_without(density: Density, config: SampleConfig) -> None:
+    """Raise UserError for settings that need a context which the model has not, or contradict the one that it has."""
+    if density.context_shape is None and not config.completes:
+        if config.image is not None:
+            path = config.own_pictures[0]
+            raise UserError(f"image={path}: give occlude=bottom or mask=FILE too, which say what to complete")
+        if config.given is not None:
+            raise UserError(f"given={config.given}: only for a model with a context, and {config.ckpt} has none")
+    if density.context_shape is not None and config.size is not None:
+        raise UserError(f"size={list(config.size)}: images have the size of the pictures that are given")
+
+
+def how_many(config: SampleConfig, density: Density) -> int:
+    """How many images are drawn in all."""
+    if density.context_shape is not None and not config.completes:
+        return (config.n or pictures.ANSWERS) * (len(config.own_pictures) or config.given or GIVEN)
+    return (config.n or SAMPLES) * (len(config.own_pictures) or 1)
 
 
 def classes_to_draw(config: SampleConfig, density: Density) -> Tensor | None:
@@ -80,17 +94,20 @@ def classes_to_draw(config: SampleConfig, density: Density) -> Tensor | None:
         )
     names = density.class_names or numbered(n_classes)
     if label == "each":
-        if completes(config):
+        if config.completes:
             raise UserError("label=each: completions have the class that label gives, or the one that the model picks")
-        y = pictures.class_rows(n_classes, config.n)
+        if density.context_shape is not None:
+            raise UserError("label=each: a model with a context has one row for each given picture; give one label")
+        n = how_many(config, density)
+        y = pictures.class_rows(n_classes, n)
         if y is None:
-            raise UserError(f"n={config.n}: label=each needs at least one image for each of the {n_classes} classes")
+            raise UserError(f"n={n}: label=each needs at least one image for each of the {n_classes} classes")
         _say(f"one row for each class, from the top: {legend(names)}")
         return y
     number = class_number(label, density)
     if names[number] != str(number):
         _say(f"label={label}: class {number} of 0 to {n_classes - 1}, {names[number]}")
-    return torch.full((config.n * max(1, len(own_pictures(config))),), number)
+    return torch.full((how_many(config, density),), number)
 
 
 def class_number(label: str | int, density: Density) -> int:
@@ -112,7 +129,7 @@ def draw(
 ) -> tuple[Tensor, pictures.Picture]:
     """Draw one sample per class in y, or ``n`` samples without y. Return the levels and a grid."""
     parts = []
-    for first, count, show in batches(config.n if y is None else len(y), config.batch_size, "samples"):
+    for first, count, show in batches(how_many(config, density) if y is None else len(y), config.batch_size, "samples"):
         parts.append(
             density.sample(
                 count,
@@ -138,10 +155,12 @@ def complete(
 
     Return the levels and a picture with originals and completions.
     """
-    own = own_pictures(config)
-    original = _own_images(own, config, trained) if own else _images(config, trained)
+    own = config.own_pictures
+    n = config.n or SAMPLES
+    original = _own_images(own, config, trained) if own else _images(n, config, trained)
     known = _known(config, *original.shape[2:])
-    repeated = original.repeat_interleave(config.n, 0) if own else original
+    repeated = original.repeat_interleave(n, 0) if own else original
+    context = context_of(trained.context, density.levels)(repeated)
     parts = []
     for first, count, show in batches(len(repeated), config.batch_size, "completions"):
         parts.append(
@@ -150,6 +169,7 @@ def complete(
                 known,
                 config.seed,
                 None if y is None else y[first : first + count],
+                context=None if context is None else context[first : first + count],
                 temperature=config.temperature,
                 method=config.method,
                 first=first,
@@ -164,13 +184,48 @@ def complete(
     return x, pictures.completion_grid(original, known, x, density.levels, scale)
 
 
-def _images(config: SampleConfig, trained: TrainConfig) -> Tensor:
+def answer(
+    config: SampleConfig, density: Density, trained: TrainConfig, y: Tensor | None
+) -> tuple[Tensor, pictures.Picture]:
+    """Draw n images given the context of each picture: of the first ones of the split, or of the user's own.
+
+    Return the levels and a picture with what is given, the answers and the original.
+    """
+    own = config.own_pictures
+    original = _own_images(own, config, trained) if own else _images(config.given or GIVEN, config, trained, "given")
+    context = context_of(trained.context, density.levels)(original)
+    assert context is not None
+    n = config.n or pictures.ANSWERS
+    size = original.shape[2], original.shape[3]
+    parts = []
+    for first, count, show in batches(n * len(original), config.batch_size, "answers"):
+        chosen = torch.arange(first, first + count) // n
+        parts.append(
+            density.sample(
+                count,
+                config.seed,
+                None if y is None else y[first : first + count],
+                context=context[chosen],
+                size=size,
+                temperature=config.temperature,
+                method=config.method,
+                first=first,
+                progress=show,
+            ).cpu()
+        )
+    x = torch.cat(parts)
+    scale = config.scale or pictures.default_scale(x.shape[3])
+    given = pictures.context_as_rgb(context, size)
+    return x, pictures.own_grid(pictures.as_rgb(original, density.levels), given, x, density.levels, scale)
+
+
+def _images(n: int, config: SampleConfig, trained: TrainConfig, key: str = "n") -> Tensor:
     """The first n images of the split. Their classes are not asked for."""
     data = ImageDataModule(config.data.instead_of(trained.data, n_classes=0), trained.seed)
     images = data.split(config.split).images
-    if config.n > len(images):
-        raise UserError(f"n={config.n}: the {config.split} split has {len(images)} images")
-    return images[: config.n]
+    if n > len(images):
+        raise UserError(f"{key}={n}: the {config.split} split has {len(images)} images")
+    return images[:n]
 
 
 def _own_images(paths: Sequence[str], config: SampleConfig, trained: TrainConfig) -> Tensor:

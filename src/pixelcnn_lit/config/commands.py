@@ -82,6 +82,7 @@ class EvaluateConfig(Section):
     ckpt: Place
     split: Literal["train", "val", "test"]
     out: Place | None
+    beside: Place | None
     batch_size: Annotated[int, Field(ge=1, le=65536)]
     device: Literal["auto", "cpu", "cuda"]
     data: OtherData
@@ -100,7 +101,8 @@ class SampleConfig(Section):
 
     plugins: Plugins
     ckpt: Place
-    n: Annotated[int, Field(ge=1, le=1_000_000)]
+    n: Annotated[int, Field(ge=1, le=1_000_000)] | None
+    given: Annotated[int, Field(ge=1, le=1_000_000)] | None
     seed: Seed
     label: Annotated[int, Field(ge=0)] | Label | None
     out: Place
@@ -116,6 +118,16 @@ class SampleConfig(Section):
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
     data: OtherData
+
+    @property
+    def completes(self) -> bool:
+        """Whether completions are asked for, not samples."""
+        return self.occlude is not None or self.mask is not None
+
+    @property
+    def own_pictures(self) -> list[str]:
+        """The files of the user's own pictures."""
+        return [self.image] if isinstance(self.image, str) else list(self.image or ())
 
 
 class ReceptiveFieldConfig(Section):
