@@ -37,17 +37,16 @@ class Watch(pl.Callback):
         self.gaps.append(trainer.callback_metrics.get(PRECISION_GAP))
 
 
-def test_the_last_fifth_of_the_steps_is_in_float32(mnist_dir, tmp_path):
+@pytest.mark.parametrize(("end", "steps", "tail"), [([], 22, 4), (["trainer.max_steps=15"], 15, 3)])
+def test_the_last_fifth_of_the_steps_is_in_float32(mnist_dir, tmp_path, end, steps, tail):
     watch = Watch()
-    run = Run(compose([*TINY, f"data.dir={mnist_dir}", *BFLOAT16]), tmp_path, callbacks=[watch])
+    run = Run(compose([*TINY, f"data.dir={mnist_dir}", *BFLOAT16, *end]), tmp_path, callbacks=[watch])
     run.fit()
-    steps = len(watch.types)
-    assert steps == 22
-    assert watch.types == [torch.bfloat16] * 18 + [torch.float32] * 4
+    assert watch.types == [torch.bfloat16] * (steps - tail) + [torch.float32] * tail
     assert run.trainer.precision == "bf16-mixed"
-    during, after = watch.gaps
-    assert 0 < abs(float(during)) < 0.01
-    assert float(after) == 0
+    assert 0 < abs(float(watch.gaps[0])) < 0.01
+    if not end:
+        assert float(watch.gaps[-1]) == 0
 
 
 def test_a_run_that_resumes_in_its_last_steps_goes_on_in_float32(mnist_dir, tmp_path):

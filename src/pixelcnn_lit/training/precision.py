@@ -82,26 +82,27 @@ class Float32Tail(pl.Callback):
 
     def __init__(self, precision: Bfloat16, share: float) -> None:
         self._precision, self._share = precision, share
-        self.first_step: int | None = None
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        total = trainer.estimated_stepping_batches
-        if self._share == 0 or math.isinf(total):
-            if self._share:
-                messages.say(
-                    "bfloat16 to the end: without trainer.max_epochs or max_steps no step is known as the last"
-                )
-            return
-        self.first_step = math.ceil((1 - self._share) * total)
+        self._first_step: float | None = None
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if self.first_step is None or self._precision.in_float32 or trainer.global_step < self.first_step:
+        if self._first_step is None:
+            # Not in on_train_start: max_steps is unset there, until Position has been called.
+            self._first_step = self._first_of(trainer)
+        if self._precision.in_float32 or trainer.global_step < self._first_step:
             return
         self._precision.in_float32 = True
         if trainer.is_global_zero:
             messages.say(f"step {trainer.global_step:,}: float32 from here on (trainer.float32_tail={self._share:g})")
+
+
+    def _first_of(self, trainer: pl.Trainer) -> float:
+        """The first step in float32; infinite if there is none."""
+        total = trainer.estimated_stepping_batches
+        if self._share and math.isinf(total) and trainer.is_global_zero:
+            messages.say("bfloat16 to the end: without trainer.max_epochs or max_steps no step is known as the last")
+        return math.ceil((1 - self._share) * total) if self._share and total < math.inf else math.inf
 
 
 class PrecisionGap(pl.Callback):
