@@ -22,10 +22,10 @@ SHOWN = logging.getLogger("pixelcnn_lit.shown")
 """Copies what a run prints on the screen into its log file only: see conf/hydra/job_logging."""
 
 
-def say(text: str) -> None:
-    """Print a line of rich markup, and write it to the run's log as plain text."""
-    get_console().print(text, highlight=False, soft_wrap=True)
-    SHOWN.info(Text.from_markup(text).plain)
+def say(text: str | Text) -> None:
+    """Print a text as it is, brackets and all, and write it to the run's log. A rich Text may have styles."""
+    get_console().print(text, highlight=False, soft_wrap=True, markup=False)
+    SHOWN.info(str(text))
 
 
 def message(error: Exception) -> str:

@@ -20,6 +20,8 @@ from pixelcnn_lit.storage.files import write_whole
 
 Picture = NDArray[np.uint8]
 """An RGB picture, (H, W, 3)."""
+Pixels = NDArray[np.uint8]
+"""Images in RGB, (N, H, W, 3)."""
 
 ANSWERS = 6
 """So many images are drawn for a context; with the context and the original they fill a row."""

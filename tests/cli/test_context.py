@@ -60,6 +60,15 @@ def test_a_picture_of_ones_own_is_answered_n_times(untrained, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "samples.npy"), expected.numpy())
 
 
+def test_a_picture_of_the_small_size_is_what_is_given(untrained, tmp_path):
+    small = torch.arange(49, dtype=torch.uint8).view(7, 7) * 5
+    Image.fromarray(small.numpy()).save(tmp_path / "small.png")
+    output = succeeds(forked("sample", f"ckpt={untrained / 'small.ckpt'}", "image=small.png", "n=2", cwd=tmp_path))
+    assert "image=small.png: has the size of what is given, 7x7" in output
+    expected = load(untrained / "small.ckpt").sample(2, 0, context=small[None, None] / 255)
+    np.testing.assert_array_equal(np.load(tmp_path / "samples.npy"), expected.numpy())
+
+
 def test_completions_are_given_the_context_too(untrained, tmp_path):
     ckpt = untrained / "small.ckpt"
     succeeds(forked("sample", f"ckpt={ckpt}", "occlude=bottom", "n=2", cwd=tmp_path))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import hydra
 import pytest
 
-from pixelcnn_lit.config import SampleConfig, check, compose, conf_dir, with_home
+from pixelcnn_lit.config import ReceptiveFieldConfig, SampleConfig, check, compose, conf_dir, with_home
 from pixelcnn_lit.errors import UserError
 
 
@@ -17,8 +17,8 @@ def home(monkeypatch):
     [
         ("data.path=~/imgs", "data.path=/home/me/imgs"),
         ("ckpt=~", "ckpt=/home/me"),
-        ('data.dir="~/data"', 'data.dir="/home/me/data"'),
-        ("data.path=~/a,'~/b'", "data.path=/home/me/a,'/home/me/b'"),
+        ('hydra.run.dir="~/runs"', 'hydra.run.dir="/home/me/runs"'),
+        ("data.path=~/a,'~/b'", "data.path=/home/me/a,'~/b'"),
         ("ckpt=[~/a,~/b]", "ckpt=[/home/me/a,/home/me/b]"),
         ("hydra.run.dir=~/runs", "hydra.run.dir=/home/me/runs"),
         ("--config-dir=~/conf", "--config-dir=/home/me/conf"),
@@ -33,6 +33,17 @@ def test_a_tilde_at_the_beginning_of_a_path_is_the_home_folder(written, meant):
 def test_a_home_folder_with_characters_of_hydras_grammar_is_read(monkeypatch):
     monkeypatch.setenv("HOME", "/home/my self, (me)")
     assert compose(["data.dir=~/data"]).data.dir == "/home/my self, (me)/data"
+
+
+def test_a_tilde_in_a_text_that_is_no_path_stays(monkeypatch):
+    loggers = ["logger=[mlflow,wandb]", "logger.mlflow.experiment='~/a'", "logger.wandb.project='~'"]
+    chosen = compose([*loggers, 'logger.mlflow.tracking_uri="~/b"']).logger
+    assert (chosen.mlflow.experiment, chosen.wandb.project) == ("~/a", "~")
+    assert chosen.mlflow.tracking_uri == "/home/me/b"
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        composed = hydra.compose("receptive_field", ["models=['~']", "ckpt='~/c'"])
+    read = check(composed, ReceptiveFieldConfig)
+    assert (read.models, read.ckpt) == (["~"], "/home/me/c")
 
 
 def test_the_home_of_nobody_is_an_error():

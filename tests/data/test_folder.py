@@ -97,7 +97,7 @@ def test_the_middle_is_cut_out_and_resized(tmp_path):
     wide = np.zeros((20, 60, 3), dtype=np.uint8)
     wide[:, 20:30], wide[:, 30:40] = (255, 0, 0), (0, 0, 255)
     Image.fromarray(wide).save(root / "wide.jpg", quality=100, subsampling=0)
-    halves, _ = folder.decode(root / "wide.jpg", 3, 4)
+    halves = folder.decode(root / "wide.jpg", (3, 4, 4)).pixels
     assert halves.shape == (3, 4, 4)
     red, _, blue = halves.astype(int)
     assert (red[:, :2] > blue[:, :2] + 150).all()
@@ -125,7 +125,7 @@ def test_the_orientation_of_a_photograph_is_heeded(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by a quarter to the right
     image.save(tmp_path / "turned.jpg", exif=exif, quality=100)
-    pixels = folder.decode(tmp_path / "turned.jpg", 1, 8)[0][0]
+    pixels = folder.decode(tmp_path / "turned.jpg", (1, 8, 8)).pixels[0]
     assert (pixels[:, 5:] > 200).all()
     assert (pixels[:, :3] < 50).all()
 
@@ -139,28 +139,28 @@ def test_what_is_invisible_is_white_and_told(tmp_path, capsys):
         pixels[..., -1] = 255
         pixels[:4, :, -1] = 0
         Image.fromarray(pixels, mode).save(root / f"{name}.png")
-        decoded, transparent = folder.decode(root / f"{name}.png", 3, 8)
+        decoded, transparent, _ = folder.decode(root / f"{name}.png", (3, 8, 8))
         assert transparent
         assert (decoded[:, :4] == 255).all()
         assert (decoded[:, 4:] == pixels[4:, :, : len(mode) - 1].transpose(2, 0, 1)).all()
     palette = Image.new("P", (8, 8), 1)
     palette.putpalette([255, 0, 0, 0, 255, 0])
     palette.save(root / "palette.png", transparency=1)
-    assert (folder.decode(root / "palette.png", 3, 8)[0] == 255).all()
+    assert (folder.decode(root / "palette.png", (3, 8, 8)).pixels == 255).all()
     load(root)
     assert "3 of 13 images have transparent pixels, which become white" in capsys.readouterr().out
 
 
 def test_the_colours_of_print_and_16_bits_a_channel_keep_their_brightness(tmp_path):
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "print.jpg", quality=100)
-    red = folder.decode(tmp_path / "print.jpg", 3, 8)[0].mean((1, 2))
+    red = folder.decode(tmp_path / "print.jpg", (3, 8, 8)).pixels.mean((1, 2))
     assert red[0] > 200
     assert red[1:].max() < 50
     deep = np.full((8, 8, 3), 40_000, dtype=">u2")
     rows = b"".join(b"\0" + row.tobytes() for row in deep)
     ihdr = b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
     (tmp_path / "deep.png").write_bytes(png(ihdr, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")))
-    assert (folder.decode(tmp_path / "deep.png", 3, 8)[0] == 40_000 >> 8).all()
+    assert (folder.decode(tmp_path / "deep.png", (3, 8, 8)).pixels == 40_000 >> 8).all()
 
 
 def test_images_are_decoded_once(tmp_path, monkeypatch):

@@ -67,9 +67,14 @@ def test_files_may_lie_in_the_folder_itself(tmp_path):
 
 
 @pytest.mark.usefixtures("offline")
-def test_auto_falls_back_on_the_embedded_digits_and_says_so(tmp_path, capsys):
-    assert load("mnist", "auto", str(tmp_path), split_seed=0).source == "embedded"
-    assert "not the full MNIST" in capsys.readouterr().err
+def test_auto_falls_back_on_the_embedded_digits_and_says_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
+    folder = tmp_path / "[bold]of mine"
+    folder.mkdir()
+    assert load("mnist", "auto", f"'{folder}'", split_seed=0).source == "embedded"
+    told = capsys.readouterr().err
+    assert "not the full MNIST" in told
+    assert f"data.dir={folder}: " in told
 
 
 @pytest.mark.usefixtures("offline")

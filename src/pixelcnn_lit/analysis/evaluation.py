@@ -139,7 +139,7 @@ def evaluate(config: EvaluateConfig) -> float:
     if config.out is not None:
         with write_whole(config.out) as file:
             np.save(file, scores.log_probs.numpy())
-        shown.add_row("log p(x) of each, in nats", config.out)
+        shown.add_row("log p(x) of each, in nats", escape(config.out))
     get_console().print(shown)
     return scores.bits_per_dim
 

@@ -20,4 +20,4 @@ def export(config: ExportConfig) -> None:
     density, trained = checkpoint.load_with_config(config.ckpt)
     write_safetensors(out, density.state_dict(), checkpoint.header(trained, density.class_names))
     size = out.stat().st_size
-    get_console().print(f"{out}: {trained.model.name}, {size:,} bytes", highlight=False, soft_wrap=True)
+    get_console().print(f"{out}: {trained.model.name}, {size:,} bytes", highlight=False, soft_wrap=True, markup=False)

@@ -27,7 +27,7 @@ def receptive_field(config: ReceptiveFieldConfig) -> None:
     console = get_console()
     for title, seen in panels.items():
         console.print(f"{title}: {summary(seen)}", highlight=False, markup=False, soft_wrap=True)
-    console.print(config.out, highlight=False, soft_wrap=True)
+    console.print(config.out, highlight=False, markup=False, soft_wrap=True)
 
 
 def untrained(config: ReceptiveFieldConfig) -> dict[str, Tensor]:

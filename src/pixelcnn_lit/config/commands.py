@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, create_model
 
 from pixelcnn_lit.config.checking import check
 from pixelcnn_lit.config.data import DATA_SETS, DataConfig, Source
-from pixelcnn_lit.config.types import ImageShape, Levels, Place, Plugins, Section, Seed, Side
+from pixelcnn_lit.config.types import ImageShape, Levels, Name, Place, Plugins, Section, Seed, Side
 from pixelcnn_lit.errors import UserError
 
 
@@ -134,7 +134,7 @@ class ReceptiveFieldConfig(Section):
     """The keys of ``receptive_field``."""
 
     plugins: Plugins
-    models: Place | list[Place]
+    models: Name | list[Name]
     ckpt: Place | list[Place] | None
     size: Annotated[tuple[Side, Side], Field(strict=False)]
     draws: Annotated[int, Field(ge=1, le=64)]

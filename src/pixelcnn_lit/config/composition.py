@@ -58,7 +58,8 @@ def compose(overrides: Sequence[str]) -> TrainConfig:
 def with_home(override: str) -> str:
     """An override with a ``~`` at the beginning of its values replaced by the home folder.
 
-    Shells leave it in ``data.path=~/images``, and Hydra's grammar has no ~ in values. Raises UserError for ``~user`` if
+    Shells leave it in ``data.path=~/images``, and Hydra's grammar has it only in quotes. In quotes it stays for the
+    section, which knows whether its key is a path; Hydra's own keys have no section. Raises UserError for ``~user`` if
     there is no such user.
 
     >>> from pixelcnn_lit.config import with_home
@@ -69,6 +70,8 @@ def with_home(override: str) -> str:
 
     def home(found: re.Match[str]) -> str:
         quote, begin = found.groups()
+        if quote and not key.startswith("hydra."):
+            return found.group()
         folder = at_home(begin)
         if folder == begin:
             raise UserError(f"{override}: no user {begin[1:]}, whose home {begin} would be; write the path without ~")

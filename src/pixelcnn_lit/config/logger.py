@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pixelcnn_lit.config.types import Place, Section
+from pixelcnn_lit.config.types import Name, Place, Section
 
 
 class TensorBoardConfig(Section):
@@ -19,13 +19,13 @@ class MlflowConfig(Section):
     """conf/logger/mlflow.yaml: curves and hyperparameters in an MLflow store."""
 
     tracking_uri: Place
-    experiment: Place
+    experiment: Name
 
 
 class WandbConfig(Section):
     """conf/logger/wandb.yaml: curves and hyperparameters at Weights & Biases, or offline under <run>/wandb."""
 
-    project: Place
+    project: Name
     offline: bool
 
 

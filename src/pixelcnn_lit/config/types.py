@@ -39,12 +39,14 @@ Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=1, le=4096)]
 Home = AfterValidator(at_home)
 Place = Annotated[str, Field(min_length=1), Home]
-"""The path of a file or a folder, which may begin with ~, or another text that is not empty."""
+"""The path of a file or a folder, which may begin with ~."""
+Name = Annotated[str, Field(min_length=1)]
+"""A text that is not empty and no path: a ~ in it is a ~."""
 ImageShape = tuple[Annotated[int, Field(ge=1, le=4)], Side, Side]
 Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)]
 """A number of batches (an integer), or a fraction of all batches (a float)."""
 Plugins = Annotated[
-    list[Annotated[str, Field(min_length=1)]],
+    list[Name],
     BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
 ]
 """Modules that register networks, data sets or likelihoods."""

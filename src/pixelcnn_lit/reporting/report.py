@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from rich import get_console
+from rich.markup import escape
 from rich.table import Table
 
 from pixelcnn_lit.errors import UserError
@@ -37,7 +38,7 @@ def report(folder: Path) -> None:
             console.print(f"{run.folder.name}: {run.status.reason}", markup=False, highlight=False, soft_wrap=True)
     with write_whole(folder / PAGE) as file:
         file.write(page(folder, found).encode())
-    console.print(f"the page: {shown((folder / PAGE).absolute())}", highlight=False, soft_wrap=True)
+    console.print(f"the page: {shown((folder / PAGE).absolute())}", markup=False, highlight=False, soft_wrap=True)
 
 
 def cells(run: Run) -> list[str]:
@@ -60,15 +61,15 @@ def cells(run: Run) -> list[str]:
 def table(folder: Path, found: Sequence[Run]) -> Table:
     """The table of runs, the best first: swept keys and results."""
     keys = swept_keys(found)
-    result = Table(title=shown(folder.absolute()), title_justify="left", title_style="bold")
+    result = Table(title=escape(shown(folder.absolute())), title_justify="left", title_style="bold")
     for key in keys or ["run"]:
         result.add_column(key.replace(".", ".\n"), overflow="fold")
     for column in COLUMNS:
         result.add_column(column.replace(" ", "\n"), justify="left" if column == "state" else "right", no_wrap=True)
     for run in found:
-        *numbers, state = (cell.replace("[", "\\[") for cell in cells(run))
+        *numbers, state = (escape(cell) for cell in cells(run))
         style = STYLES.get(run.status.state, "dim")
-        names = [run.value(key).replace("[", "\\[") for key in keys] or [run.folder.name]
+        names = [escape(run.value(key)) for key in keys] or [escape(run.folder.name)]
         result.add_row(*names, *numbers, f"[{style}]{state}[/{style}]")
     return result
 

@@ -62,6 +62,7 @@ class Search:
                 f"{shown(self.dir)}: {n_trials} trials, {len(done)} done before, "
                 f"{max(0, n_trials - len(done))} to run, {self.parallel} side by side",
                 highlight=False,
+                markup=False,
             )
             self._run_trials(study, storage)
             trials = study.get_trials(deepcopy=False)

@@ -15,6 +15,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich import get_console
+from rich.markup import escape
 from rich.table import Table
 
 from pixelcnn_lit.config import Section, TrainConfig, TrainerConfig, check, load_plugins, plugins_of
@@ -123,7 +124,7 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 def _table(folder: Path, jobs: Sequence[Job], statuses: Sequence[run_folder.Status], before: frozenset[str]) -> Table:
-    table = Table(title=shown(folder), title_justify="left", title_style="bold")
+    table = Table(title=escape(shown(folder)), title_justify="left", title_style="bold")
     table.add_column("job", overflow="fold")
     table.add_column("state")
     table.add_column("test bits/dim", justify="right")
@@ -134,8 +135,8 @@ def _table(folder: Path, jobs: Sequence[Job], statuses: Sequence[run_folder.Stat
         style = {"finished": "green", "failed": "red", "skipped": "dim"}.get(state, "yellow")
         test = (status.metrics or {}).get("test/bits_per_dim")
         why = "finished before" if skipped else status.reason
-        number = "" if test is None else f"{test:.4f}"
-        table.add_row(" ".join(job.swept) or job.name, f"[{style}]{state}[/{style}]", number, why.replace("[", "\\["))
+        number, swept = "" if test is None else f"{test:.4f}", escape(" ".join(job.swept) or job.name)
+        table.add_row(swept, f"[{style}]{state}[/{style}]", number, escape(why))
     return table
 
 
@@ -161,7 +162,7 @@ class GridSweeper(JobSweeper):
             before = frozenset(job.name for job, status in zip(jobs, statuses, strict=True) if status.metrics)
             count = f"{len(jobs)} job{'s' * (len(jobs) > 1)}"
             get_console().print(
-                f"{shown(self.dir)}: {count}, {len(before)} finished, {len(todo)} to run", highlight=False
+                f"{shown(self.dir)}: {count}, {len(before)} finished, {len(todo)} to run", highlight=False, markup=False
             )
             try:
                 self.launch(todo)

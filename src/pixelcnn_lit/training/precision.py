@@ -96,7 +96,6 @@ class Float32Tail(pl.Callback):
         if trainer.is_global_zero:
             messages.say(f"step {trainer.global_step:,}: float32 from here on (trainer.float32_tail={self._share:g})")
 
-
     def _first_of(self, trainer: pl.Trainer) -> float:
         """The first step in float32; infinite if there is none."""
         total = trainer.estimated_stepping_batches

@@ -15,6 +15,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from pixelcnn_lit import pictures
 from pixelcnn_lit.config import TrainConfig
@@ -51,15 +52,16 @@ def parameter_count(density: Density) -> int:
     return sum(p.numel() for p in density.parameters())
 
 
-def headline(config: TrainConfig, density: Density, data: ImageDataModule, run_dir: Path, precision: str) -> str:
+def headline(config: TrainConfig, density: Density, data: ImageDataModule, run_dir: Path, precision: str) -> Text:
     """The first lines of a run: network, data, precision, classes and folder."""
-    classes = f"classes: {escape(legend(density.class_names))}\n" if density.class_names else ""
+    classes = f"classes: {legend(density.class_names)}\n" if density.class_names else ""
     counts = "/".join(f"{len(data.split(part)):,}" for part in ("train", "val", "test"))
-    return (
-        f"[bold]{config.name or config.model.name}[/bold]: {config.model.name}, "
+    return Text.assemble(
+        (config.name or config.model.name, "bold"),
+        f": {config.model.name}, "
         f"{parameter_count(density):,} parameters, on "
         f"{config.data.name} ({data.source}, {counts} images) at {config.data.levels} levels, "
-        f"in {precision}\n{classes}{shown(run_dir)}"
+        f"in {precision}\n{classes}{shown(run_dir)}",
     )
 
 
@@ -198,7 +200,7 @@ def table(metrics: Metrics, folder: Path) -> Table:
     rows.add_row("validation bits/dim", number(metrics.val, ".4f", f", of {metrics.val_images:,} images"))
     if limits:
         rows.add_row("left out", f"by {limits}")
-    rows.add_row("data", f"{metrics.data} ({metrics.source}), {metrics.levels} levels")
+    rows.add_row("data", escape(f"{metrics.data} ({metrics.source}), {metrics.levels} levels"))
     rows.add_row("parameters", number(metrics.params, ",d"))
     rows.add_row("epochs", number(metrics.epochs, "d", f", {metrics.steps:,} steps"))
     if metrics.steps_after_validation:
@@ -208,7 +210,7 @@ def table(metrics: Metrics, folder: Path) -> Table:
     rows.add_row("seed", str(metrics.seed))
     rows.add_row("training", number(metrics.train_seconds, ",.0f", " s"))
     rows.add_row("images/s", number(metrics.images_per_second, ",.0f", f", in {metrics.precision}"))
-    rows.add_row("folder", shown(folder))
+    rows.add_row("folder", escape(shown(folder)))
     left = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if not path.name.startswith("."))
-    rows.add_row("in it", ", ".join(left))
+    rows.add_row("in it", escape(", ".join(left)))
     return rows

@@ -1,0 +1,69 @@
+"""Completions of images of which a part is hidden."""
+
+from __future__ import annotations
+
+import torch
+from rich import get_console
+from torch import Tensor
+
+from pixelcnn_lit import pictures
+from pixelcnn_lit.analysis.given import of_split, own_images
+from pixelcnn_lit.analysis.progress import batches
+from pixelcnn_lit.config import SampleConfig, TrainConfig
+from pixelcnn_lit.data.contexts import context_of
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.masks import half_known, read_mask, unusable
+from pixelcnn_lit.messages import say
+
+
+def complete(
+    config: SampleConfig, density: Density, trained: TrainConfig, y: Tensor | None, n: int
+) -> tuple[Tensor, pictures.Picture]:
+    """Complete the first n images of the split, or each of the user's own pictures n times.
+
+    Return the levels and a picture with originals and completions.
+    """
+    own = config.own_pictures
+    original = own_images(own, trained) if own else of_split(config, trained, n, "n")
+    known = _known(config, *original.shape[2:])
+    repeated = original.repeat_interleave(n, 0) if own else original
+    context = context_of(trained.context, density.levels)(repeated)
+    parts = []
+    for first, count, show in batches(len(repeated), config.batch_size, "completions"):
+        parts.append(
+            density.complete(
+                repeated[first : first + count],
+                known,
+                config.seed,
+                None if y is None else y[first : first + count],
+                context=None if context is None else context[first : first + count],
+                temperature=config.temperature,
+                method=config.method,
+                first=first,
+                progress=show,
+            ).cpu()
+        )
+    x = torch.cat(parts)
+    scale = config.scale or pictures.default_scale(x.shape[3])
+    if own:
+        pixels = pictures.as_rgb(original, density.levels)
+        return x, pictures.own_grid(pixels, pictures.with_hidden(pixels, known), x, density.levels, scale)
+    return x, pictures.completion_grid(original, known, x, density.levels, scale)
+
+
+def _known(config: SampleConfig, height: int, width: int) -> Tensor:
+    """The mask of known pixels (H, W)."""
+    if config.occlude is not None:
+        known = half_known(config.occlude, height, width)
+    else:
+        assert config.mask is not None
+        known = read_mask(config.mask, height, width)
+        say(f"mask={config.mask}: {int(known.sum())} of {known.numel()} pixels are known, the others are drawn")
+    if (late := unusable(known)) > 0:
+        get_console().print(
+            f"note: {late} of {int(known.sum())} known pixels come after an unknown one in raster order (rows from the "
+            "top, pixels from the left). They stay as they are, but cannot condition the unknown pixels before them.",
+            style="yellow",
+            highlight=False,
+        )
+    return known

@@ -1,0 +1,67 @@
+"""The pictures that completions and answers are given: of a split, or the user's own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pixelcnn_lit.config import SampleConfig, TrainConfig
+from pixelcnn_lit.data.datamodule import OWN, ImageDataModule, as_levels
+from pixelcnn_lit.data.folder import MODES, Decoded, decode
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.messages import say
+
+
+def of_split(config: SampleConfig, trained: TrainConfig, n: int, key: str) -> Tensor:
+    """The first n images of the split, (n, C, H, W). Their classes are not asked for.
+
+    Raises UserError, which names ``key``, if there are fewer.
+    """
+    data = ImageDataModule(config.data.instead_of(trained.data, n_classes=0), trained.seed)
+    images = data.split(config.split).images
+    if n > len(images):
+        raise UserError(f"{key}={n}: the {config.split} split has {len(images)} images")
+    return images[:n]
+
+
+def own_images(paths: Sequence[str], trained: TrainConfig) -> Tensor:
+    """The user's own pictures as levels (K, C, H, W), cut and resized as a folder of images is."""
+    images = [own_image(path, trained.data.image_shape) for path in paths]
+    return torch.from_numpy(as_levels(np.stack([image.pixels for image in images]), trained.data, OWN))
+
+
+def own_image(path: str, shape: tuple[int, int, int]) -> Decoded:
+    """The user's own picture, cut and resized to ``shape`` (C, H, W), and a line for what was changed.
+
+    Raises UserError if it cannot be read, or for images that are neither grey nor in colour.
+    """
+    channels, height, width = shape
+    if channels not in MODES:
+        raise UserError(f"image={path}: the model's images have {channels} channels; pictures of 1 or 3 are read")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = decode(Path(path), shape)
+    except UserError as error:
+        raise UserError(f"image={error}") from error
+    if image.transparent:
+        say(f"image={path}: its transparent pixels become white")
+    if image.size != (height, width):
+        (rows, columns), part = image.size, "square" if height == width else f"part of the form {width}x{height}"
+        say(f"image={path}: {columns}x{rows} pixels; the {part} in its middle is resized to {width}x{height}")
+    return image
+
+
+def picture_size(path: str) -> tuple[int, int] | None:
+    """The (height, width) of a picture from its header; None if it cannot be read."""
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
+            return image.height, image.width
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None

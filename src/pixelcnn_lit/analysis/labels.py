@@ -1,0 +1,56 @@
+"""Which class ``sample label=`` asks for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pixelcnn_lit import pictures
+from pixelcnn_lit.config import SampleConfig
+from pixelcnn_lit.data.classes import legend, listed, numbered
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.messages import say
+
+
+def classes_to_draw(config: SampleConfig, density: Density, n: int) -> Tensor | None:
+    """The class of each of n images, (n,), or for label=each of about n. None if the model has none or draws them.
+
+    Raises UserError for a wrong label.
+    """
+    label, n_classes = config.label, density.n_classes
+    if label is None:
+        return None
+    if n_classes is None:
+        raise UserError(
+            f"label={label}: no classes in this model; train one with model.n_classes='${{data.n_classes}}'"
+        )
+    names = density.class_names or numbered(n_classes)
+    if label == "each":
+        if config.completes:
+            raise UserError("label=each: completions have the class that label gives, or the one that the model picks")
+        if density.context_shape is not None:
+            raise UserError("label=each: a model with a context has one row for each given picture; give one label")
+        y = pictures.class_rows(n_classes, n)
+        if y is None:
+            raise UserError(f"n={n}: label=each needs at least one image for each of the {n_classes} classes")
+        say(f"one row for each class, from the top: {legend(names)}")
+        return y
+    number = class_number(label, density)
+    if names[number] != str(number):
+        say(f"label={label}: class {number} of 0 to {n_classes - 1}, {names[number]}")
+    return torch.full((n,), number)
+
+
+def class_number(label: str | int, density: Density) -> int:
+    """The number of a class by its name or, if no class has that name, by its number. Raise UserError if none fits."""
+    assert density.n_classes is not None
+    names, last = density.class_names, density.n_classes - 1
+    if str(label) in names:
+        return names.index(str(label))
+    if isinstance(label, int) and label <= last:
+        return label
+    if not names and isinstance(label, str):
+        raise UserError(f"label={label}: the checkpoint holds no class names; must be from 0 to {last}, or each")
+    by_name = "" if names in ((), numbered(len(names))) else f"one of {listed(names)}, or "
+    raise UserError(f"label={label}: must be {by_name}from 0 to {last}, or each")
