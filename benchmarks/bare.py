@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pixelcnn_lit.config import OptimizerConfig
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.training.module import OPTIMIZERS
+from pixelcnn_lit.training.base import OPTIMIZERS
 
 
 class BareLoop:

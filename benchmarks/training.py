@@ -40,7 +40,8 @@ from pixelcnn_lit.data.datasets import load
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.nn.causal import CausalConv2d
-from pixelcnn_lit.training.run import Run, trainer_options
+from pixelcnn_lit.training.base_run import trainer_options
+from pixelcnn_lit.training.run import Run
 from pixelcnn_lit.training.summary import quiet_lightning
 
 DEFAULTS = ["data=digits", "data.batch_size=32", "optimizer=adam_exponential", "trainer.precision=auto"]

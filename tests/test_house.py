@@ -12,12 +12,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 40
 
 FLOORS = [
-    {"errors"},
+    {"errors", "scores"},
     {"config"},
     {"registry", "messages", "device", "metrics"},
     {"nn", "likelihood"},
     {"models", "sampling"},
-    {"density"},
+    {"density", "autoencoder"},
     {"factory", "data", "storage", "masks"},
     {"pictures"},
     {"training", "analysis"},

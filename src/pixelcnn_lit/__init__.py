@@ -90,8 +90,11 @@ def build(overrides: Sequence[str] = ()) -> Density:
     return build_density(compose(overrides)).eval()
 
 
-def load(path: str | Path) -> Density:
-    """Load a trained density, on the CPU and in evaluation mode, from a file that ``train`` or ``export`` wrote.
+def load(path: str | Path) -> Any:
+    """Load a trained model, on the CPU and in evaluation mode: from a checkpoint, an exported file or a run's folder.
+
+    It is a :class:`~pixelcnn_lit.density.Density`, or of a run of ``vqvae`` an
+    :class:`~pixelcnn_lit.autoencoder.autoencoder.Autoencoder`.
 
     Raises :class:`~pixelcnn_lit.errors.UserError` if the file is missing, damaged, or not a checkpoint of this package.
     The same error is raised if the file needs a network, data set or likelihood of a plugin that is not imported.

@@ -1,14 +1,19 @@
-"""Builds a density from a checked config: the network gets as many output parameters as the likelihood needs."""
+"""Builds a density or an autoencoder from a checked config.
+
+The network of a density gets as many output parameters as the likelihood needs.
+"""
 
 from __future__ import annotations
 
 from torch import nn
 
+from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.config.context import ContextConfig, EncodedContext
 from pixelcnn_lit.config.data import DataConfig
 from pixelcnn_lit.config.likelihood import LIKELIHOODS, LikelihoodConfig
 from pixelcnn_lit.config.model import NETWORKS, NetworkConfig
 from pixelcnn_lit.config.train import TrainConfig
+from pixelcnn_lit.config.vqvae import AutoencoderRunConfig
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.likelihood import Likelihood
@@ -61,3 +66,17 @@ def build_network(
         **config.model_dump(exclude={"name"}),
     )
     return network
+
+
+def build_autoencoder(config: AutoencoderRunConfig) -> Autoencoder:
+    """Build an autoencoder without codes; its weights are drawn from torch's global generator.
+
+    Raises UserError if the package vector-quantize-pytorch is not installed.
+
+    >>> from pixelcnn_lit.config import compose_vqvae
+    >>> from pixelcnn_lit.factory import build_autoencoder
+    >>> build_autoencoder(compose_vqvae(["data=digits"])).code_shapes()
+    ((7, 7), (14, 14))
+    """
+    sizes = config.autoencoder.model_dump(exclude={"commitment"})
+    return Autoencoder(image_shape=config.data.image_shape, levels=config.data.levels, **sizes)

@@ -1,4 +1,4 @@
-"""Bits per dimension, exact over batches and processes."""
+"""Bits per dimension, squared errors and the use of codes, exact over batches and processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-TRAIN, VAL, TEST = (f"{part}/bits_per_dim" for part in ("train", "val", "test"))
+from pixelcnn_lit.scores import BITS
+
+TRAIN, VAL, TEST = BITS.train, BITS.val, BITS.test
 """The names of the metrics in logs and in metrics.json."""
 
 PRECISION_GAP = "val/precision_gap"
@@ -48,3 +50,74 @@ class BitsPerDim(Metric):
     def compute(self) -> Tensor:
         """The bits per dimension of all batches so far, a scalar in float64."""
         return self.nats / (self.dimensions * math.log(2))
+
+
+class SquaredError(Metric):
+    """The mean of ``(x_i - x'_i)^2`` over all dimensions of all images, whatever the batches.
+
+    >>> import torch
+    >>> from pixelcnn_lit.metrics import SquaredError, psnr
+    >>> metric = SquaredError()
+    >>> metric.update(torch.zeros(2, 1, 3, 3), torch.full((2, 1, 3, 3), 0.1))
+    >>> round(metric.compute().item(), 6), round(psnr(metric.compute().item()), 4)
+    (0.01, 20.0)
+    """
+
+    full_state_update = False
+    higher_is_better = False
+    squares: Tensor
+    dimensions: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("squares", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("dimensions", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, x: Tensor, reconstruction: Tensor) -> None:
+        """Add a batch of images and their reconstructions, both of one shape."""
+        self.squares += (x - reconstruction).square().sum(dtype=torch.float64)
+        self.dimensions += x.numel()
+
+    def compute(self) -> Tensor:
+        """The mean over all batches so far, a scalar in float64."""
+        return self.squares / self.dimensions
+
+
+def psnr(error: float) -> float:
+    """The peak signal-to-noise ratio of images in [0, 1], in dB: ``-10 log10(mean squared error)``.
+
+    Of a split, it is that of the mean error, not the mean over images.
+    """
+    return -10 * math.log10(error) if error > 0 else math.inf
+
+
+class CodeUse(Metric):
+    """How the codes of a codebook are used: the perplexity, and the share of codes alive, which are used at all.
+
+    With p_k the share of code k among all codes of the split, the perplexity is ``exp(-sum p_k log p_k)``. It is 1
+    where one code is used, and the size of the codebook where all are used equally.
+
+    >>> import torch
+    >>> from pixelcnn_lit.metrics import CodeUse
+    >>> metric = CodeUse(8)
+    >>> metric.update(torch.tensor([0, 0, 3, 3]))
+    >>> [round(value.item(), 4) for value in metric.compute()]
+    [2.0, 0.25]
+    """
+
+    full_state_update = False
+    counts: Tensor
+
+    def __init__(self, n_codes: int) -> None:
+        super().__init__()
+        self.add_state("counts", torch.zeros(n_codes, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, codes: Tensor) -> None:
+        """Add codes of any shape."""
+        self.counts += torch.bincount(codes.flatten().long(), minlength=len(self.counts))
+
+    def compute(self) -> tuple[Tensor, Tensor]:
+        """The perplexity and the share of codes alive, in float64. Without any codes, both are NaN."""
+        shares = self.counts.double() / self.counts.sum()
+        perplexity = torch.special.entr(shares).sum().exp()
+        return perplexity, (self.counts > 0).double().mean() + 0 * perplexity

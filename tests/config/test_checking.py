@@ -157,5 +157,5 @@ def test_values_that_only_others_would_refuse_are_refused_here(override, message
 
 
 def test_a_text_is_no_list_of_overrides():
-    with pytest.raises(UserError, match=r"must be a list such as \['model.n_res=2'\], not the text 'model.n_res=3'"):
+    with pytest.raises(UserError, match=r"must be a list such as \['seed=2'\], not the text 'model.n_res=3'"):
         compose("model.n_res=3")

@@ -13,7 +13,8 @@ from pixelcnn_lit.data.datamodule import BatchIndices, ImageDataModule
 from pixelcnn_lit.device import fast_precision
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import checkpoint
-from pixelcnn_lit.training.module import LitDensity, learning_rate_schedule
+from pixelcnn_lit.training.base import learning_rate_schedule
+from pixelcnn_lit.training.module import LitDensity
 from pixelcnn_lit.training.run import Run
 
 OVERRIDES = [

@@ -11,7 +11,7 @@ from pixelcnn_lit.analysis.influence import influence, summary
 from pixelcnn_lit.config import ReceptiveFieldConfig, compose
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.factory import build_density
-from pixelcnn_lit.storage.checkpoint import load
+from pixelcnn_lit.storage.checkpoint import load_with_config
 from pixelcnn_lit.storage.files import write_whole
 
 
@@ -49,4 +49,4 @@ def trained(config: ReceptiveFieldConfig) -> dict[str, Tensor]:
     if config.ckpt is None:
         return {}
     paths = [config.ckpt] if isinstance(config.ckpt, str) else config.ckpt
-    return {path: influence(load(path), config.size, config.draws**2, config.seed) for path in paths}
+    return {path: influence(load_with_config(path)[0], config.size, config.draws**2, config.seed) for path in paths}

@@ -5,17 +5,20 @@ A key is declared in two places: a file of conf/ gives its value and a comment, 
 
 from pixelcnn_lit.config.checking import check
 from pixelcnn_lit.config.commands import EvaluateConfig, ExportConfig, OtherData, ReceptiveFieldConfig, SampleConfig
-from pixelcnn_lit.config.composition import compose, conf_dir, one_line, plugins_of, with_home
+from pixelcnn_lit.config.composition import compose, compose_vqvae, conf_dir, one_line, plugins_of, with_home
 from pixelcnn_lit.config.data import Cifar10Data, DataConfig, ImagesData, MnistData, NpzData
 from pixelcnn_lit.config.likelihood import CategoricalConfig, LikelihoodConfig, LogisticMixtureConfig
 from pixelcnn_lit.config.model import GatedPixelCNNConfig, NetworkConfig, PixelCNNConfig, PixelCNNppConfig
 from pixelcnn_lit.config.optimizer import OptimizerConfig
 from pixelcnn_lit.config.plugins import load_plugins
-from pixelcnn_lit.config.train import CheckpointConfig, TrainConfig
+from pixelcnn_lit.config.train import CheckpointConfig, RunConfig, TrainConfig
 from pixelcnn_lit.config.trainer import TrainerConfig
 from pixelcnn_lit.config.types import Count, Section, Seed, inside
+from pixelcnn_lit.config.vqvae import AutoencoderConfig, AutoencoderRunConfig
 
 __all__ = [
+    "AutoencoderConfig",
+    "AutoencoderRunConfig",
     "CategoricalConfig",
     "CheckpointConfig",
     "Cifar10Data",
@@ -35,6 +38,7 @@ __all__ = [
     "PixelCNNConfig",
     "PixelCNNppConfig",
     "ReceptiveFieldConfig",
+    "RunConfig",
     "SampleConfig",
     "Section",
     "Seed",
@@ -42,6 +46,7 @@ __all__ = [
     "TrainerConfig",
     "check",
     "compose",
+    "compose_vqvae",
     "conf_dir",
     "inside",
     "load_plugins",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pixelcnn_lit.config.train import TrainConfig
+from pixelcnn_lit.config.train import RunConfig
 
 CHANGEABLE = frozenset(
     {
@@ -26,7 +26,7 @@ ORIGIN = frozenset({"ckpt", "weights", "data.path", "data.source"})
 """Where a run begins and where its data lie. They may differ where a new run resumes from a checkpoint."""
 
 
-def changes(before: TrainConfig, now: TrainConfig, besides: frozenset[str] = frozenset()) -> dict[str, tuple[Any, Any]]:
+def changes(before: RunConfig, now: RunConfig, besides: frozenset[str] = frozenset()) -> dict[str, tuple[Any, Any]]:
     """The keys, dotted, whose values differ in a way that changes what a run computes: key -> (before, now).
 
     The keys of ``besides`` are left out too.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -15,9 +16,12 @@ from omegaconf.errors import OmegaConfBaseException
 import pixelcnn_lit
 from pixelcnn_lit.config.checking import check
 from pixelcnn_lit.config.plugins import load_plugins
-from pixelcnn_lit.config.train import TrainConfig
+from pixelcnn_lit.config.train import RunConfig, TrainConfig
 from pixelcnn_lit.config.types import at_home
+from pixelcnn_lit.config.vqvae import AutoencoderRunConfig
 from pixelcnn_lit.errors import UserError
+
+R = TypeVar("R", bound=RunConfig)
 
 HOME = re.compile(r"""(?<![^=,\[])(["']?)(~[\w.-]*)(?=[/,\]"']|$)""")
 """A ~ or ~user where a value begins; in quotes or not."""
@@ -40,19 +44,35 @@ def compose(overrides: Sequence[str]) -> TrainConfig:
     >>> config.model.n_res, config.data.image_shape
     (2, (1, 28, 28))
     """
+    return _composed("train", overrides, TrainConfig)
+
+
+def compose_vqvae(overrides: Sequence[str]) -> AutoencoderRunConfig:
+    """Compose and check the config of ``python -m pixelcnn_lit.vqvae OVERRIDES``, for use from Python.
+
+    Raises UserError for an unknown key or a value that is not allowed.
+
+    >>> from pixelcnn_lit.config import compose_vqvae
+    >>> compose_vqvae(["data=digits", "autoencoder.n_codes=64"]).autoencoder.n_codes
+    64
+    """
+    return _composed("vqvae", overrides, AutoencoderRunConfig)
+
+
+def _composed(command: str, overrides: Sequence[str], section: type[R]) -> R:
     if isinstance(overrides, str):
-        raise UserError(f"overrides must be a list such as ['model.n_res=2'], not the text {overrides!r}")
+        raise UserError(f"overrides must be a list such as ['seed=2'], not the text {overrides!r}")
     # compose may be called inside a Hydra application; the state of that application is set aside, then restored.
     outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            composed = hydra.compose("train", overrides=[with_home(override) for override in overrides])
+            composed = hydra.compose(command, overrides=[with_home(override) for override in overrides])
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise UserError(one_line(error)) from error
     finally:
         GlobalHydra.instance().hydra = outer
     load_plugins(plugins_of(composed))
-    return check(composed, TrainConfig)
+    return check(composed, section)
 
 
 def with_home(override: str) -> str:

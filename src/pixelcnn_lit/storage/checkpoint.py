@@ -10,24 +10,30 @@ from typing import Any
 
 import torch
 
-from pixelcnn_lit.config import TrainConfig, check, load_plugins
+from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
+from pixelcnn_lit.config import AutoencoderRunConfig, RunConfig, TrainConfig, check, load_plugins
 from pixelcnn_lit.config.changes import ORIGIN, changes
+from pixelcnn_lit.config.kinds import run_section
 from pixelcnn_lit.config.migrate import FORMAT, migrated
 from pixelcnn_lit.config.types import at_home
 from pixelcnn_lit.data.classes import FIXED
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.factory import build_density
+from pixelcnn_lit.factory import build_autoencoder, build_density
 from pixelcnn_lit.storage.archive import DamagedError, is_whole, read_archive, read_safetensors, write_archive
 from pixelcnn_lit.storage.files import copy_whole
 
 KEY = "pixelcnn_lit"
-PREFIX = "density."
+PREFIXES: Mapping[type[RunConfig], str] = {TrainConfig: "density.", AutoencoderRunConfig: "autoencoder."}
+"""What the names of a model's weights begin with in a checkpoint, by the kind of run."""
+PREFIX = PREFIXES[TrainConfig]
 SAFETENSORS = ".safetensors"
+AUTOENCODER = "autoencoder"
+"""The folder of the first stage in the folder of the command ``vqvae``."""
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
-def header(config: TrainConfig, class_names: Sequence[str] = ()) -> dict[str, Any]:
+def header(config: RunConfig, class_names: Sequence[str] = ()) -> dict[str, Any]:
     """What this package adds to a Lightning checkpoint: the number of the format, the config and the class names.
 
     All are plain values. A model without classes has no names.
@@ -47,8 +53,9 @@ def class_names(path: str | Path) -> tuple[str, ...]:
     return _class_names(path, config, content)
 
 
-def _class_names(path: str | Path, config: TrainConfig, content: Mapping[str, Any]) -> tuple[str, ...]:
-    names, n_classes = content[KEY].get("class_names"), config.model.n_classes
+def _class_names(path: str | Path, config: RunConfig, content: Mapping[str, Any]) -> tuple[str, ...]:
+    names = content[KEY].get("class_names")
+    n_classes = config.model.n_classes if isinstance(config, TrainConfig) else None
     if n_classes is None:
         return ()
     if names is None:
@@ -89,7 +96,7 @@ def newest_good(folder: str | Path) -> Path | None:
     return None
 
 
-def read(path: str | Path, key: str = "ckpt") -> tuple[TrainConfig, dict[str, Any]]:
+def read(path: str | Path, key: str = "ckpt") -> tuple[RunConfig, dict[str, Any]]:
     """The checked config of a checkpoint, and its whole content on the CPU. Errors name it as ``key=path``.
 
     Raises UserError that names the file if it is missing or damaged, has a newer format or weights that are not finite,
@@ -107,7 +114,8 @@ def read(path: str | Path, key: str = "ckpt") -> tuple[TrainConfig, dict[str, An
     if not isinstance(config, Mapping):
         raise UserError(f"{key}={path}: damaged: it has no config")
     load_plugins()  # the plugins of installed packages
-    return check(migrated({**config, "plugins": []}, number), TrainConfig, f"{key}={path}: "), content
+    kept = migrated({**config, "plugins": []}, number)
+    return check(kept, run_section(kept), f"{key}={path}: "), content
 
 
 def _content(path: Path, where: str) -> tuple[Any, bool]:
@@ -140,38 +148,85 @@ def _format(where: str, own: Mapping[str, Any], sound: bool) -> int:
     return number
 
 
-def load_with_config(path: str | Path, key: str = "ckpt") -> tuple[Density, TrainConfig]:
-    """A trained density in evaluation mode, and the config of its run.
+def load_model(path: str | Path, key: str = "ckpt") -> tuple[Density | Autoencoder, RunConfig]:
+    """A trained model in evaluation mode, a density or an autoencoder, and the config of its run.
 
-    Raises UserError as :func:`read` does, and if the weights do not match the config.
+    ``path`` may be the folder of a run: its best checkpoint is read. Raises UserError as :func:`read` does, and if the
+    weights do not match the config.
     """
+    path = best_in(path)
     config, content = read(path, key)
+    prefix = next(prefix for kind, prefix in PREFIXES.items() if isinstance(config, kind))
     with torch.device("meta"):
-        expected = build_density(config).state_dict()
+        expected = _build(config).state_dict()
     weights = {
-        name.removeprefix(PREFIX): weight
+        name.removeprefix(prefix): weight
         for name, weight in content["state_dict"].items()
-        if isinstance(name, str) and name.startswith(PREFIX)
+        if isinstance(name, str) and name.startswith(prefix)
     }
     # Checked before memory is allocated: the config may describe a larger network than the file contains.
     if weights.keys() != expected.keys() or not all(_fits(weights[name], expected[name]) for name in expected):
         raise UserError(f"{key}={path}: its weights do not fit its own config")
-    density = build_density(config)
-    density.load_state_dict(weights)
-    density.class_names = _class_names(path, config, content)
-    return density.eval(), config
+    model = _build(config)
+    model.load_state_dict(weights)
+    if isinstance(model, Density):
+        model.class_names = _class_names(path, config, content)
+    return model.eval(), config
+
+
+def _build(config: RunConfig) -> Density | Autoencoder:
+    if isinstance(config, TrainConfig):
+        return build_density(config)
+    assert isinstance(config, AutoencoderRunConfig)
+    return build_autoencoder(config)
+
+
+def best_in(path: str | Path) -> Path:
+    """The best checkpoint of a run's folder, or of its stage ``autoencoder``; ``path`` itself if that is neither."""
+    path = Path(at_home(str(path)))
+    for stage in ("", AUTOENCODER):
+        best = path / stage / "checkpoints" / BEST
+        if os.path.isfile(best):  # noqa: PTH113
+            return best
+    return path
+
+
+def load_with_config(path: str | Path, key: str = "ckpt") -> tuple[Density, TrainConfig]:
+    """A trained density in evaluation mode, and the config of its run.
+
+    Raises UserError as :func:`load_model` does, and for the checkpoint of an autoencoder.
+    """
+    model, config = load_model(path, key)
+    if not isinstance(model, Density):
+        raise UserError(f"{key}={path}: an autoencoder, which has no likelihood; a density is needed")
+    assert isinstance(config, TrainConfig)
+    return model, config
+
+
+def load_autoencoder(path: str | Path, key: str = "ckpt") -> tuple[Autoencoder, AutoencoderRunConfig]:
+    """A trained autoencoder in evaluation mode, and the config of its run.
+
+    Raises UserError as :func:`load_model` does, and for the checkpoint of a density.
+    """
+    model, config = load_model(path, key)
+    if not isinstance(model, Autoencoder):
+        raise UserError(f"{key}={path}: a density, which has no codes; an autoencoder is needed")
+    assert isinstance(config, AutoencoderRunConfig)
+    return model, config
 
 
 def _fits(weight: Any, expected: torch.Tensor) -> bool:
-    return isinstance(weight, torch.Tensor) and weight.is_floating_point() and weight.shape == expected.shape
+    if not isinstance(weight, torch.Tensor) or weight.shape != expected.shape:
+        return False
+    return weight.is_floating_point() if expected.is_floating_point() else weight.dtype == expected.dtype
 
 
-def load(path: str | Path) -> Density:
-    """A trained density, on the CPU and in evaluation mode, from a file that ``train`` or ``export`` wrote.
+def load(path: str | Path) -> Density | Autoencoder:
+    """A trained model, on the CPU and in evaluation mode, from a file that ``train``, ``vqvae`` or ``export`` wrote.
 
     Raises UserError that names the file if it is missing, damaged, or not a checkpoint of this package.
     """
-    return load_with_config(path)[0]
+    return load_model(path)[0]
 
 
 STATE = {"loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list}
@@ -183,13 +238,13 @@ def _is_progress(loops: Any) -> bool:
 
 
 MUST_AGREE = (
-    *("model", "likelihood", "context", "data", "optimizer", "seed"),
+    *("model", "likelihood", "context", "autoencoder", "data", "optimizer", "seed"),
     *("callbacks.ema", "trainer.accumulate_grad_batches"),
 )
 """Sections and keys that a run must have as the checkpoint from which it resumes: its state depends on them."""
 
 
-def resumable(path: str | Path, config: TrainConfig) -> tuple[Path, TrainConfig]:
+def resumable(path: str | Path, config: RunConfig) -> tuple[Path, RunConfig]:
     """The checkpoint from which a run of ``config`` can resume, and the config with which it was trained.
 
     The checkpoint is ``path``, or an earlier one for a damaged last.ckpt. Raises UserError if there is none, or if it
@@ -209,6 +264,7 @@ def resumable(path: str | Path, config: TrainConfig) -> tuple[Path, TrainConfig]
         raise UserError(f"ckpt={path}: holds no state of a training to resume (no {', '.join(missing)})")
     if not _is_progress(content["loops"]):
         raise UserError(f"ckpt={path}: damaged: its loops hold other things than numbers")
+    _same_kind(theirs, config, f"ckpt={path}")
     for key, (before, now) in changes(theirs, config, ORIGIN).items():
         if _is_in(key, MUST_AGREE):
             raise UserError(
@@ -218,22 +274,31 @@ def resumable(path: str | Path, config: TrainConfig) -> tuple[Path, TrainConfig]
     return path, theirs
 
 
-def weights_for(config: TrainConfig) -> dict[str, torch.Tensor]:
+def weights_for(config: RunConfig) -> dict[str, torch.Tensor]:
     """The weights of the checkpoint ``config.weights``, for a new run of ``config`` that begins with them.
 
     Data, optimiser and length may differ. Raises UserError that names the key if the network, the likelihood, the
     levels or the channels do, or if the checkpoint cannot be read.
     """
     assert config.weights is not None
-    density, theirs = load_with_config(config.weights, key="weights")
-    same = ("model", "likelihood", "context", "data.levels")
+    model, theirs = load_model(config.weights, key="weights")
+    _same_kind(theirs, config, f"weights={config.weights}")
+    same = ("model", "likelihood", "context", "autoencoder", "data.levels")
     for key, (before, now) in changes(theirs, config, ORIGIN).items():
         if _is_in(key, same):
             raise UserError(f"{key}={now}: weights={config.weights} was trained with {before}; only the same fits")
     channels, ours = theirs.data.image_shape[0], config.data.image_shape[0]
     if channels != ours:
         raise UserError(f"data.image_shape: {ours} channels; weights={config.weights} was trained with {channels}")
-    return density.state_dict()
+    return model.state_dict()
+
+
+def _same_kind(theirs: RunConfig, ours: RunConfig, where: str) -> None:
+    if isinstance(theirs, TrainConfig) != isinstance(ours, TrainConfig):
+        found, wanted = (
+            "a density" if isinstance(config, TrainConfig) else "an autoencoder" for config in (theirs, ours)
+        )
+        raise UserError(f"{where}: holds {found}; this run trains {wanted}")
 
 
 def _is_in(key: str, parts: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,12 @@ from typing import Any, Literal
 
 from omegaconf import OmegaConf
 
-from pixelcnn_lit.config import TrainConfig, check, inside
+from pixelcnn_lit.config import RunConfig, check, inside
 from pixelcnn_lit.config.changes import changes
+from pixelcnn_lit.config.kinds import run_section
 from pixelcnn_lit.config.migrate import migrated
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.scores import SCORES, Score
 from pixelcnn_lit.storage.files import shown, write_whole
 
 try:
@@ -37,7 +39,8 @@ TRIAL = "trial.json"
 """The file in the folder of a search's job that says which trial it is."""
 PROFILES = tuple(f"{stage}-profile.txt" for stage in ("fit", "validate", "test"))
 LOGS = ("tensorboard", "csv", "wandb")
-LEFTOVERS = (METRICS, STOPPED, CHECKPOINTS, CURVE, "samples.png", "completions.png", *LOGS, *PROFILES)
+PICTURES = ("samples.png", "completions.png", "reconstructions.png")
+LEFTOVERS = (METRICS, STOPPED, CHECKPOINTS, CURVE, *PICTURES, *LOGS, *PROFILES)
 """The files of a run, except its log, that ``overwrite=true`` deletes. Other files in the folder stay."""
 
 
@@ -103,7 +106,12 @@ def status(folder: Path) -> Status:
 def finished(folder: Path) -> dict[str, Any] | None:
     """The metrics of a finished run; None if there is no complete metrics.json."""
     metrics = _read_json(folder / METRICS)
-    return metrics if metrics is not None and "test/bits_per_dim" in metrics else None
+    return metrics if metrics is not None and score_in(metrics) is not None else None
+
+
+def score_in(metrics: Mapping[str, Any]) -> Score | None:
+    """The score by which a run's checkpoints were compared, from its metrics; None if they have none."""
+    return next((score for score in SCORES if score.test in metrics), None)
 
 
 def is_trial(folder: Path) -> bool:
@@ -113,8 +121,9 @@ def is_trial(folder: Path) -> bool:
 
 def summary(metrics: dict[str, Any]) -> str:
     """The result of a finished run in a few words."""
-    test = metrics["test/bits_per_dim"]
-    return "no test" if test is None else f"test {test:.4f} bits/dim"
+    score = score_in(metrics)
+    test = None if score is None else metrics[score.test]
+    return "no test" if score is None or test is None else f"test {test:{score.form}} {score.unit}"
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
@@ -188,7 +197,7 @@ def locked(folder: Path) -> bool:
 
 
 @contextmanager
-def claimed(folder: Path, config: TrainConfig) -> Iterator[dict[str, Any] | None]:
+def claimed(folder: Path, config: RunConfig) -> Iterator[dict[str, Any] | None]:
     """Lock a run's folder during the block. Yields the metrics if the run is finished already, else None.
 
     With ``overwrite`` the old run is deleted first. Raises UserError if another process holds the folder, or if the run
@@ -204,7 +213,7 @@ def claimed(folder: Path, config: TrainConfig) -> Iterator[dict[str, Any] | None
         yield finished(folder)
 
 
-def starts_over(config: TrainConfig) -> bool:
+def starts_over(config: RunConfig) -> bool:
     """Whether a run ignores what is in its folder: ``overwrite``, unless Slurm has requeued the run."""
     return config.overwrite and not os.environ.get("SLURM_RESTART_COUNT")
 
@@ -222,7 +231,7 @@ def clear(folder: Path) -> None:
         os.truncate(folder / LOG, 0)
 
 
-def record(folder: Path, config: TrainConfig, overrides: Sequence[str], hydra: Any) -> None:
+def record(folder: Path, config: RunConfig, overrides: Sequence[str], hydra: Any) -> None:
     """Write the config and overrides of a run under .hydra/, as Hydra does, and delete the record of an early end."""
     (folder / STOPPED).unlink(missing_ok=True)
     for name, content in (
@@ -240,7 +249,7 @@ def note_overrides(folder: Path, overrides: Sequence[str]) -> None:
         file.write(OmegaConf.to_yaml(OmegaConf.create(list(overrides))).encode())
 
 
-def recorded(folder: Path) -> TrainConfig | None:
+def recorded(folder: Path) -> RunConfig | None:
     """The config of the run in ``folder``, or None if there is no run. Raise UserError if the file is damaged."""
     path = folder / RECORD
     if not path.exists():
@@ -253,12 +262,12 @@ def recorded(folder: Path) -> TrainConfig | None:
         raise UserError(f"{path}: damaged; overwrite=true starts over")
     config = {str(key): value for key, value in plain.items()}
     try:
-        return check(config, TrainConfig)
+        return check(config, run_section(config))
     except UserError:  # perhaps of an older version: the folder does not contain its format
-        return check(migrated(config, 1), TrainConfig, f"{path}: ")
+        return check(migrated(config, 1), run_section(config), f"{path}: ")
 
 
-def refuse_another(folder: Path, config: TrainConfig) -> None:
+def refuse_another(folder: Path, config: RunConfig) -> None:
     """Raise UserError, which names the keys, if the run in ``folder`` has another config."""
     if different := differences(folder, config):
         raise UserError(
@@ -267,7 +276,7 @@ def refuse_another(folder: Path, config: TrainConfig) -> None:
         )
 
 
-def differences(folder: Path, config: TrainConfig) -> list[str]:
+def differences(folder: Path, config: RunConfig) -> list[str]:
     """The differences between ``config`` and the config of the run in ``folder``, a text per key."""
     theirs = recorded(folder)
     if theirs is None:

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import RichProgressBar
 from pixelcnn_lit import messages, pictures
 from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.metrics import TRAIN, VAL
+from pixelcnn_lit.scores import Score
 from pixelcnn_lit.storage import checkpoint, run_folder
 from pixelcnn_lit.storage.files import shown
 from pixelcnn_lit.training.loggers import TensorBoard
@@ -79,18 +79,20 @@ def may_read(trainer: pl.Trainer, device: torch.device) -> bool:
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's progress bar, with the training bits per dimension in the steps in which the host may read them.
+    """Lightning's progress bar, with the score of training in the steps in which the host may read it.
 
     Lightning itself would read metrics logged with ``prog_bar=True`` in every step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, score: Score) -> None:
         super().__init__()
+        self._score = score
         self._train: dict[str, float] = {}
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        if trainer.training and may_read(trainer, pl_module.device) and TRAIN in trainer.callback_metrics:
-            self._train = {TRAIN: float(trainer.callback_metrics[TRAIN])}
+        name = self._score.train
+        if trainer.training and may_read(trainer, pl_module.device) and name in trainer.callback_metrics:
+            self._train = {name: float(trainer.callback_metrics[name])}
         return {**self._train, **super().get_metrics(trainer, pl_module)}
 
 
@@ -163,10 +165,10 @@ def _suspected(trainer: pl.Trainer) -> str:
 
 
 class EpochLines(pl.Callback):
-    """Prints one line per epoch, on the screen and in the log: bits per dimension, images per second, elapsed time."""
+    """Prints one line per epoch, on the screen and in the log: the score, images per second, elapsed time."""
 
-    def __init__(self, throughput: Throughput) -> None:
-        self._throughput = throughput
+    def __init__(self, score: Score, throughput: Throughput) -> None:
+        self._score, self._throughput = score, throughput
         self._start = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -175,24 +177,25 @@ class EpochLines(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        values = trainer.callback_metrics
-        parts = [f"{name} {float(values[key]):.4f}" for name, key in (("train", TRAIN), ("val", VAL)) if key in values]
+        values, score = trainer.callback_metrics, self._score
+        named = (("train", score.train), ("val", score.val))
+        parts = [f"{name} {float(values[key]):{score.form}}" for name, key in named if key in values]
         last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
         elapsed = timedelta(seconds=round(time.perf_counter() - self._start))
         messages.say(
-            f"epoch {trainer.current_epoch + 1:>3}/{last}  {'  '.join(parts)} bits/dim  "
+            f"epoch {trainer.current_epoch + 1:>3}/{last}  {'  '.join(parts)} {score.unit}  "
             f"{self._throughput.last_epoch:,.0f} images/s  {elapsed}"
         )
 
 
 class ValidationCurve(pl.Callback):
-    """Writes one line per validation to validation.csv: epochs, steps, bits per dimension and seconds of training.
+    """Writes one line per validation to validation.csv: epochs, steps, the score and seconds of training.
 
     A run that resumes from an earlier step repeats some lines. Only the seconds of the repeated lines differ.
     """
 
-    def __init__(self, folder: Path, throughput: Throughput) -> None:
-        self._path, self._throughput = folder / run_folder.CURVE, throughput
+    def __init__(self, score: Score, folder: Path, throughput: Throughput) -> None:
+        self._score, self._path, self._throughput = score, folder / run_folder.CURVE, throughput
         self._last: int | None = None
 
     def steps_after(self, steps: int) -> int | None:
@@ -206,15 +209,26 @@ class ValidationCurve(pl.Callback):
         self._last = state_dict["last"]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        bits = trainer.callback_metrics.get(VAL)
-        if not trainer.is_global_zero or trainer.sanity_checking or trainer.state.fn != "fit" or bits is None:
+        value = trainer.callback_metrics.get(self._score.val)
+        if not trainer.is_global_zero or trainer.sanity_checking or trainer.state.fn != "fit" or value is None:
             return
         steps = self._last = trainer.global_step
         epochs = steps * trainer.accumulate_grad_batches / trainer.num_training_batches
         new = not self._path.exists()
         with self._path.open("a") as file:
-            file.write("epochs,steps,bits_per_dim,seconds\n" * new)
-            file.write(f"{epochs:.4g},{steps},{float(bits):.6f},{self._throughput.seconds:.1f}\n")
+            file.write(f"epochs,steps,{self._score.name},seconds\n" * new)
+            file.write(f"{epochs:.4g},{steps},{float(value):.6f},{self._throughput.seconds:.1f}\n")
+
+
+def board_for_pictures(trainer: pl.Trainer, every_n_epochs: int) -> TensorBoard | None:
+    """The TensorBoard that pictures are due for at the end of this validation; None if there is none, or none are due.
+
+    They are due every ``every_n_epochs`` epochs; 0: never.
+    """
+    boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoard)]
+    if trainer.sanity_checking or not trainer.is_global_zero or not boards or every_n_epochs == 0:
+        return None
+    return None if (trainer.current_epoch + 1) % every_n_epochs else boards[0]
 
 
 class Pictures(pl.Callback):
@@ -227,10 +241,8 @@ class Pictures(pl.Callback):
         self._every, self._n, self._seed, self._data = every_n_epochs, n, seed, data
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoard)]
-        if trainer.sanity_checking or not trainer.is_global_zero or not boards:
-            return
-        if self._every == 0 or (trainer.current_epoch + 1) % self._every:
+        board = board_for_pictures(trainer, self._every)
+        if board is None:
             return
         assert isinstance(pl_module, LitDensity)
         density = pl_module.density
@@ -240,4 +252,4 @@ class Pictures(pl.Callback):
             ("samples", pictures.draw_samples(density, self._n, self._seed, scale, batch)),
             ("completions", pictures.draw_completions(density, batch, self._seed, scale)),
         ):
-            boards[0].experiment.add_image(name, torch.from_numpy(picture), trainer.global_step, dataformats="HWC")
+            board.experiment.add_image(name, torch.from_numpy(picture), trainer.global_step, dataformats="HWC")

@@ -1,57 +1,32 @@
-"""A run: one training from its config to the metrics and pictures in its folder."""
+"""The run of a density, what ``python -m pixelcnn_lit.train`` trains."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import pytorch_lightning as pl
-import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor
-from rich import get_console
+from pytorch_lightning.callbacks import Callback
 
-from pixelcnn_lit import messages
+from pixelcnn_lit import pictures
 from pixelcnn_lit.config import TrainConfig
-from pixelcnn_lit.config.changes import ORIGIN, changes
-from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.device import enough_memory
-from pixelcnn_lit.errors import Interrupted, UserError
 from pixelcnn_lit.factory import build_density
-from pixelcnn_lit.metrics import TEST, VAL
-from pixelcnn_lit.storage import checkpoint, run_folder
-from pixelcnn_lit.storage.files import shown
-from pixelcnn_lit.training import loggers, precision, summary, validations
-from pixelcnn_lit.training.averaging import AveragedWeights
-from pixelcnn_lit.training.callbacks import (
-    EpochLines,
-    FiniteSteps,
-    Pictures,
-    ProgressBar,
-    Throughput,
-    ValidationCurve,
-)
+from pixelcnn_lit.scores import BITS
+from pixelcnn_lit.storage import checkpoint
+from pixelcnn_lit.training import precision, summary
+from pixelcnn_lit.training.base_run import BaseRun
+from pixelcnn_lit.training.callbacks import Pictures
 from pixelcnn_lit.training.module import LitDensity
-from pixelcnn_lit.training.profile import make_profiler
-from pixelcnn_lit.training.resume import (
-    BestCheckpoint,
-    LastCheckpoint,
-    Position,
-    Stop,
-    StopSignals,
-    WholeCheckpoints,
-)
 from pixelcnn_lit.training.selfcheck import check_foreign_parts
 
+SAMPLES = 64
+COMPLETIONS = 24
 
-class Run:
-    """One training: its ``config``, ``folder``, ``data``, ``module`` and Lightning's ``trainer``.
+
+class Run(BaseRun[TrainConfig]):
+    """The training of a density: its ``config``, ``folder``, ``data``, ``module`` and Lightning's ``trainer``.
 
     ::
 
@@ -63,89 +38,23 @@ class Run:
     A run resumes from the newest good checkpoint in its folder, else from ``config.ckpt``, else it starts anew.
     """
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        folder: str | Path | None = None,
-        *,
-        callbacks: Sequence[Callback] = (),
-        told: tuple[Sequence[str], Any] = ((), {}),
-    ) -> None:
-        """Seed the random generators, read the data and build the Trainer.
-
-        Args:
-            config: The checked config.
-            folder: The folder of the run; by default a dated one below outputs/.
-            callbacks: Lightning callbacks, which are called before the run's own.
-            told: The overrides of the command line and Hydra's config, which :meth:`fit` records under .hydra/.
-
-        Raises UserError if the data cannot be read, the Trainer refuses an argument, or the checkpoint does not fit.
-        """
-        summary.quiet_lightning()
-        pl.seed_everything(config.seed, verbose=False)
-        self.config, self._told = config, told
-        self.folder = _dated(config) if folder is None else Path(folder)
-        self.ckpt, self._before = self._start()
-        fixed = bool(config.trainer.overfit_batches)
-        self.data = ImageDataModule(config.data, config.seed, context=config.context, reshuffle=not fixed)
-        self.throughput, self.signals, self._position = Throughput(), StopSignals(), Position()
-        self._finite = FiniteSteps(config.on_nan, self.folder / run_folder.CHECKPOINTS)
-        self._curve = ValidationCurve(self.folder, self.throughput)
-        self._gap = precision.PrecisionGap(self.data)
-        self.trainer = self._make_trainer(callbacks)
-        self.data.setup()
-        validations.check_interval(self.trainer, len(self.data.split("train")), config)
-        density = build_density(config)
-        self._name_classes(density)
-        check_foreign_parts(density, config)
-        if config.weights is not None and self.ckpt is None:
-            density.load_state_dict(checkpoint.weights_for(config))
-        self.module = LitDensity(density, config)
+    score = BITS
 
     @property
     def density(self) -> Any:
         """The density that is trained. After :meth:`conclude` it has the best weights."""
-        return self.module.density
+        return self.module.model
 
-    def fit(self) -> None:
-        """Train to the end, from the start or from the checkpoint.
+    def _data(self) -> ImageDataModule:
+        config = self.config
+        fixed = bool(config.trainer.overfit_batches)
+        return ImageDataModule(config.data, config.seed, context=config.context, reshuffle=not fixed)
 
-        Raises Interrupted after Ctrl-C or SIGTERM, when the state is saved; Pruned if a search ends the run; UserError
-        if the loss or its gradients are not finite, or the memory is too small.
-        """
-        if run_folder.rank() == 0:
-            # Only here: a run that is refused at its start must not claim the name.
-            run_folder.record(self.folder, self.config, *self._told)
-        self._announce()
-        with self._guarded():
-            if self.ckpt is None and self.config.weights is None:
-                self.density.initialise(*next(iter(self.data.loader("train", shuffle=True))))
-            self._train()
-
-    def conclude(self) -> summary.Metrics | None:
-        """Test the best checkpoint, write metrics.json, two pictures and the scores of loggers, and show a table.
-
-        Returns the metrics, or None in all processes but the first. Raises UserError if the test result is not finite.
-        """
-        with self._guarded():
-            best, val = self._best()
-            if best is not None:
-                density, _ = checkpoint.load_with_config(best)
-                self.density.load_state_dict(density.state_dict())
-            tested = self.trainer.test(self.module, datamodule=self.data, verbose=False)
-            test = tested[0].get(TEST) if tested else None
-            if test is not None and not math.isfinite(test):
-                raise UserError(
-                    f"test bits/dim: {test}: the weights have gone wrong; lower optimizer.lr, optimizer.weight_decay "
-                    "or trainer.gradient_clip_val"
-                )
-            if not self.trainer.is_global_zero:
-                return None
-            metrics = self._metrics(test, val, best)
-            summary.write(self.folder, self.config, metrics, self.density, self.data, self.trainer.loggers)
-        messages.SHOWN.info(f"finished: {run_folder.summary(metrics.as_json())}")
-        get_console().print(summary.table(metrics, self.folder))
-        return metrics
+    def _build(self) -> LitDensity:
+        density = build_density(self.config)
+        self._name_classes(density)
+        check_foreign_parts(density, self.config)
+        return LitDensity(density, self.config)
 
     def _name_classes(self, density: Density) -> None:
         """Number the classes as the checkpoint does, if there is one: other folders may be in ``data.path`` now."""
@@ -155,198 +64,29 @@ class Run:
             self.data.renumber(checkpoint.class_names(self.ckpt), density.n_classes)
         density.class_names = self.data.class_names
 
-    def _start(self) -> tuple[Path | None, TrainConfig]:
-        """The checkpoint to resume from, or None, and the config of the run that wrote it."""
-        there = None if run_folder.starts_over(self.config) else checkpoint.newest_good(self._checkpoints)
-        start = there or self.config.ckpt
-        return (None, self.config) if start is None else checkpoint.resumable(start, self.config)
-
-    @property
-    def _checkpoints(self) -> Path:
-        return self.folder / run_folder.CHECKPOINTS
-
-    def _make_trainer(self, first: Sequence[Callback]) -> pl.Trainer:
-        options = trainer_options(self.config, self.folder)
-        kept_loggers = loggers.make_loggers(self.config.logger, self.folder)
-        plugins: list[Any] = [WholeCheckpoints()]
-        callbacks = [*first, *self._watching(options), *self._averaging(options), *self._saving(options)]
-        if options["precision"] == "bf16-mixed":
-            bfloat16 = precision.Bfloat16("cpu" if options["accelerator"] == "cpu" else "cuda")
-            plugins.append(bfloat16)
-            # First: the step's precision is set before any other callback runs the network.
-            callbacks.insert(0, precision.Float32Tail(bfloat16, self.config.trainer.float32_tail))
-            options["precision"] = None
-        try:
-            return pl.Trainer(**options, callbacks=callbacks, logger=kept_loggers or False, plugins=plugins)
-        except Exception as error:  # Lightning refuses arguments with many kinds of errors
-            raise UserError(f"trainer: {' '.join(str(error).split())}") from error
-
-    def _watching(self, options: dict[str, Any]) -> Iterator[Callback]:
-        """The callbacks that observe the training."""
-        yield from (self._position, self._finite, self.throughput, EpochLines(self.throughput))
-        yield from (self._curve, self._gap)
-        if run_folder.is_trial(self.folder):
-            yield imported("pixelcnn_lit.sweeps.prune:Prune")(self.folder)
-        if options["enable_progress_bar"]:
-            yield ProgressBar()
-        if self.config.logger != type(self.config.logger)():
-            yield LearningRateMonitor("step")
+    def _own_callbacks(self) -> Iterator[Callback]:
+        self._gap = precision.PrecisionGap(self.data)
+        yield self._gap
         if self.config.logger.tensorboard is not None:
             chosen = self.config.callbacks.pictures
             yield Pictures(chosen.every_n_epochs, chosen.n, self.config.seed, self.data)
 
-    def _averaging(self, options: dict[str, Any]) -> Iterator[Callback]:
-        """The callbacks that average the weights and end the training early."""
-        chosen = self.config.callbacks
-        if chosen.ema.decay is not None:
-            yield AveragedWeights(chosen.ema.decay)
-        if chosen.early_stopping.patience is None:
-            return
-        if not _validates(options):
-            raise UserError("callbacks.early_stopping.patience: needs validation, which trainer turns off")
-        patience, min_delta = chosen.early_stopping.patience, chosen.early_stopping.min_delta
-        # Checked after validations, not epochs: an epoch without a validation would count the last one again.
-        yield EarlyStopping(VAL, min_delta, patience, mode="min", check_on_train_epoch_end=False)
-
-    def _saving(self, options: dict[str, Any]) -> Iterator[Callback]:
-        if options["enable_checkpointing"] is not False and not options["fast_dev_run"]:
-            yield BestCheckpoint(self._checkpoints, VAL if _validates(options) else None, self.ckpt)
-            yield LastCheckpoint(self._checkpoints, self.config.checkpoint.every_minutes, self.signals)
-
-    def _announce(self) -> None:
-        if self.trainer.is_global_zero:
-            messages.say(
-                summary.headline(self.config, self.density, self.data, self.folder, str(self.trainer.precision))
-            )
-            if self.ckpt is not None:
-                messages.say(f"goes on from {shown(self.ckpt)}")
-                for key, (before, now) in changes(self._before, self.config, ORIGIN).items():
-                    messages.say(f"  with {key}={now}, where the run before had {before}")
-            elif self.config.weights is not None:
-                messages.say(f"begins with the weights of {shown(Path(self.config.weights))}")
-            if told := validations.without_effect(self.trainer, len(self.data.split("train")), self.config):
-                messages.say(told)
-        loggers.begin(self.trainer.loggers, summary.hyperparameters(self.config, self.data))
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Turn a signal into Interrupted, and too little memory into UserError, with advice in the message."""
-        batch = f"data.batch_size={self.config.data.batch_size}"
-        advice = "Try a smaller one with trainer.accumulate_grad_batches=N, N times as large in effect"
-        with self.signals.caught():
-            try:
-                with enough_memory(batch, advice):
-                    yield
-            except (Stop, SystemExit, KeyboardInterrupt):  # Lightning turns KeyboardInterrupt into SystemExit
-                raise Interrupted(self._how_to_go_on(), self.signals.received) from None
-
-    def _how_to_go_on(self) -> str:
-        last = self._checkpoints / checkpoint.LAST
-        reached = last if last.exists() else self.ckpt
-        if reached is None:
-            return "before the first checkpoint"
-        return "the same command goes on" if self.config.name else f"go on with ckpt={shown(reached)}"
-
-    def _train(self) -> None:
-        """Train. If Lightning refuses, raise UserError that names the cause: Trainer arguments or the checkpoint."""
-        try:
-            self.trainer.fit(self.module, datamodule=self.data, ckpt_path=self.ckpt, weights_only=True)
-        except (UserError, Stop):
-            raise
-        except MisconfigurationException as error:
-            raise UserError(f"trainer: {' '.join(str(error).split())}") from error
-        except Exception as error:
-            if self.ckpt is None or self._position.started:
-                raise
-            reason = " ".join([f"{type(error).__name__}:", *str(error).split()])
-            raise UserError(f"ckpt={self.ckpt}: its state of a training does not fit this run ({reason})") from error
-
-    def _best(self) -> tuple[Path | None, float | None]:
-        """The best checkpoint and its validation bits per dimension, None if there is none."""
-        keeper = self.trainer.checkpoint_callback
-        val = self.trainer.callback_metrics.get(VAL)
-        if not isinstance(keeper, BestCheckpoint):
-            return None, self._validated() if val is None else float(val)
-        if keeper.best_model_path:
-            score = keeper.best_model_score if keeper.monitor and keeper.best_model_score is not None else val
-            return Path(keeper.best_model_path), None if score is None else float(score)
-        # Training ended before its first validation, by max_steps or max_time: the last state is the best one.
-        at_the_end = self._validated()
-        best = self._checkpoints / checkpoint.BEST
-        self.trainer.save_checkpoint(best)
-        return best, at_the_end
-
-    def _validated(self) -> float | None:
-        """Bits per dimension of a validation now, None if the Trainer turns validation off."""
-        validated = self.trainer.validate(self.module, datamodule=self.data, verbose=False)
-        return validated[0].get(VAL) if validated else None
-
-    def _metrics(self, test: float | None, val: float | None, best: Path | None) -> summary.Metrics:
-        return summary.Metrics(
-            test=test,
+    def _results(self, tested: Mapping[str, float], val: float | None, facts: dict[str, Any]) -> summary.Metrics:
+        return summary.DensityMetrics(
+            test=tested.get(BITS.test),
             val=val,
             dimensions=math.prod(self.config.data.image_shape),
-            data=self.config.data.name,
-            source=self.data.source,
-            levels=self.config.data.levels,
             model=self.config.model.name,
-            params=summary.parameter_count(self.density),
-            epochs=self.trainer.current_epoch,
-            steps=self.trainer.global_step,
-            steps_after_validation=self._curve.steps_after(self.trainer.global_step),
-            limits=self._limits(),
-            test_images=self._images("test", self.trainer.num_test_batches),
-            val_images=self._images("val", self.trainer.num_val_batches),
+            context=self.config.context.name,
             precision_gap=self._gap.gap,
-            train_seconds=self.throughput.seconds,
-            precision=str(self.trainer.precision),
-            images_per_second=self.throughput.images_per_second,
-            skipped_steps=self._finite.skipped,
-            best_ckpt=None if best is None else str(best.absolute().relative_to(self.folder.absolute())),
-            seed=self.config.seed,
-            git=summary.git_revision(),
+            **facts,
         )
 
-    def _limits(self) -> dict[str, int | float]:
-        """What the Trainer was told to leave out: the values other than 1.0, all of it, of its limits."""
-        names = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
-        limits = {name: getattr(self.trainer, name) for name in names}
-        return {name: limit for name, limit in limits.items() if not (isinstance(limit, float) and limit == 1.0)}
-
-    def _images(self, part: str, batches: list[int | float]) -> int:
-        """The number of images in the first batches of a split, over all processes."""
-        size = self.config.data.batch_size * self.trainer.world_size
-        return min(len(self.data.split(part)), int(sum(batches)) * size)
-
-
-def _dated(config: TrainConfig) -> Path:
-    now = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    if config.name:
-        return Path("outputs", config.name)
-    return Path("outputs", run_folder.new_folder(Path("outputs"), f"{config.model.name}/{now}"))
-
-
-def _validates(options: dict[str, Any]) -> bool:
-    return bool(options["limit_val_batches"] != 0)
-
-
-def trainer_options(config: TrainConfig, folder: Path) -> dict[str, Any]:
-    """The arguments of Lightning's Trainer, with values in place of "auto".
-
-    Raises UserError if a GPU is requested and there is none.
-    """
-    options: dict[str, Any] = config.trainer.model_dump(
-        exclude={"compile", "checkpoint_activations", "float32_tail", "overfit_batches"}
-    )
-    if config.trainer.overfit_batches:
-        options["limit_train_batches"] = int(config.trainer.overfit_batches)
-    wish = options["accelerator"]
-    if wish == "auto":
-        options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
-    if wish in ("cuda", "gpu") and not torch.cuda.is_available():
-        raise UserError(f"trainer.accelerator={wish}: no CUDA GPU here; trainer=auto or trainer=cpu would work")
-    options["precision"] = precision.choose(options["precision"], "cpu" if options["accelerator"] == "cpu" else "cuda")
-    if options["enable_progress_bar"] is None:
-        options["enable_progress_bar"] = get_console().is_terminal
-    options["profiler"] = make_profiler(options["profiler"], folder)
-    return options
+    def _draw(self) -> None:
+        scale = pictures.default_scale(self.config.data.image_shape[2])
+        batch = self.data.split("test")[:COMPLETIONS]
+        for name, picture in (
+            ("samples.png", pictures.draw_samples(self.density, SAMPLES, self.config.seed, scale, batch)),
+            ("completions.png", pictures.draw_completions(self.density, batch, self.config.seed, scale)),
+        ):
+            pictures.save_png(self.folder / name, picture)

@@ -1,4 +1,4 @@
-"""The output of a training run: its first lines, metrics.json, two pictures, HParams and a final table."""
+"""The output of a training run: its first lines, metrics.json, HParams and a final table."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import logging
 import math
 import subprocess
 import warnings
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,15 @@ from pytorch_lightning.loggers import Logger
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+from torch import nn
 
-from pixelcnn_lit import pictures
-from pixelcnn_lit.config import TrainConfig
+from pixelcnn_lit.config import RunConfig
 from pixelcnn_lit.data.classes import legend
 from pixelcnn_lit.data.datamodule import ImageDataModule
-from pixelcnn_lit.density import Density
-from pixelcnn_lit.metrics import TEST, VAL
+from pixelcnn_lit.scores import BITS
 from pixelcnn_lit.storage.files import shown, write_whole
+from pixelcnn_lit.training.base import LitModel
 from pixelcnn_lit.training.loggers import TensorBoard
-
-SAMPLES = 64
-COMPLETIONS = 24
 
 
 def quiet_lightning() -> None:
@@ -47,19 +45,19 @@ def quiet_lightning() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def parameter_count(density: Density) -> int:
+def parameter_count(model: nn.Module) -> int:
     """The number of parameters that training changes."""
-    return sum(p.numel() for p in density.parameters())
+    return sum(p.numel() for p in model.parameters())
 
 
-def headline(config: TrainConfig, density: Density, data: ImageDataModule, run_dir: Path, precision: str) -> Text:
+def headline(config: RunConfig, module: LitModel, data: ImageDataModule, run_dir: Path, precision: str) -> Text:
     """The first lines of a run: network, data, precision, classes and folder."""
-    classes = f"classes: {legend(density.class_names)}\n" if density.class_names else ""
+    classes = f"classes: {legend(module.class_names)}\n" if module.class_names else ""
     counts = "/".join(f"{len(data.split(part)):,}" for part in ("train", "val", "test"))
     return Text.assemble(
-        (config.name or config.model.name, "bold"),
-        f": {config.model.name}, "
-        f"{parameter_count(density):,} parameters, on "
+        (config.name or config.what, "bold"),
+        f": {config.what}, "
+        f"{parameter_count(module.model):,} parameters, on "
         f"{config.data.name} ({data.source}, {counts} images) at {config.data.levels} levels, "
         f"in {precision}\n{classes}{shown(run_dir)}",
     )
@@ -82,20 +80,15 @@ def git(*arguments: str, cwd: Path) -> str:
     return done.stdout.strip()
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """The results of a finished run.
+@dataclass(frozen=True, kw_only=True)
+class Metrics(ABC):
+    """The results of a finished run, of its best checkpoint. ``train_seconds`` counts training steps only."""
 
-    ``test`` and ``val`` are bits per dimension of the best checkpoint; ``train_seconds`` counts training steps only.
-    """
-
-    test: float | None
     val: float | None
-    dimensions: int
+    """The score of validation."""
     data: str
     source: str
     levels: int
-    model: str
     params: int
     epochs: int
     steps: int
@@ -105,9 +98,7 @@ class Metrics:
     """The Trainer's limits that left something out, such as limit_test_batches."""
     test_images: int
     val_images: int
-    """The numbers of images that ``test`` and ``val`` are means over."""
-    precision_gap: float | None
-    """At the last validation, the bits per dimension that float32 is worse than the precision of training."""
+    """The numbers of images that the scores are means over."""
     train_seconds: float
     precision: str
     images_per_second: float | None
@@ -117,46 +108,72 @@ class Metrics:
     seed: int
     git: str | None
 
+    @abstractmethod
+    def scores(self) -> dict[str, float | None]:
+        """The scores of the test and of the validation, by their names in metrics.json."""
+
+    @abstractmethod
+    def hparams(self) -> dict[str, float | None]:
+        """The scores by which TensorBoard's HParams compares runs."""
+
+    @abstractmethod
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """The first rows of the table at the end of a run: those of the scores."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of metrics.json. NaN and infinite values become null."""
+        own = {field.name for field in fields(self)} - {field.name for field in fields(Metrics)}
+        rest = {key: value for key, value in asdict(self).items() if key not in {*own, "val"}}
+        rest["train_seconds"] = round(self.train_seconds, 3)
+        if self.images_per_second is not None:
+            rest["images_per_second"] = round(self.images_per_second, 2)
+        return valid({**self.scores(), **self.more(), **rest})
+
+    def more(self) -> dict[str, Any]:
+        """What else of a run of this kind is in metrics.json."""
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensityMetrics(Metrics):
+    """Those of a density: ``test`` and ``val`` are bits per dimension."""
+
+    test: float | None
+    dimensions: int
+    model: str
+    context: str
+    """What the images are given: the name of the option of ``context=``."""
+    precision_gap: float | None
+    """At the last validation, the bits per dimension that float32 is worse than the precision of training."""
+
     @property
     def nats_per_image(self) -> float | None:
         """The test result in nats per image, or None without a test."""
         return None if self.test is None else self.test * self.dimensions * math.log(2)
 
-    def as_json(self) -> dict[str, Any]:
-        """The content of metrics.json. NaN and infinite values become null."""
-        rest = {key: value for key, value in asdict(self).items() if key not in ("test", "val", "dimensions")}
-        rest["train_seconds"] = round(self.train_seconds, 3)
-        if self.images_per_second is not None:
-            rest["images_per_second"] = round(self.images_per_second, 2)
-        return valid({TEST: self.test, "test/nats_per_image": self.nats_per_image, VAL: self.val, **rest})
+    def scores(self) -> dict[str, float | None]:
+        return {BITS.test: self.test, "test/nats_per_image": self.nats_per_image, BITS.val: self.val}
+
+    def more(self) -> dict[str, Any]:
+        return {"model": self.model, "context": self.context, "precision_gap": self.precision_gap}
+
+    def hparams(self) -> dict[str, float | None]:
+        return {"hparams/test": self.test, "hparams/val": self.val}
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        given = "" if self.context == "none" else f", given context={self.context}"
+        yield "test bits/dim", number(self.test, ".4f", f"{given}, of {self.test_images:,} images")
+        yield "test nats/image", number(self.nats_per_image, ".2f")
+        yield "validation bits/dim", number(self.val, ".4f", f", of {self.val_images:,} images")
+        if self.precision_gap is not None:
+            yield "float32 beside training", f"{self.precision_gap:+.5f} bits/dim"
 
 
-def write(
-    folder: Path,
-    config: TrainConfig,
-    metrics: Metrics,
-    density: Density,
-    data: ImageDataModule,
-    loggers: Sequence[Logger],
-) -> None:
-    """Write the pictures, the final scores of the loggers, and last metrics.json, which marks the run as finished.
-
-    Args:
-        folder: The folder of the run.
-        config: The config of the run.
-        metrics: The results.
-        density: The density with the best weights.
-        data: The data, of which the first test images are completed.
-        loggers: The loggers of the run.
-    """
-    density.eval()
-    scale = pictures.default_scale(config.data.image_shape[2])
-    batch = data.split("test")[:COMPLETIONS]
-    pictures.save_png(folder / "samples.png", pictures.draw_samples(density, SAMPLES, config.seed, scale, batch))
-    pictures.save_png(folder / "completions.png", pictures.draw_completions(density, batch, config.seed, scale))
+def write(folder: Path, metrics: Metrics, loggers: Sequence[Logger]) -> None:
+    """Write the final scores of the loggers, and last metrics.json, which marks the run as finished."""
     for logger in loggers:
         if isinstance(logger, TensorBoard):
-            logger.end({"hparams/test": metrics.test, "hparams/val": metrics.val})
+            logger.end(metrics.hparams())
     with write_whole(folder / "metrics.json") as file:
         file.write(json.dumps(metrics.as_json(), indent=2, allow_nan=False).encode() + b"\n")
 
@@ -168,13 +185,13 @@ def valid(metrics: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def hyperparameters(config: TrainConfig, data: ImageDataModule) -> dict[str, Any]:
+def hyperparameters(config: RunConfig, data: ImageDataModule) -> dict[str, Any]:
     """The hyperparameters by which runs are compared, with dotted keys, and the actual source of the data."""
     chosen = config.model_dump(mode="json")
     flat = {
         f"{section}.{key}": value
-        for section in ("data", "model", "likelihood", "optimizer")
-        for key, value in chosen[section].items()
+        for section in ("data", "model", "likelihood", "autoencoder", "optimizer")
+        for key, value in chosen.get(section, {}).items()
         if key not in ("image_shape", "betas", "dir", "path")
     }
     flat |= {
@@ -185,19 +202,19 @@ def hyperparameters(config: TrainConfig, data: ImageDataModule) -> dict[str, Any
     return flat | {f"trainer.{key}": chosen["trainer"][key] for key in ("max_epochs", "max_steps", "precision")}
 
 
+def number(value: float | None, form: str, unit: str = "") -> str:
+    """A number in words: of a format, with its unit."""
+    return "not measured" if value is None else format(value, form) + unit
+
+
 def table(metrics: Metrics, folder: Path) -> Table:
     """The table at the end of a run."""
-
-    def number(value: float | None, form: str, unit: str = "") -> str:
-        return "not measured" if value is None else format(value, form) + unit
-
     rows = Table(title="Finished", title_justify="left", show_header=False, title_style="bold green")
     rows.add_column(style="bold")
     rows.add_column(overflow="fold")
     limits = ", ".join(f"{name}={limit:g}" for name, limit in metrics.limits.items())
-    rows.add_row("test bits/dim", number(metrics.test, ".4f", f", of {metrics.test_images:,} images"))
-    rows.add_row("test nats/image", number(metrics.nats_per_image, ".2f"))
-    rows.add_row("validation bits/dim", number(metrics.val, ".4f", f", of {metrics.val_images:,} images"))
+    for name, value in metrics.rows():
+        rows.add_row(name, value)
     if limits:
         rows.add_row("left out", f"by {limits}")
     rows.add_row("data", escape(f"{metrics.data} ({metrics.source}), {metrics.levels} levels"))
@@ -205,8 +222,6 @@ def table(metrics: Metrics, folder: Path) -> Table:
     rows.add_row("epochs", number(metrics.epochs, "d", f", {metrics.steps:,} steps"))
     if metrics.steps_after_validation:
         rows.add_row("after the last validation", f"{metrics.steps_after_validation:,} steps, which best.ckpt lacks")
-    if metrics.precision_gap is not None:
-        rows.add_row("float32 beside training", f"{metrics.precision_gap:+.5f} bits/dim")
     rows.add_row("seed", str(metrics.seed))
     rows.add_row("training", number(metrics.train_seconds, ",.0f", " s"))
     rows.add_row("images/s", number(metrics.images_per_second, ",.0f", f", in {metrics.precision}"))

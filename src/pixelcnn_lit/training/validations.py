@@ -6,11 +6,11 @@ import math
 
 import pytorch_lightning as pl
 
-from pixelcnn_lit.config import TrainConfig
+from pixelcnn_lit.config import RunConfig
 from pixelcnn_lit.errors import UserError
 
 
-def check_interval(trainer: pl.Trainer, images: int, config: TrainConfig) -> None:
+def check_interval(trainer: pl.Trainer, images: int, config: RunConfig) -> None:
     """Raise UserError if ``trainer.val_check_interval`` is a number of batches that no epoch of ``images`` has."""
     every, batches = trainer.val_check_interval, epoch_batches(trainer, images, config)
     if not isinstance(every, int) or trainer.check_val_every_n_epoch is None or not trainer.limit_val_batches:
@@ -22,7 +22,7 @@ def check_interval(trainer: pl.Trainer, images: int, config: TrainConfig) -> Non
         )
 
 
-def without_effect(trainer: pl.Trainer, images: int, config: TrainConfig) -> str | None:
+def without_effect(trainer: pl.Trainer, images: int, config: RunConfig) -> str | None:
     """A line if early stopping is asked for and training ends before its first validation, else None."""
     patience, batches = config.callbacks.early_stopping.patience, epoch_batches(trainer, images, config)
     if patience is None or not batches:
@@ -36,7 +36,7 @@ def without_effect(trainer: pl.Trainer, images: int, config: TrainConfig) -> str
     )
 
 
-def epoch_batches(trainer: pl.Trainer, images: int, config: TrainConfig) -> int:
+def epoch_batches(trainer: pl.Trainer, images: int, config: RunConfig) -> int:
     """The batches of an epoch of ``images``, after ``trainer.limit_train_batches``, which each process takes."""
     batches, limit = -(-images // (config.data.batch_size * trainer.world_size)), trainer.limit_train_batches
     return min(batches, limit) if isinstance(limit, int) else int(batches * limit)

@@ -1,0 +1,1 @@
+"""Images as codes: the autoencoder of VQ-VAE and VQ-VAE-2."""
