@@ -18,13 +18,14 @@ FLOORS = [
     {"nn", "likelihood"},
     {"models", "sampling"},
     {"density", "autoencoder"},
+    {"vqvae_model"},
     {"factory", "data", "storage", "masks"},
     {"pictures"},
     {"training", "analysis"},
     {"sweeps"},
     {"reporting"},
     {"cli"},
-    {"train", "evaluate", "sample", "export", "report", "receptive_field"},
+    {"train", "evaluate", "sample", "export", "report", "receptive_field", "vqvae"},
 ]
 """From the ground up: a room may import from its own floor and from those below."""
 

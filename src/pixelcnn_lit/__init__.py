@@ -93,12 +93,13 @@ def build(overrides: Sequence[str] = ()) -> Density:
 def load(path: str | Path) -> Any:
     """Load a trained model, on the CPU and in evaluation mode: from a checkpoint, an exported file or a run's folder.
 
-    It is a :class:`~pixelcnn_lit.density.Density`, or of a run of ``vqvae`` an
+    It is a :class:`~pixelcnn_lit.density.Density`, or of a folder of ``vqvae`` a
+    :class:`~pixelcnn_lit.vqvae_model.VQVAE`, of its autoencoder alone an
     :class:`~pixelcnn_lit.autoencoder.autoencoder.Autoencoder`.
 
     Raises :class:`~pixelcnn_lit.errors.UserError` if the file is missing, damaged, or not a checkpoint of this package.
     The same error is raised if the file needs a network, data set or likelihood of a plugin that is not imported.
     """
-    from pixelcnn_lit.storage.checkpoint import load
+    from pixelcnn_lit.storage.stages import load
 
     return load(path)

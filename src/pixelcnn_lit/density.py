@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pixelcnn_lit.likelihood import Likelihood
 from pixelcnn_lit.nn.context import ContextShape
 from pixelcnn_lit.nn.contract import CausalNetwork
+from pixelcnn_lit.nn.inputs import Embedded, Scaled
 from pixelcnn_lit.sampling.conditionals import Conditionals, Given
 from pixelcnn_lit.sampling.draw import Draw, Method, Progress, draw
 
@@ -41,13 +42,15 @@ class Density(Conditionals):
         image_shape: tuple[int, int, int],
         n_classes: int | None = None,
         context_shape: ContextShape | None = None,
+        inputs: Scaled | Embedded | None = None,
     ) -> None:
         """``image_shape`` is (C, H, W): the channels of every image, and the default size of ``sample``.
 
         With ``n_classes``, the network takes classes ``y`` too, and the density is ``p(x | y)``. Without y it is the
         mixture of all classes with equal weights. With ``context_shape``, the network takes a context of that shape.
+        ``inputs`` says what the network sees of a level; None: ``level / (levels - 1)``.
         """
-        super().__init__(network, likelihood, n_classes, context_shape)
+        super().__init__(network, likelihood, n_classes, context_shape, inputs)
         self.image_shape = image_shape
         self.class_names: tuple[str, ...] = ()
         """The name of each class; empty if there are no classes, or nobody has said how they are called."""

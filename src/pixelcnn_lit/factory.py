@@ -18,6 +18,7 @@ from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.likelihood import Likelihood
 from pixelcnn_lit.nn.context import ContextEncoder, ContextShape
+from pixelcnn_lit.nn.inputs import Embedded, Scaled
 
 
 def build_density(config: TrainConfig) -> Density:
@@ -27,12 +28,19 @@ def build_density(config: TrainConfig) -> Density:
     """
     likelihood = build_likelihood(config.likelihood, config.data.levels)
     encoder = build_encoder(config.context, config.data)
+    inputs, channels = build_inputs(config.data), config.data.image_shape[0]
     try:
-        network = build_network(config.model, likelihood, config.data.image_shape[0], encoder)
+        network = build_network(config.model, likelihood, channels, encoder, inputs.features * channels)
     except (ValueError, TypeError) as error:
         raise UserError(f"model={config.model.name}: cannot be built: {error}") from error
     shape = None if encoder is None else encoder.shape
-    return Density(network, likelihood, config.data.image_shape, config.model.n_classes, shape)
+    return Density(network, likelihood, config.data.image_shape, config.model.n_classes, shape, inputs)
+
+
+def build_inputs(config: DataConfig) -> Scaled | Embedded:
+    """Build what a network sees of a level: a number in order, or a learned vector."""
+    features = config.input_features
+    return Scaled(levels=config.levels) if features is None else Embedded(levels=config.levels, features=features)
 
 
 def build_encoder(config: ContextConfig, data: DataConfig) -> ContextEncoder | None:
@@ -49,9 +57,15 @@ def build_likelihood(config: LikelihoodConfig, levels: int) -> Likelihood:
 
 
 def build_network(
-    config: NetworkConfig, likelihood: Likelihood, channels: int, encoder: ContextEncoder | None = None
+    config: NetworkConfig,
+    likelihood: Likelihood,
+    channels: int,
+    encoder: ContextEncoder | None = None,
+    inputs: int | None = None,
 ) -> nn.Module:
-    """Build the network of a config, with the outputs that ``likelihood`` needs.
+    """Build the network of a config, with the outputs that ``likelihood`` needs for images of ``channels``.
+
+    It sees them as ``inputs`` numbers a pixel; None: as many as channels.
 
     Only with an encoder is it built with a ``context_encoder``: a network from outside need not know that argument.
 
@@ -59,7 +73,7 @@ def build_network(
     """
     context = {} if encoder is None else {"context_encoder": encoder}
     network: nn.Module = NETWORKS[config.name].load()(
-        image_channels=channels,
+        image_channels=channels if inputs is None else inputs,
         n_params=likelihood.n_params(channels),
         groups=1 if likelihood.couples_channels else channels,
         **context,

@@ -132,10 +132,15 @@ def completion_grid(original: Tensor, known: Tensor, completed: Tensor, levels: 
     """
     originals, results = as_rgb(original, levels), as_rgb(completed, levels)
     given = with_hidden(originals, known)
-    columns = min(8, len(original))
-    bands = [part[i : i + columns] for i in range(0, len(original), columns) for part in (originals, given, results)]
-    blank = np.broadcast_to(np.array(PAPER, dtype=np.uint8), (columns, *originals.shape[1:]))
-    full = [np.concatenate([band, blank[len(band) :]]) for band in bands]
+    return bands((originals, given, results), scale)
+
+
+def bands(parts: Sequence[Pixels], scale: int) -> Picture:
+    """A grid that repeats a row of each part, in turns; the parts (N, H, W, 3) are of the same N images."""
+    columns = min(8, len(parts[0]))
+    rows = [part[i : i + columns] for i in range(0, len(parts[0]), columns) for part in parts]
+    blank = np.broadcast_to(np.array(PAPER, dtype=np.uint8), (columns, *parts[0].shape[1:]))
+    full = [np.concatenate([row, blank[len(row) :]]) for row in rows]
     return grid(np.concatenate(full), columns, scale)
 
 

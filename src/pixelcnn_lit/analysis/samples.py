@@ -13,6 +13,7 @@ from pixelcnn_lit.analysis.answers import GIVEN, answer
 from pixelcnn_lit.analysis.completions import complete
 from pixelcnn_lit.analysis.labels import classes_to_draw
 from pixelcnn_lit.analysis.progress import batches
+from pixelcnn_lit.analysis.vqvae_samples import draw_from_codes
 from pixelcnn_lit.config import SampleConfig
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
@@ -20,6 +21,7 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
 from pixelcnn_lit.storage.checkpoint import load_with_config
 from pixelcnn_lit.storage.files import check_file, write_whole
+from pixelcnn_lit.storage.stages import has_priors
 
 SAMPLES = 64
 """How many images are drawn by default."""
@@ -29,6 +31,19 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 def sample(config: SampleConfig) -> None:
     """Write a grid of samples or completions as a PNG, and their levels beside it as .npy."""
     refuse_contradictions(config)
+    if has_priors(config.ckpt):
+        x, picture = draw_from_codes(config, config.n or SAMPLES)
+    else:
+        x, picture = drawn(config)
+    out = Path(config.out)
+    with write_whole(out.with_suffix(".npy")) as file:
+        np.save(file, x.numpy())
+    pictures.save_png(out, picture)
+    say(f"{out} and the levels, {out.with_suffix('.npy')}")
+
+
+def drawn(config: SampleConfig) -> tuple[Tensor, pictures.Picture]:
+    """Samples, completions or answers of a density, as levels and as a picture."""
     density, trained = load_with_config(config.ckpt)
     refuse_without(density, config)
     density.to(pick_device(config.device), DTYPES[config.precision])
@@ -36,16 +51,10 @@ def sample(config: SampleConfig) -> None:
     y = classes_to_draw(config, density, total)
     with enough_memory(f"batch_size={config.batch_size}, n={total}"):
         if config.completes:
-            x, picture = complete(config, density, trained, y, config.n or SAMPLES)
-        elif density.context_shape is not None:
-            x, picture = answer(config, density, trained, y)
-        else:
-            x, picture = draw(config, density, total, y)
-    out = Path(config.out)
-    with write_whole(out.with_suffix(".npy")) as file:
-        np.save(file, x.numpy())
-    pictures.save_png(out, picture)
-    say(f"{out} and the levels, {out.with_suffix('.npy')}")
+            return complete(config, density, trained, y, config.n or SAMPLES)
+        if density.context_shape is not None:
+            return answer(config, density, trained, y)
+        return draw(config, density, total, y)
 
 
 def refuse_contradictions(config: SampleConfig) -> None:

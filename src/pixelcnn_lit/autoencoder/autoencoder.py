@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
-from operator import mul
 from typing import NamedTuple
 
 import torch
@@ -12,9 +10,7 @@ from torch import Tensor, nn
 
 from pixelcnn_lit.autoencoder.layers import Decoder, Doubling, Encoder
 from pixelcnn_lit.autoencoder.quantiser import Quantiser
-
-LEVELS = {1: ("top",), 2: ("top", "bottom"), 3: ("top", "middle", "bottom")}
-"""The names of the levels of codes, by their number. The top has the lowest resolution."""
+from pixelcnn_lit.config.codes import CODE_LEVELS, code_shapes
 
 Codes = tuple[Tensor, ...]
 """A map of codes for each level, the top one first: (N, 1, h, w), numbers from 0 to n_codes - 1."""
@@ -80,7 +76,7 @@ class Autoencoder(nn.Module):
         """
         super().__init__()
         self.image_shape, self.levels, self.n_codes = tuple(image_shape), levels, n_codes
-        self.names, self.downsampling = LEVELS[len(downsampling)], tuple(downsampling)
+        self.names, self.downsampling = CODE_LEVELS[len(downsampling)], tuple(downsampling)
         parts = ("encoders", "project", "quantisers", "decoders", "doublings")
         self.encoders, self.project, self.quantisers, self.decoders, self.doublings = (nn.ModuleDict() for _ in parts)
         sizes = {"hidden": hidden, "n_res": n_res, "res_hidden": res_hidden}
@@ -211,15 +207,3 @@ class Autoencoder(nn.Module):
     def device(self) -> torch.device:
         """Where its weights are."""
         return next(self.parameters()).device
-
-
-def code_shapes(image_shape: Sequence[int], downsampling: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """The height and width of each map of codes, the top one first.
-
-    >>> from pixelcnn_lit.autoencoder.autoencoder import code_shapes
-    >>> code_shapes((3, 256, 256), [4, 2])
-    ((32, 32), (64, 64))
-    """
-    _, height, width = image_shape
-    factors = accumulate(downsampling, mul)
-    return tuple((height // factor, width // factor) for factor in factors)[::-1]

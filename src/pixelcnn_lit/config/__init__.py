@@ -14,7 +14,7 @@ from pixelcnn_lit.config.plugins import load_plugins
 from pixelcnn_lit.config.train import CheckpointConfig, RunConfig, TrainConfig
 from pixelcnn_lit.config.trainer import TrainerConfig
 from pixelcnn_lit.config.types import Count, Section, Seed, inside
-from pixelcnn_lit.config.vqvae import AutoencoderConfig, AutoencoderRunConfig
+from pixelcnn_lit.config.vqvae import AutoencoderConfig, AutoencoderRunConfig, VqvaeConfig
 
 __all__ = [
     "AutoencoderConfig",
@@ -44,6 +44,7 @@ __all__ = [
     "Seed",
     "TrainConfig",
     "TrainerConfig",
+    "VqvaeConfig",
     "check",
     "compose",
     "compose_vqvae",

@@ -18,7 +18,7 @@ from pixelcnn_lit.config.checking import check
 from pixelcnn_lit.config.plugins import load_plugins
 from pixelcnn_lit.config.train import RunConfig, TrainConfig
 from pixelcnn_lit.config.types import at_home
-from pixelcnn_lit.config.vqvae import AutoencoderRunConfig
+from pixelcnn_lit.config.vqvae import VqvaeConfig
 from pixelcnn_lit.errors import UserError
 
 R = TypeVar("R", bound=RunConfig)
@@ -47,7 +47,7 @@ def compose(overrides: Sequence[str]) -> TrainConfig:
     return _composed("train", overrides, TrainConfig)
 
 
-def compose_vqvae(overrides: Sequence[str]) -> AutoencoderRunConfig:
+def compose_vqvae(overrides: Sequence[str]) -> VqvaeConfig:
     """Compose and check the config of ``python -m pixelcnn_lit.vqvae OVERRIDES``, for use from Python.
 
     Raises UserError for an unknown key or a value that is not allowed.
@@ -56,7 +56,7 @@ def compose_vqvae(overrides: Sequence[str]) -> AutoencoderRunConfig:
     >>> compose_vqvae(["data=digits", "autoencoder.n_codes=64"]).autoencoder.n_codes
     64
     """
-    return _composed("vqvae", overrides, AutoencoderRunConfig)
+    return _composed("vqvae", overrides, VqvaeConfig)
 
 
 def _composed(command: str, overrides: Sequence[str], section: type[R]) -> R:

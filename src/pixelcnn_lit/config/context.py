@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pixelcnn_lit.config.codes import CodesData
 from pixelcnn_lit.config.data import DataConfig
 from pixelcnn_lit.config.parts import Parts
 from pixelcnn_lit.config.types import Section
@@ -61,7 +62,21 @@ class SmallContext(EncodedContext):
             )
 
 
+class CodesContext(EncodedContext):
+    """conf/context/codes.yaml: the codes of the level above."""
+
+    def shape(self, data: DataConfig) -> tuple[int, int]:
+        assert isinstance(data, CodesData)
+        assert data.factor is not None
+        return data.levels, data.factor
+
+    def check_beside(self, data: DataConfig) -> None:
+        if not isinstance(data, CodesData) or data.factor is None:
+            raise ValueError("context=codes: needs data=codes of a level below the top, such as data.level=bottom")
+
+
 CONTEXTS = Parts("context", ContextConfig)
 CONTEXTS.add("none", "pixelcnn_lit.data.contexts:no_context", NoContext)
 CONTEXTS.add("grey", "pixelcnn_lit.data.contexts:grey", GreyContext)
 CONTEXTS.add("small", "pixelcnn_lit.data.contexts:small", SmallContext)
+CONTEXTS.add("codes", "pixelcnn_lit.data.contexts:codes", CodesContext)

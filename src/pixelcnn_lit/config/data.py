@@ -26,6 +26,13 @@ class DataConfig(Section):
 
     may_lack_classes: ClassVar[bool] = False
     """Whether the images may have fewer classes than ``n_classes``."""
+    holds_levels: ClassVar[bool] = False
+    """Whether the data set holds levels already, not intensities that become levels."""
+
+    @property
+    def input_features(self) -> int | None:
+        """The length of the learned vector as which a network sees a level; None: it sees a number in order."""
+        return None
 
     @classmethod
     def of_shape(cls, shape: tuple[int, int, int]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from pixelcnn_lit.config.codes import CODE_LEVELS, STAGE, of_level
 from pixelcnn_lit.config.train import RunConfig
 from pixelcnn_lit.config.types import Section
 
@@ -36,8 +37,16 @@ class AutoencoderConfig(Section):
     revive_below: Annotated[float, Field(ge=0)]
 
 
+class PriorsConfig(Section):
+    """What ``train`` is told for the prior of each level of codes: a list of overrides, or null for no prior."""
+
+    top: list[str] | None
+    middle: list[str] | None
+    bottom: list[str] | None
+
+
 class AutoencoderRunConfig(RunConfig):
-    """The keys of ``vqvae``: of a run that trains an autoencoder."""
+    """The keys of a run that trains an autoencoder."""
 
     autoencoder: AutoencoderConfig
 
@@ -55,3 +64,36 @@ class AutoencoderRunConfig(RunConfig):
                 f"multiples of {whole}, the product of the factors"
             )
         return self
+
+
+class VqvaeConfig(AutoencoderRunConfig):
+    """The keys of ``vqvae``: of the autoencoder's run, and what is told to those of the priors."""
+
+    priors: PriorsConfig
+
+    @property
+    def first(self) -> AutoencoderRunConfig:
+        """The config of the autoencoder's run."""
+        values = {name: getattr(self, name) for name in AutoencoderRunConfig.model_fields}
+        return AutoencoderRunConfig.complete()(**values)
+
+    def told(self, folder: str, digest: str | None) -> dict[str, list[str]]:
+        """The overrides of ``train`` for each prior, the top first; the run is that of ``folder``.
+
+        ``digest`` is that of the autoencoder's checkpoint, None before it is trained. Raises ValueError for a prior of
+        a level that the autoencoder lacks.
+        """
+        factors, images = self.autoencoder.downsampling, self.data
+        every: dict[str, list[str]] = {}
+        for level in CODE_LEVELS[3]:
+            own = getattr(self.priors, level)
+            if own is None:
+                continue
+            known = of_level(level, factors, self.autoencoder.n_codes, images.image_shape, images.n_classes)
+            shape = str(list(known.pop("image_shape"))).replace(" ", "")
+            place = {"ckpt": f"'{folder}/{STAGE}'", "level": level, "image_shape": shape, "digest": digest, **known}
+            codes = [f"data.{key}={'null' if value is None else value}" for key, value in place.items()]
+            below = ["context=codes"] * (known["factor"] is not None)
+            every[level] = ["data=codes", *codes, *below, f"seed={self.seed}", *own]
+            every[level] += [f"overwrite={str(self.overwrite).lower()}"]
+        return every

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn_lit.config.context import CONTEXTS, ContextConfig
+from pixelcnn_lit.nn.context import one_hot
 
 ContextOf = Callable[[Tensor], Tensor | None]
 """Levels (N, C, H, W) -> their contexts (N, F, H', W') in [0, 1], or None."""
@@ -46,6 +47,11 @@ def small(x: Tensor, *, config: ContextConfig, levels: int) -> Tensor:
     factor = config.factor  # type: ignore[attr-defined]
     blocks = x.long().unflatten(3, (-1, factor)).unflatten(2, (-1, factor))
     return _in_steps(blocks.sum((3, 5)), factor**2 * (levels - 1))
+
+
+def codes(x: Tensor, *, config: ContextConfig, levels: int) -> Tensor:
+    """The codes x (N, 1, H / f, W / f) of the level above, a channel for each of ``levels`` codes."""
+    return one_hot(x, levels)
 
 
 def _in_steps(total: Tensor, whole: int) -> Tensor:

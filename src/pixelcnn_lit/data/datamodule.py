@@ -29,23 +29,30 @@ Batch = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
 class LevelImages(Dataset[Batch]):
     """A split as one tensor of levels. A tensor of indices gives a whole batch, without a loop over images."""
 
-    def __init__(self, images: Tensor, labels: Tensor, context_of: ContextOf) -> None:
-        self.images, self.labels, self.context_of = images, labels, context_of
+    def __init__(self, images: Tensor, labels: Tensor, context_of: ContextOf, above: Tensor | None = None) -> None:
+        """The contexts are made of the images, or of the maps ``above`` them where there are any."""
+        self.images, self.labels, self.context_of, self.above = images, labels, context_of, above
 
     def on(self, device: torch.device) -> LevelImages:
         """A copy of the split in the memory of ``device``, so that training steps copy nothing from the host."""
-        return LevelImages(self.images.to(device), self.labels.to(device), self.context_of)
+        above = None if self.above is None else self.above.to(device)
+        return LevelImages(self.images.to(device), self.labels.to(device), self.context_of, above)
+
+    def labelled(self, labels: Tensor) -> LevelImages:
+        """The same images with other labels."""
+        return LevelImages(self.images, labels, self.context_of, self.above)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, indices: Tensor | slice) -> Batch:
-        return given(self.images[indices], self.labels[indices], self.context_of)
+        above = None if self.above is None else self.above[indices]
+        return given(self.images[indices], self.labels[indices], self.context_of, above)
 
 
-def given(images: Tensor, labels: Tensor, context_of: ContextOf) -> Batch:
-    """A batch, with the contexts of its images if they have any."""
-    context = context_of(images)
+def given(images: Tensor, labels: Tensor, context_of: ContextOf, above: Tensor | None = None) -> Batch:
+    """A batch, with the contexts of its images if they have any; they are made of ``above`` where it is given."""
+    context = context_of(images if above is None else above)
     return (images, labels) if context is None else (images, labels, context)
 
 
@@ -135,6 +142,8 @@ OWN = len(PARTS)
 
 def as_levels(intensities: NDArray[np.uint8], config: DataConfig, part: int) -> NDArray[np.uint8]:
     """Intensities (N, C, H, W) as the levels of ``config``. To binarise, they are drawn once, by the part's number."""
+    if config.holds_levels:
+        return intensities
     if config.binarize == "dynamic":
         return binarise(intensities, np.arange(len(intensities)), ONCE, config.split_seed, part)
     return quantise(intensities, config.levels)
@@ -187,7 +196,9 @@ class ImageDataModule(pl.LightningDataModule):
         for number, part in enumerate(PARTS):
             split: Split = getattr(splits, part)
             images = as_levels(split.images, config, number)
-            self._splits[part] = LevelImages(torch.from_numpy(images), torch.from_numpy(split.labels), self._context_of)
+            above = None if split.above is None else torch.from_numpy(split.above)
+            labels = torch.from_numpy(split.labels)
+            self._splits[part] = LevelImages(torch.from_numpy(images), labels, self._context_of, above)
         if config.binarize == "dynamic":
             self._redrawn = splits.train
 
@@ -217,8 +228,7 @@ class ImageDataModule(pl.LightningDataModule):
         if (numbers == np.arange(len(numbers))).all():
             return False
         for part, images in self._splits.items():
-            labels = torch.from_numpy(numbers)[images.labels]
-            self._splits[part] = LevelImages(images.images, labels, self._context_of)
+            self._splits[part] = images.labelled(torch.from_numpy(numbers)[images.labels])
         if self._redrawn is not None:
             self._redrawn = Split(self._redrawn.images, numbers[self._redrawn.labels])
         return True

@@ -18,7 +18,8 @@ def load(config: DataConfig) -> Splits:
     """
     splits: Splits = DATA_SETS[config.name].load()(config)
     refuse_others(config, splits)
-    refuse_one_level(config, splits)
+    if not config.holds_levels:
+        refuse_one_level(config, splits)
     return splits
 
 

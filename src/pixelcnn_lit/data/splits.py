@@ -20,12 +20,15 @@ class Split:
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    above: NDArray[np.uint8] | None = None
+    """Of maps of codes below the top, the map of the level above, (N, 1, H / f, W / f)."""
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, indices: NDArray[np.int64]) -> Split:
-        return Split(self.images[indices], self.labels[indices])
+        above = None if self.above is None else self.above[indices]
+        return Split(self.images[indices], self.labels[indices], above)
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,11 @@ class ContextEncoder(nn.Module):
         return x.contiguous(memory_format=torch.channels_last)
 
 
+def one_hot(codes: Tensor, n_codes: int) -> Tensor:
+    """A map of codes (N, 1, h, w) as a context: a channel for each code, 1 where it stands, (N, n_codes, h, w)."""
+    return F.one_hot(codes[:, 0].long(), n_codes).movedim(-1, 1).float()
+
+
 def halved(s: Tensor | None) -> Tensor | None:
     """Features of the context at half the resolution: those of the pixels (2R, 2C). None stays None.
 

@@ -32,7 +32,7 @@ class Run:
     @property
     def test(self) -> float | None:
         """Bits per dimension of the test split, or None without a test."""
-        return None if self.status.metrics is None else self.status.metrics["test/bits_per_dim"]
+        return None if self.status.metrics is None else self.status.metrics.get("test/bits_per_dim")
 
     @property
     def val(self) -> float | None:

@@ -11,6 +11,7 @@ from pixelcnn_lit.likelihood import Likelihood
 from pixelcnn_lit.nn.context import ContextShape
 from pixelcnn_lit.nn.contract import CausalNetwork
 from pixelcnn_lit.nn.cursor import Cursor
+from pixelcnn_lit.nn.inputs import Embedded, Scaled
 
 
 class Given(NamedTuple):
@@ -33,9 +34,14 @@ class Conditionals(nn.Module):
         likelihood: Likelihood,
         n_classes: int | None = None,
         context_shape: ContextShape | None = None,
+        inputs: Scaled | Embedded | None = None,
     ) -> None:
-        """With ``n_classes``, the network takes classes ``y`` too; with ``context_shape``, a ``context``."""
+        """With ``n_classes``, the network takes classes ``y`` too; with ``context_shape``, a ``context``.
+
+        ``inputs`` says what the network sees of a level; None: ``level / (levels - 1)``.
+        """
         super().__init__()
+        self.inputs = Scaled(levels=likelihood.levels) if inputs is None else inputs
         self.context_shape = context_shape
         self.network = network
         self.likelihood = likelihood
@@ -75,8 +81,9 @@ class Conditionals(nn.Module):
         return classes if self.context_shape is None else classes | {"context": context}
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Convert levels to the network's input: ``level / (levels - 1)``, in [0, 1]."""
-        return x.to(next(self.parameters()).dtype) / (self.levels - 1)
+        """Convert levels to the network's input: ``level / (levels - 1)``, in [0, 1], or their embedding."""
+        inputs: Tensor = self.inputs(x, next(self.parameters()).dtype)
+        return inputs
 
 
 class NaiveConditionals:
@@ -107,10 +114,11 @@ class CachedConditionals:
         like, size = next(model.parameters()).new_empty(len(x)), (x.shape[2], x.shape[3])
         assert isinstance(model.network, CausalNetwork)
         features = model.network.encode(given.context, size)
-        self._at = Cursor(model.network, like, size, self._channels, given.y, context=features)
+        inputs = model.inputs.features
+        self._at = Cursor(model.network, like, size, self._channels * inputs, given.y, context=features)
         self.period = self._at.period
         self._pixels = self._at.image.row.unbind(1)
-        self._inputs = [value for pixel in self._pixels for value in pixel.unbind(1)[: self._channels]]
+        self._inputs = [part for pixel in self._pixels for part in pixel.split(inputs, 1)[: self._channels]]
         self._params = like
         if start:
             self._at.pass_over(model.network, model.normalise(x[:, :, :start]))
@@ -149,4 +157,4 @@ class CachedConditionals:
         return self._at.all_row_reads
 
     def _see(self, position: int) -> None:
-        torch.div(self._cells[position], self._model.levels - 1, out=self._inputs[position])
+        self._model.inputs.write(self._cells[position], self._inputs[position])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ import torch
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.config import AutoencoderRunConfig, RunConfig, TrainConfig, check, load_plugins
 from pixelcnn_lit.config.changes import ORIGIN, changes
+from pixelcnn_lit.config.codes import STAGE
 from pixelcnn_lit.config.kinds import run_section
 from pixelcnn_lit.config.migrate import FORMAT, migrated
 from pixelcnn_lit.config.types import at_home
@@ -28,8 +30,6 @@ PREFIXES: Mapping[type[RunConfig], str] = {TrainConfig: "density.", AutoencoderR
 """What the names of a model's weights begin with in a checkpoint, by the kind of run."""
 PREFIX = PREFIXES[TrainConfig]
 SAFETENSORS = ".safetensors"
-AUTOENCODER = "autoencoder"
-"""The folder of the first stage in the folder of the command ``vqvae``."""
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
@@ -184,11 +184,16 @@ def _build(config: RunConfig) -> Density | Autoencoder:
 def best_in(path: str | Path) -> Path:
     """The best checkpoint of a run's folder, or of its stage ``autoencoder``; ``path`` itself if that is neither."""
     path = Path(at_home(str(path)))
-    for stage in ("", AUTOENCODER):
+    for stage in ("", STAGE):
         best = path / stage / "checkpoints" / BEST
         if os.path.isfile(best):  # noqa: PTH113
             return best
     return path
+
+
+def digest(path: str | Path) -> str:
+    """The first half of the SHA-256 of a file, by which a checkpoint is told from others."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
 
 
 def load_with_config(path: str | Path, key: str = "ckpt") -> tuple[Density, TrainConfig]:

@@ -22,7 +22,7 @@ from torch import nn
 from pixelcnn_lit.config import RunConfig
 from pixelcnn_lit.data.classes import legend
 from pixelcnn_lit.data.datamodule import ImageDataModule
-from pixelcnn_lit.scores import BITS
+from pixelcnn_lit.scores import BITS, ERROR
 from pixelcnn_lit.storage.files import shown, write_whole
 from pixelcnn_lit.training.base import LitModel
 from pixelcnn_lit.training.loggers import TensorBoard
@@ -167,6 +167,36 @@ class DensityMetrics(Metrics):
         yield "validation bits/dim", number(self.val, ".4f", f", of {self.val_images:,} images")
         if self.precision_gap is not None:
             yield "float32 beside training", f"{self.precision_gap:+.5f} bits/dim"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderMetrics(Metrics):
+    """Those of an autoencoder: ``test`` and ``val`` are squared errors per dimension, of images in [0, 1]."""
+
+    test: float | None
+    psnr: float | None
+    """Of the test split, in dB."""
+    n_codes: int
+    perplexity: dict[str, float | None]
+    alive: dict[str, float | None]
+    """Of the test split: the perplexity of each codebook, and the share of its codes that are used."""
+
+    def scores(self) -> dict[str, float | None]:
+        return {ERROR.test: self.test, "test/psnr": self.psnr, ERROR.val: self.val}
+
+    def more(self) -> dict[str, Any]:
+        return {"n_codes": self.n_codes, "perplexity": self.perplexity, "alive": self.alive}
+
+    def hparams(self) -> dict[str, float | None]:
+        return {"hparams/test": self.test, "hparams/val": self.val}
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        yield "test squared error", number(self.test, ERROR.form, f", of {self.test_images:,} images in [0, 1]")
+        yield "test PSNR", number(self.psnr, ".2f", " dB")
+        yield "validation squared error", number(self.val, ERROR.form, f", of {self.val_images:,} images")
+        for name, perplexity in self.perplexity.items():
+            used = number(self.alive[name], ".0%", f" of {self.n_codes} used, perplexity ")
+            yield f"codes, {name}", used + number(perplexity, ".1f")
 
 
 def write(folder: Path, metrics: Metrics, loggers: Sequence[Logger]) -> None:

@@ -1,0 +1,133 @@
+"""A trained VQ-VAE-2: an autoencoder and the priors of its codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pixelcnn_lit.autoencoder.autoencoder import Autoencoder, Codes
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.nn.context import one_hot
+from pixelcnn_lit.sampling.draw import Method, Progress
+
+APART = 2**30
+"""The numbers of images of two levels of codes lie so far apart: no two of their streams of random numbers coincide."""
+
+
+class VQVAE:
+    """Images through codes, whose priors are exact densities: ``p(codes) = p(top) p(bottom | top)``.
+
+    Razavi et al., "Generating Diverse High-Fidelity Images with VQ-VAE-2" (2019), arXiv 1906.00446.
+
+    ::
+
+        vq = pixelcnn_lit.load("outputs/vq")
+        codes = vq.encode(x)  # levels (N, C, H, W) -> a map (N, 1, h, w) for each level, the top one first
+        vq.decode(codes), vq.reconstruct(x)  # levels again
+        vq.sample(64, seed=0)
+        vq.log_prob(codes)  # (N,) nats
+
+    ``priors`` has a density for each level of codes, by its name; a level below the top is given the one above.
+    """
+
+    def __init__(self, autoencoder: Autoencoder, priors: Mapping[str, Density]) -> None:
+        """Raise ValueError if a level of codes has no prior, or one of other codes."""
+        for name, shape in zip(autoencoder.names, autoencoder.code_shapes(), strict=True):
+            if name not in priors:
+                raise ValueError(f"no prior for the codes of level {name}")
+            if priors[name].levels != autoencoder.n_codes or priors[name].image_shape != (1, *shape):
+                own, other = (autoencoder.n_codes, (1, *shape)), (priors[name].levels, priors[name].image_shape)
+                raise ValueError(f"the prior of level {name} is of codes {other}, the autoencoder's are {own}")
+        self.autoencoder, self.priors = autoencoder, dict(priors)
+
+    @property
+    def levels(self) -> int:
+        """The number of intensity levels of the images."""
+        return self.autoencoder.levels
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the levels of codes, the top one first."""
+        return self.autoencoder.names
+
+    @property
+    def n_classes(self) -> int | None:
+        """The number of classes that the prior of the top knows, or None."""
+        return self.priors[self.names[0]].n_classes
+
+    def to(self, device: torch.device) -> VQVAE:
+        """Move all parts to a device, in place."""
+        for part in (self.autoencoder, *self.priors.values()):
+            part.to(device)
+        return self
+
+    def encode(self, x: Tensor) -> Codes:
+        """The codes of levels x (N, C, H, W): see :meth:`Autoencoder.encode`."""
+        return self.autoencoder.encode(x)
+
+    def decode(self, codes: Codes) -> Tensor:
+        """The images of codes, levels (N, C, H, W): see :meth:`Autoencoder.decode`."""
+        return self.autoencoder.decode(codes)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """``decode(encode(x))``."""
+        return self.autoencoder.reconstruct(x)
+
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        y: Tensor | int | None = None,
+        *,
+        temperature: float = 1.0,
+        method: Method = "cached",
+        first: int = 0,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Draw ``n`` images: levels (n, C, H, W). The arguments are those of :meth:`Density.sample`."""
+        return self.decode(self.sample_codes(n, seed, y, temperature, method, first, progress))
+
+    def sample_codes(
+        self,
+        n: int,
+        seed: int = 0,
+        y: Tensor | int | None = None,
+        temperature: float = 1.0,
+        method: Method = "cached",
+        first: int = 0,
+        progress: Progress | None = None,
+    ) -> Codes:
+        """Draw the codes of ``n`` images exactly from the priors, the top first, then each level given the one above.
+
+        Without ``y``, the prior of the top draws a class if it knows classes, and those below draw their own.
+        """
+        codes: list[Tensor] = []
+        for number, name in enumerate(self.names):
+            prior = self.priors[name]
+            context = self._context(prior, codes[-1]) if codes else None
+            known = y if prior.n_classes is not None else None
+            moved = first + number * APART
+            codes.append(
+                prior.sample(
+                    n, seed, known, context=context, temperature=temperature, method=method, first=moved,
+                    progress=progress,
+                )
+            )  # fmt: skip
+        return tuple(codes)
+
+    @torch.no_grad()
+    def log_prob(self, codes: Codes, y: Tensor | int | None = None) -> Tensor:
+        """``log p(top) + log p(bottom | top)`` of codes, in nats, (N,)."""
+        total = torch.zeros(len(codes[0]), device=self.autoencoder.device)
+        above: Tensor | None = None
+        for name, numbers in zip(self.names, codes, strict=True):
+            prior = self.priors[name]
+            context = None if above is None else self._context(prior, above)
+            total += prior.log_prob(numbers, y if prior.n_classes is not None else None, context)
+            above = numbers
+        return total
+
+    def _context(self, prior: Density, above: Tensor) -> Tensor | None:
+        return None if prior.context_shape is None else one_hot(above, self.autoencoder.n_codes)
