@@ -6,7 +6,7 @@ import pytest
 import pytorch_lightning as pl
 from omegaconf import OmegaConf
 
-from pixelcnn_lit.config import SampleConfig, TrainConfig, check, compose, conf_dir
+from pixelcnn_lit.config import SampleConfig, TrainConfig, check, compose, compose_vqvae, conf_dir
 from pixelcnn_lit.config.trainer import TrainerConfig
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.factory import build_density
@@ -27,9 +27,16 @@ def test_levels_and_shape_of_the_model_follow_the_data():
 def test_every_config_file_makes_a_valid_config(group):
     options = [path.stem for path in (conf_dir() / group).glob("*.yaml")]
     assert options
-    needs = {"npz": ["data.path=images.npz"], "images": ["data.path=photos"]}
+    of_codes = ["data.levels=8", "data.image_shape=[1,7,7]", "data.n_classes=0", "data.factor=2"]
+    needs = {
+        "npz": ["data.path=images.npz"],
+        "images": ["data.path=photos"],
+        "codes": ["data.ckpt=vq", *of_codes] if group == "data" else ["data=codes", "data.ckpt=vq", *of_codes],
+        "vqvae2_256": ["data.path=photos"],
+    }
     for option in options:
-        compose([f"{group}={option}", *needs.get(option, [])])
+        composer = compose_vqvae if option.startswith("vqvae") else compose
+        composer([f"{group}={option}", *needs.get(option, [])])
 
 
 def test_every_argument_of_lightnings_trainer_is_a_key():
@@ -58,7 +65,10 @@ def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
         ("model.first_kernel_size=6", "model.first_kernel_size=6: must be odd, an integer from 3 to 63"),
         ("model.first_kernel_size=1", "model.first_kernel_size=1: must be an integer from 3 to 63"),
         ("data.batch_size=0", "data.batch_size=0: must be an integer from 1 to 65536"),
-        ("data.name=imagenet", "data.name='imagenet': must be one of cifar10, fashion_mnist, images, mnist, npz"),
+        (
+            "data.name=imagenet",
+            "data.name='imagenet': must be one of cifar10, codes, fashion_mnist, images, mnist, npz",
+        ),
         ("data.source=web", "data.source='web': must be one of auto, torchvision, embedded"),
         ("data.image_shape=[1,28]", "data.image_shape"),
         ("data.image_shape=[1,28,0]", "data.image_shape.2=0: must be an integer from 1 to 4096"),
@@ -91,7 +101,7 @@ def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
         ("model=transformer", "Could not find 'model/transformer'; available: gated_pixelcnn, pixelcnn"),
         (
             "data=imagenet",
-            "Could not find 'data/imagenet'; available: cifar10, digits, fashion_mnist, images, mnist, npz",
+            "Could not find 'data/imagenet'; available: cifar10, codes, digits, fashion_mnist, images, mnist, npz",
         ),
         ("optimizer=lion", "Could not find 'optimizer/lion'; available: adam_exponential, adamw"),
         ("model.depth=3", "model.depth: no such key; allowed here: name, n_res"),
