@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 from rich import get_console
 from rich.progress import track
 
@@ -27,7 +27,7 @@ from pixelcnn_lit.storage.files import write_whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MODES = {1: "L", 3: "RGB"}
-CACHE_FORMAT = 2  # raise this number when the decoding changes, so that old cache files are not used
+CACHE_FORMAT = 3  # raise this number when the decoding changes, so that old cache files are not used
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,8 @@ def decode(path: Path, shape: tuple[int, ...]) -> Decoded:
     channels, height, width = shape
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
-            if image.mode.startswith(("I", "F")):
-                raise UserError(f"{path}: has more than 8 bits a channel ({image.mode}), which is not read")
+            if is_deep(image):
+                raise UserError(f"{path}: has more than 8 bits a channel, which are not read; make them 8")
             upright, transparent = _on_white(ImageOps.exif_transpose(image))
             upright = upright.convert(MODES[channels])
             pixels = np.asarray(ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS))
@@ -178,6 +178,14 @@ def decode(path: Path, shape: tuple[int, ...]) -> Decoded:
     except Exception as error:  # Pillow raises a different kind for each way that a file is broken
         raise UserError(f"{path}: cannot be read as a PNG or JPEG image") from error
     return Decoded(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), transparent, upright.size[::-1])
+
+
+def is_deep(image: ImageFile.ImageFile) -> bool:
+    """Whether an opened file, of which no pixel is read yet, has more than 8 bits a channel.
+
+    Of a PNG of 16 bits in colour, Pillow gives the upper 8 and says nothing: what is below 256 would be black.
+    """
+    return image.mode.startswith(("I", "F")) or any(";16" in str(tile[3]) for tile in image.tile)
 
 
 def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:
