@@ -100,6 +100,27 @@ def test_an_older_checkpoint_keeps_the_order_of_folders_that_it_was_trained_with
     assert given[0] not in today
 
 
+def test_whoever_draws_a_number_from_an_older_checkpoint_is_told_of_that_order(place):
+    older = "the order of their names as text, where 10 comes before 2"
+    assert older in succeeds(forked("sample", "ckpt=old.ckpt", "label=2", "n=1", cwd=place))
+    assert older in succeeds(forked("sample", "ckpt=old.ckpt", "label=each", "n=11", cwd=place))
+    assert older not in succeeds(forked("sample", "ckpt=old.ckpt", "n=1", cwd=place))
+    assert older not in succeeds(forked("sample", "ckpt=ten.ckpt", "label=2", "n=1", cwd=place))
+
+
+def test_labels_without_names_are_no_names(place):
+    """An array's label 3 need not be what a model calls 3: a line says what it is taken for."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (24, 8, 8, 3), dtype=np.uint8), np.arange(24) % 5
+    np.savez(place / "numbers.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    output = succeeds(forked("evaluate", "ckpt=ten.ckpt", "data=npz", "data.path=numbers.npz", cwd=place))
+    assert "numbers.npz: its labels have no names; each is taken to be the checkpoint's class of that number" in output
+    assert "accuracy of Bayes" in output
+    folders(place / "some", ["3", "10"])
+    output = succeeds(forked("evaluate", "ckpt=ten.ckpt", "data=images", "data.path=some", cwd=place))
+    assert "classes are matched by their numbers: 3, 10" in output
+
+
 def test_an_exported_model_keeps_the_names(place):
     succeeds(forked("export", "ckpt=animals.ckpt", "out=animals.safetensors", cwd=place))
     assert load(place / "animals.safetensors").class_names == ("cat", "dog", "eel")

@@ -15,7 +15,7 @@ from rich.table import Table
 from torch import Tensor
 
 from pixelcnn_lit.config import EvaluateConfig, TrainConfig
-from pixelcnn_lit.data.classes import legend, listed
+from pixelcnn_lit.data.classes import legend, listed, numbered
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
@@ -93,14 +93,21 @@ def match_classes(config: EvaluateConfig, density: Density, data: ImageDataModul
         return False
     if not density.class_names:
         note(f"ckpt={config.ckpt}: older than class names; its classes are taken to be {legend(data.class_names)}")
+    elif other and not data.named:
+        note(f"{data.where}: its labels have no names; each is taken to be the checkpoint's class of that number")
     elif changed or other or len(found) < density.n_classes:
-        note(f"classes are matched by their names: {legend_of(found, density.class_names)}")
+        note(f"classes are matched by their {matches(found, density.class_names)}")
     return True
 
 
-def legend_of(found: Sequence[str], known: Sequence[str]) -> str:
-    """Which of the model's numbers each class of the images has, in a line."""
-    return listed([f"{known.index(name)} = {name}" for name in found])
+def matches(found: Sequence[str], known: Sequence[str]) -> str:
+    """Which of the model's numbers each class of the images has, in a line.
+
+    Where the model calls its classes by their numbers, they may be digits or labels that nobody named.
+    """
+    if tuple(known) == numbered(len(known)):
+        return f"numbers: {listed(found)}"
+    return "names: " + listed([f"{known.index(name)} = {name}" for name in found])
 
 
 def note(text: str) -> None:

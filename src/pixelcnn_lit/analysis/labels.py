@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn_lit import pictures
-from pixelcnn_lit.config import SampleConfig
+from pixelcnn_lit.config import SampleConfig, TrainConfig
 from pixelcnn_lit.data.classes import legend, listed, numbered
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
@@ -40,6 +40,16 @@ def classes_to_draw(config: SampleConfig, density: Density, n: int) -> Tensor | 
     if names[number] != str(number):
         say(f"label={label}: class {number} of 0 to {n_classes - 1}, {names[number]}")
     return torch.full((n,), number)
+
+
+def tell_old_order(config: SampleConfig, density: Density, trained: TrainConfig) -> None:
+    """Say in which order the classes are, if a number is asked for and today's order of folders is another one."""
+    classes = density.n_classes is not None and config.label is not None
+    if classes and not density.class_names and trained.data.name == "images":
+        say(
+            f"note: {config.ckpt} holds no class names: it is older than they are, and its classes are the folders in "
+            "the order of their names as text, where 10 comes before 2"
+        )
 
 
 def class_number(label: str | int, density: Density) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.answers import GIVEN, answer
 from pixelcnn_lit.analysis.completions import complete
-from pixelcnn_lit.analysis.labels import classes_to_draw
+from pixelcnn_lit.analysis.labels import classes_to_draw, tell_old_order
 from pixelcnn_lit.analysis.progress import batches
 from pixelcnn_lit.analysis.vqvae_samples import draw_from_codes
 from pixelcnn_lit.config import SampleConfig
@@ -49,6 +49,7 @@ def drawn(config: SampleConfig) -> tuple[Tensor, pictures.Picture]:
     density.to(pick_device(config.device), DTYPES[config.precision])
     total = how_many(config, density)
     y = classes_to_draw(config, density, total)
+    tell_old_order(config, density, trained)
     with enough_memory(f"batch_size={config.batch_size}, n={total}"):
         if config.completes:
             return complete(config, density, trained, y, config.n or SAMPLES)

@@ -171,6 +171,8 @@ class ImageDataModule(pl.LightningDataModule):
     ) -> None:
         """``seed`` determines the order of the training images, and their draws under dynamic binarisation.
 
+        After :meth:`setup`, ``class_names`` are the classes, and ``named`` is False where these are but their numbers.
+
         With ``context``, batches have the contexts of their images too. Without ``reshuffle`` the order is the same in
         each epoch. :meth:`setup` reads the images.
         """
@@ -180,6 +182,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.config, self.seed = config, seed
         self.source = ""
         self.class_names: tuple[str, ...] = ()
+        self.named = False
         self._splits: dict[str, LevelImages] = {}
         self._redrawn: Split | None = None
 
@@ -190,7 +193,7 @@ class ImageDataModule(pl.LightningDataModule):
         config = self.config
         splits = load(config)
         self.source = splits.source
-        self.class_names = splits.names
+        self.class_names, self.named = splits.names, bool(splits.class_names)
         if config.n_classes > splits.n_classes:
             self.class_names = numbered(config.n_classes)
         for number, part in enumerate(PARTS):
