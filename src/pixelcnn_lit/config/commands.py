@@ -25,7 +25,7 @@ class OtherData(Section):
     dir: Place | None
     path: Place | None
     levels: Levels | None
-    binarize: Literal["dynamic"] | None
+    binarize: Literal["checkpoint", "dynamic"] | None
     image_shape: Annotated[ImageShape, Field(strict=False)] | None
     size: Side | None
     channels: Literal[1, 3] | None
@@ -45,9 +45,9 @@ class OtherData(Section):
         kept = trained.model_dump(include=KEPT & section.model_fields.keys()) | section.of_shape(trained.image_shape)
         values = self.model_dump()
         for key in KEPT & kept.keys():
-            if values[key] not in (None, kept[key]):
-                shown = f"data.{key}={values[key]}"
-                raise UserError(f"{shown}: the checkpoint has {kept[key]}, which cannot be changed here")
+            if values[key] not in (UNASKED.get(key), kept[key]):
+                asked, own = ("null" if value is None else value for value in (values[key], kept[key]))
+                raise UserError(f"data.{key}={asked}: the checkpoint has {own}, which cannot be changed here")
         named = values.keys() - (PLACES | KEPT)
         given = {key: value for key, value in values.items() if value is not None or key in named}
         for key, value in given.items():
@@ -60,6 +60,9 @@ class OtherData(Section):
 
 KEPT = {"levels", "binarize", "image_shape", "size", "channels", "batch_size", "n_classes", "split_seed"}
 """The keys of data that a command takes from the checkpoint."""
+
+UNASKED = {"binarize": "checkpoint"}
+"""What stands for the checkpoint's value, of keys in which null does not."""
 
 PLACES = {"name", "source", "dir", "path"}
 
