@@ -77,7 +77,7 @@ class Convolution(CausalLayer):
     def dilations(self, rows: int) -> tuple[int, int]:
         """The dilation along rows and columns of a kernel with ``rows`` rows; a kernel of one row gets 1 along rows.
 
-        With another value for one row, oneDNN is suspected of wrong gradients in bfloat16.
+        With another value for one row, oneDNN's gradients in bfloat16 are wrong too, as those of dilated rows are.
         """
         return (self.dilation if rows > 1 else 1), self.dilation
 
