@@ -11,13 +11,14 @@ import warnings
 import pytest
 
 from helpers.fuzz import WHOLE, cases, make_files
-from pixelcnn_lit import evaluate, sample, train
+from pixelcnn_lit import evaluate, sample, score, train
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.storage.checkpoint import PREFIX, header, write
 from pixelcnn_lit.training.run import Run
 
 TINY = ["model.n_res=1", "model.hidden=4", "data.levels=2", "data.source=torchvision"]
+MORE = {"sample": ["n=1"], "score": ["data=mnist", "n=3"]}
 LOG = {"config.yaml", "hydra.yaml", "overrides.yaml", "train.log", ".lock", "stopped.json"}
 SECONDS = 20
 QUICK, ALL = 20, 300
@@ -28,7 +29,8 @@ def told(case, data):
     if case.command == "train":
         right = [*TINY, f"data.dir={data}", "trainer=cpu", "hydra.run.dir=run", "overwrite=true", "logger=none"]
     else:
-        right = ["ckpt=good.ckpt"] + ["n=1"] * (case.command == "sample")
+        right = ["ckpt=good.ckpt", *MORE.get(case.command, ())]
+        right += [f"data.dir={data}"] * (case.command == "score")
     return [*(word for word in right if not case.key or word.split("=")[0] != case.key), *case.arguments]
 
 
@@ -46,7 +48,7 @@ def arena(tmp_path, monkeypatch, mnist_dir):
 
 def ask(case, data, capfd, monkeypatch):
     """The exit status and the two outputs of a command that runs in this process."""
-    main = {"train": train.main, "evaluate": evaluate.main, "sample": sample.main}[case.command]
+    main = {"train": train.main, "evaluate": evaluate.main, "sample": sample.main, "score": score.main}[case.command]
     monkeypatch.setattr(sys, "argv", [f"pixelcnn_lit.{case.command}", *told(case, data)])
 
     def late(*_):

@@ -4,7 +4,14 @@ A key is declared in two places: a file of conf/ gives its value and a comment, 
 """
 
 from pixelcnn_lit.config.checking import check
-from pixelcnn_lit.config.commands import EvaluateConfig, ExportConfig, OtherData, ReceptiveFieldConfig, SampleConfig
+from pixelcnn_lit.config.commands import (
+    EvaluateConfig,
+    ExportConfig,
+    OtherData,
+    ReceptiveFieldConfig,
+    SampleConfig,
+    ScoreConfig,
+)
 from pixelcnn_lit.config.composition import compose, compose_vqvae, conf_dir, one_line, plugins_of, with_home
 from pixelcnn_lit.config.data import Cifar10Data, DataConfig, ImagesData, MnistData, NpzData
 from pixelcnn_lit.config.likelihood import CategoricalConfig, LikelihoodConfig, LogisticMixtureConfig
@@ -40,6 +47,7 @@ __all__ = [
     "ReceptiveFieldConfig",
     "RunConfig",
     "SampleConfig",
+    "ScoreConfig",
     "Section",
     "Seed",
     "TrainConfig",

@@ -1,4 +1,4 @@
-"""conf/evaluate.yaml, sample.yaml, export.yaml and receptive_field.yaml: the commands other than train."""
+"""conf/evaluate.yaml, sample.yaml, score.yaml, export.yaml and receptive_field.yaml: the commands other than train."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, create_model
 
 from pixelcnn_lit.config.checking import check
 from pixelcnn_lit.config.data import DATA_SETS, DataConfig, Source
-from pixelcnn_lit.config.types import ImageShape, Levels, Name, Place, Plugins, Section, Seed, Side
+from pixelcnn_lit.config.types import Count, ImageShape, Levels, Name, Place, Plugins, Section, Seed, Side
 from pixelcnn_lit.errors import UserError
 
 
@@ -131,6 +131,45 @@ class SampleConfig(Section):
     def own_pictures(self) -> list[str]:
         """The files of the user's own pictures."""
         return [self.image] if isinstance(self.image, str) else list(self.image or ())
+
+
+class OwnData(Section):
+    """Where the images of the checkpoint's run are now; null: where they were."""
+
+    source: Source | None
+    dir: Place | None
+    path: Place | None
+
+    def moved(self, trained: DataConfig, **changes: Any) -> DataConfig:
+        """The config ``trained`` of the checkpoint's images, with these places and ``changes``.
+
+        Raises UserError for a key that the data set does not have.
+        """
+        given = self.model_dump(exclude_none=True)
+        for key, value in given.items():
+            if key not in type(trained).model_fields:
+                allowed = ", ".join(
+                    f"own.{name}" for name in OwnData.model_fields if name in type(trained).model_fields
+                )
+                raise UserError(f"own.{key}={value}: data={trained.name} has no such key but {allowed}")
+        return checked_data(trained.model_dump() | given | changes)
+
+
+class ScoreConfig(Section):
+    """The keys of ``score``."""
+
+    plugins: Plugins
+    ckpt: Place
+    split: Literal["train", "val", "test", "all"]
+    n: Count | None
+    background: Place | None
+    ensemble: Annotated[list[Place], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
+    typicality_batch: Annotated[int, Field(ge=1, le=65536)]
+    out: Place
+    batch_size: Annotated[int, Field(ge=1, le=65536)]
+    device: Literal["auto", "cpu", "cuda"]
+    data: OtherData
+    own: OwnData
 
 
 class ReceptiveFieldConfig(Section):
