@@ -97,6 +97,27 @@ def test_log_prob_is_the_sum_of_the_conditionals_that_logits_gives(case, density
 
 
 @every_case
+def test_nats_are_those_of_each_conditional_and_entropies_their_means(case, density, device):
+    x, (_, context) = some(case, density, 2)
+    channels, height, width = x.shape[1:]
+    with torch.no_grad():
+        for y in [*range(case.classes or 0), None][-2:]:
+            nats, entropy = density.nats(x, y, context), density.entropy(x, y, context)
+            torch.testing.assert_close(nats.flatten(1).sum(1), -density.log_prob(x, y, context), rtol=1e-5, atol=1e-4)
+            # At a few places: what each level would have cost there, given the same dimensions before it.
+            for place in ((0, 0, 0), (channels - 1, 1, width - 1), (0, height - 1, 1)):
+                cost = []
+                for level in range(case.levels):
+                    other = x.clone()
+                    other[:, *place] = level
+                    cost.append(density.nats(other, y, context)[:, *place].double())
+                each = torch.stack(cost)
+                assert each.neg().exp().sum(0).tolist() == pytest.approx([1, 1], abs=1e-5)
+                expected = (each.neg().exp() * each).sum(0)
+                torch.testing.assert_close(entropy[:, *place].double(), expected, atol=1e-4, rtol=1e-4)
+
+
+@every_case
 def test_parameters_depend_on_earlier_pixels_and_channels_alone(case, density, device):
     x, what = some(case, density, 8, (3, 3))
     seen = dependence(density.double(), x, what) > 0

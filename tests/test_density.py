@@ -23,6 +23,26 @@ def test_a_density_without_its_class_is_the_mean_over_the_classes(network):
         torch.testing.assert_close(density.log_prob(images, y).double().exp(), each[y, torch.arange(64)])
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_nats_without_a_class_are_those_of_the_mixture_over_all_images(channels):
+    """The conditional of each dimension, by sums over all images that agree with it before and at that dimension."""
+    density = tiny_density(2, channels=channels, n_classes=3)
+    images = all_images(2, (channels, 2, 2))
+    in_order = images.permute(0, 2, 3, 1).flatten(1)
+    with torch.no_grad():
+        chances = density.log_prob(images).double().exp()
+        nats = density.nats(images).double().permute(0, 2, 3, 1).flatten(1)
+        entropy = density.entropy(images).double().permute(0, 2, 3, 1).flatten(1)
+    for number in (0, 5, len(images) - 1):
+        agree = (in_order == in_order[number]).long().cumprod(1)
+        until = (agree * chances[:, None]).sum(0)
+        before = torch.cat([torch.ones(1).double(), until[:-1]])
+        chance = until / before
+        torch.testing.assert_close(nats[number], -chance.log(), atol=1e-4, rtol=1e-4)
+        expected = -(chance * chance.log() + (1 - chance) * (1 - chance).log())
+        torch.testing.assert_close(entropy[number], expected, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [
@@ -35,7 +55,7 @@ def test_a_density_without_its_class_is_the_mean_over_the_classes(network):
 def test_what_is_no_class_is_refused(y, message):
     density = tiny_density(n_classes=3)
     x = torch.zeros(1, 1, 3, 3, dtype=torch.uint8)
-    for ask in (density.log_prob, density.logits, lambda x, y: density.sample(1, 0, y)):
+    for ask in (density.log_prob, density.logits, density.nats, density.entropy, lambda x, y: density.sample(1, 0, y)):
         with pytest.raises(ValueError, match=message):
             ask(x, y)
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers.builders import tiny_density
 from pixelcnn_lit import pictures
 
 
@@ -75,3 +76,25 @@ def test_a_context_is_shown_as_large_as_its_image_in_grey_or_in_colour():
     grey, colour = torch.tensor([0.0, 1.0]).view(1, 1, 1, 2), torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
     assert pictures.context_as_rgb(grey, (2, 4)).tolist() == [[[[0] * 3] * 2 + [[255] * 3] * 2] * 2]
     assert pictures.context_as_rgb(colour, (1, 2)).tolist() == [[[[255, 0, 0]] * 2]]
+
+
+def test_a_map_of_bits_is_black_where_a_pixel_costs_nothing_and_white_where_the_most():
+    shown = pictures.heat(np.array([[[0.0, 0.25, 0.375, 1.0]]]))
+    middle = (np.array(pictures.HEAT[1]) + pictures.HEAT[2]) / 2
+    np.testing.assert_array_equal(shown[0, 0], np.array([pictures.HEAT[0], pictures.HEAT[1], middle, pictures.HEAT[4]]))
+
+
+@pytest.mark.parametrize("n_classes", [None, 2])
+def test_maps_of_bits_lie_below_their_images(n_classes):
+    density = tiny_density(4, channels=3, n_classes=n_classes)
+    x = torch.randint(0, 4, (10, 3, 4, 5))
+    picture = pictures.draw_bits(density, (x, torch.zeros(10).long()), scale=1)
+    assert picture.shape == (4 * 5 + 1, 8 * 6 + 1, 3)
+    np.testing.assert_array_equal(picture[1:5, 1:6], pictures.as_rgb(x, 4)[0])
+    with torch.no_grad():
+        dearest = density.nats(x).sum(1).argmax()
+    image, place = divmod(int(dearest), 20)
+    band, column = divmod(image, 8)
+    row = 1 + (2 * band + 1) * 5 + place // 5
+    assert tuple(picture[row, 1 + 6 * column + place % 5]) == pictures.HEAT[-1]
+    assert tuple(picture[15 + 1, -2]) == pictures.PAPER

@@ -95,6 +95,49 @@ class Density(Conditionals):
         """
         return -self.log_prob(x, y, context) / (math.prod(x.shape[1:]) * math.log(2))
 
+    def nats(self, x: Tensor, y: Tensor | int | None = None, context: Tensor | None = None) -> Tensor:
+        """``-log p(x_i | x_1, ..., x_{i-1})`` of each dimension, in nats: levels (N, C, H, W) -> (N, C, H, W).
+
+        It may be given ``y`` or ``context`` too. The sum over an image is ``-log p(x)``. Without y, a class-conditional
+        density weighs its classes by what the earlier dimensions say of them, ``p(y | x_1, ..., x_{i-1})``.
+
+        Raises ValueError as :meth:`log_prob` does.
+
+        >>> import torch
+        >>> from pixelcnn_lit import build
+        >>> density = build(["model.n_res=1", "model.hidden=4", "data.levels=2"])
+        >>> x = density.sample(2, seed=0, size=(3, 5))
+        >>> torch.allclose(density.nats(x).sum((1, 2, 3)), -density.log_prob(x))
+        True
+        """
+        if self.n_classes is not None and y is None:
+            each = self._nats_of_classes(x, context)
+            return -(_log_weights(each) - each).logsumexp(0).to(each.dtype)
+        x = self._checked(x)
+        return self(x, *self._given(x, y, context))
+
+    def entropy(self, x: Tensor, y: Tensor | int | None = None, context: Tensor | None = None) -> Tensor:
+        """The entropy of each conditional, in nats: levels (N, C, H, W) -> (N, C, H, W).
+
+        ``-sum over l of p(l | x_1, ..., x_{i-1}) log p(l | x_1, ..., x_{i-1})``: the mean of :meth:`nats` over what
+        dimension i could have been, given the dimensions of x before it. At most ``log levels``.
+
+        Raises ValueError as :meth:`log_prob` does.
+        """
+        if self.n_classes is None or y is not None:
+            return torch.special.entr(self.logits(x, y, context).softmax(1)).sum(1)
+        each = self._nats_of_classes(x, context)
+        weights = _log_weights(each).exp().to(each.dtype)[:, :, None]
+        chances = weights[0] * self.logits(x, 0, context).softmax(1)
+        for number in range(1, self.n_classes):
+            chances += weights[number] * self.logits(x, number, context).softmax(1)
+        return torch.special.entr(chances).sum(1)
+
+    def _nats_of_classes(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """:meth:`nats` given each class: (n_classes, N, C, H, W)."""
+        assert self.n_classes is not None
+        return torch.stack([self.nats(x, y, context) for y in range(self.n_classes)])
+
     def logits(self, x: Tensor, y: Tensor | int | None = None, context: Tensor | None = None) -> Tensor:
         """The logits of each conditional: levels (N, C, H, W) -> (N, levels, C, H, W).
 
@@ -236,6 +279,17 @@ class Density(Conditionals):
             got = f"{int(classes.min())}..{int(classes.max())}"
             raise ValueError(f"y must be in 0..{self.n_classes - 1}, got {got}")
         return classes.long().expand(n)
+
+
+def _log_weights(nats: Tensor) -> Tensor:
+    """``log p(y | x_1, ..., x_{i-1})`` of each class and dimension, from the nats given each class, (K, N, C, H, W).
+
+    In float64, since sums over an image are compared.
+    """
+    k, n, channels, height, width = nats.shape
+    in_order = nats.double().permute(0, 1, 3, 4, 2).flatten(2)
+    before = (in_order - in_order.cumsum(2)).log_softmax(0)
+    return before.view(k, n, height, width, channels).permute(0, 1, 4, 2, 3)
 
 
 def _seed(seed: int | None) -> int:

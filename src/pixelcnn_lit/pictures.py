@@ -28,6 +28,8 @@ ANSWERS = 6
 GAP = 1  # pixels between images, before the picture is enlarged
 PAPER = (46, 52, 64)
 HIDDEN = (94, 129, 172)
+HEAT = ((8, 10, 20), (94, 60, 140), (208, 80, 90), (250, 190, 80), (255, 255, 230))
+"""The colours of a map, from none to the most."""
 INK = (236, 239, 244)
 MIN_LETTERS, MAX_LETTERS = 8, 24  # pixels, the size of the names of rows
 MOST_LETTERS = 20  # of a name
@@ -167,6 +169,25 @@ def own_grid(
     for i in range(len(originals)):
         cells += [given[i : i + 1], results[i * n : (i + 1) * n], originals[i : i + 1], blank]
     return grid(np.concatenate(cells), columns, scale)
+
+
+def draw_bits(density: Density, batch: Batch, scale: int) -> Picture:
+    """A grid of the images of ``batch``, each band of them above the maps of the bits of their pixels.
+
+    Black is 0 bits, and white the bits of the dearest pixel of the batch.
+    """
+    original, _, *context = batch
+    with torch.inference_mode():
+        nats = density.nats(original, context=context[0] if context else None).sum(1).cpu()
+    shown = heat(nats.numpy() / max(float(nats.max()), 1e-9))
+    return bands((as_rgb(original, density.levels), shown), scale)
+
+
+def heat(values: NDArray[np.floating]) -> Pixels:
+    """Values (N, H, W) from 0 to 1 as colours (N, H, W, 3): :data:`HEAT`, and straight lines between."""
+    stops = np.linspace(0, 1, len(HEAT))
+    colours = [np.interp(values, stops, part) for part in np.array(HEAT).T]
+    return np.stack(colours, axis=-1).round().astype(np.uint8)
 
 
 def save_png(path: str | Path, picture: Picture) -> None:

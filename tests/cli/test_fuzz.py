@@ -11,14 +11,15 @@ import warnings
 import pytest
 
 from helpers.fuzz import WHOLE, cases, make_files
-from pixelcnn_lit import evaluate, sample, score, train
+from pixelcnn_lit import evaluate, explain, sample, score, train
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.storage.checkpoint import PREFIX, header, write
 from pixelcnn_lit.training.run import Run
 
 TINY = ["model.n_res=1", "model.hidden=4", "data.levels=2", "data.source=torchvision"]
-MORE = {"sample": ["n=1"], "score": ["data=mnist", "n=3"]}
+COMMANDS = (train, evaluate, sample, score, explain)
+MORE = {"sample": ["n=1"], "score": ["data=mnist", "n=3"], "explain": ["n=1"]}
 LOG = {"config.yaml", "hydra.yaml", "overrides.yaml", "train.log", ".lock", "stopped.json"}
 SECONDS = 20
 QUICK, ALL = 20, 300
@@ -48,7 +49,7 @@ def arena(tmp_path, monkeypatch, mnist_dir):
 
 def ask(case, data, capfd, monkeypatch):
     """The exit status and the two outputs of a command that runs in this process."""
-    main = {"train": train.main, "evaluate": evaluate.main, "sample": sample.main, "score": score.main}[case.command]
+    main = {module.__name__.split(".")[1]: module.main for module in COMMANDS}[case.command]
     monkeypatch.setattr(sys, "argv", [f"pixelcnn_lit.{case.command}", *told(case, data)])
 
     def late(*_):

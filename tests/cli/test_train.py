@@ -79,7 +79,7 @@ def test_tensorboard_holds_curves_pictures_and_hyperparameters(trained):
             plugins |= set(events.summary_metadata)
     assert {"train/bits_per_dim", "val/bits_per_dim", "images_per_second", "hparams/test"} <= scalars
     assert any(tag.startswith("lr-") for tag in scalars)
-    assert {"samples", "completions"} <= images
+    assert {"samples", "completions", "bits"} <= images
     assert {"_hparams_/session_start_info", "_hparams_/session_end_info"} <= plugins
 
 

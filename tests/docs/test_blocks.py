@@ -39,7 +39,7 @@ from pixelcnn_lit.training import summary
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((ROOT / "docs").glob("*.md"))
-COMMANDS = {"train", "evaluate", "sample", "score", "export", "report", "receptive_field"}
+COMMANDS = {"train", "evaluate", "sample", "score", "explain", "export", "report", "receptive_field"}
 SHELL, PYTHON = {"", "sh", "bash"}, {"python", "py"}
 HOW = ("shrink", "soak", "not run", "map")
 SMALL = [

@@ -17,6 +17,7 @@ import traceback
 
 import pixelcnn_lit.analysis.detection
 import pixelcnn_lit.analysis.evaluation
+import pixelcnn_lit.analysis.explanation
 import pixelcnn_lit.analysis.samples
 import pixelcnn_lit.cli
 import pixelcnn_lit.training.command  # noqa: F401

@@ -6,6 +6,7 @@ A key is declared in two places: a file of conf/ gives its value and a comment, 
 from pixelcnn_lit.config.checking import check
 from pixelcnn_lit.config.commands import (
     EvaluateConfig,
+    ExplainConfig,
     ExportConfig,
     OtherData,
     ReceptiveFieldConfig,
@@ -32,6 +33,7 @@ __all__ = [
     "Count",
     "DataConfig",
     "EvaluateConfig",
+    "ExplainConfig",
     "ExportConfig",
     "GatedPixelCNNConfig",
     "ImagesData",

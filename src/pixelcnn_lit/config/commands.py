@@ -1,4 +1,4 @@
-"""conf/evaluate.yaml, sample.yaml, score.yaml, export.yaml and receptive_field.yaml: the commands other than train."""
+"""The commands other than train: conf/evaluate.yaml, sample.yaml, score.yaml, explain.yaml, export.yaml, ..."""
 
 from __future__ import annotations
 
@@ -131,6 +131,20 @@ class SampleConfig(Section):
     def own_pictures(self) -> list[str]:
         """The files of the user's own pictures."""
         return [self.image] if isinstance(self.image, str) else list(self.image or ())
+
+
+class ExplainConfig(Section):
+    """The keys of ``explain``."""
+
+    plugins: Plugins
+    ckpt: Place
+    image: Place | Annotated[list[Place], Field(min_length=1)] | None
+    n: Annotated[int, Field(ge=1, le=64)] | None
+    split: Literal["train", "val", "test"]
+    out: Place
+    batch_size: Annotated[int, Field(ge=1, le=65536)]
+    device: Literal["auto", "cpu", "cuda"]
+    data: OtherData
 
 
 class OwnData(Section):

@@ -232,7 +232,7 @@ def board_for_pictures(trainer: pl.Trainer, every_n_epochs: int) -> TensorBoard 
 
 
 class Pictures(pl.Callback):
-    """Writes grids of samples, and of completions of validation images, to TensorBoard.
+    """Writes grids of samples, of completions of validation images, and of the bits of their pixels, to TensorBoard.
 
     They are drawn at the end of a validation, so with the averaged weights if there is averaging.
     """
@@ -251,5 +251,6 @@ class Pictures(pl.Callback):
         for name, picture in (
             ("samples", pictures.draw_samples(density, self._n, self._seed, scale, batch)),
             ("completions", pictures.draw_completions(density, batch, self._seed, scale)),
+            ("bits", pictures.draw_bits(density, batch, scale)),
         ):
             board.experiment.add_image(name, torch.from_numpy(picture), trainer.global_step, dataformats="HWC")
