@@ -98,3 +98,9 @@ def test_waic_is_the_variance_less_the_mean(models):
     each = list(zip(*(nats for _, nats in models), strict=True))
     expected = [statistics.pvariance(one) - statistics.fmean(one) for one in each]
     agree(scores.waic(torch.stack([log_probs for log_probs, _ in models])), expected)
+
+
+def test_codes_beyond_255_are_compressed_whole():
+    x = torch.randint(0, 2**16, (1, 1, 16, 16), generator=torch.Generator().manual_seed(0)).int()
+    assert scores.png_bits(x).item() > 16 * 256
+    assert scores.png_bits(x * 0).item() < 1000

@@ -21,7 +21,7 @@ from pixelcnn_lit.analysis.evaluation import score
 from pixelcnn_lit.analysis.given import own_images
 from pixelcnn_lit.config import ExplainConfig, TrainConfig
 from pixelcnn_lit.data.contexts import context_of
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.datamodule import Batch, ImageDataModule, given
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
@@ -62,11 +62,11 @@ def explain(config: ExplainConfig) -> None:
     own = [config.image] if isinstance(config.image, str) else config.image
     with enough_memory(f"batch_size={config.batch_size}"):
         if own:
-            images, numbers, names = own_images(own, trained), None, [Path(path).name for path in own]
+            batch, numbers, names = own_batch(own, trained), None, [Path(path).name for path in own]
         else:
-            images, numbers = most_surprising(config, density, trained, device)
+            batch, numbers = most_surprising(config, density, trained, device)
             names = [f"{config.split} {number}" for number in numbers]
-        explained = explanation(density, images, trained)
+        explained = explanation(density, batch)
     if not explained.bits.isfinite().all():
         raise UserError(f"ckpt={config.ckpt}: log p(x) is not finite: its weights have gone wrong")
     save(config.out, explained, density.levels, names, numbers)
@@ -84,16 +84,24 @@ def refuse_contradictions(config: ExplainConfig) -> None:
         check_file("image", path)
 
 
+def own_batch(paths: Sequence[str], trained: TrainConfig) -> Batch:
+    """The user's own pictures, and their contexts. Raise UserError if the model is one of codes."""
+    if trained.data.holds_levels:
+        raise UserError(f"image={paths[0]}: the images of this model are codes, not pictures")
+    images = own_images(paths, trained)
+    return given(images, torch.zeros(len(images)).long(), context_of(trained.context, trained.data.levels))
+
+
 def most_surprising(
     config: ExplainConfig, density: Density, trained: TrainConfig, device: torch.device
-) -> tuple[Tensor, list[int]]:
-    """The n images of the split with the least p(x), the least first, and their numbers in the split.
+) -> tuple[Batch, list[int]]:
+    """The n images of the split with the least p(x), the least first, as a batch, and their numbers in the split.
 
     Raises UserError if the split has fewer.
     """
     chosen = config.data.instead_of(trained.data, batch_size=config.batch_size, n_classes=0)
     data = ImageDataModule(chosen, trained.seed, context=trained.context)
-    images, n = data.split(config.split).images, config.n or SURPRISING
+    images, n = data.split(config.split), config.n or SURPRISING
     if n > len(images):
         raise UserError(f"n={n}: the {config.split} split has {len(images)} images")
     log_probs = score(density, data, config.split, device, labelled=False).log_probs
@@ -101,14 +109,15 @@ def most_surprising(
     return images[numbers], numbers.tolist()
 
 
-def explanation(density: Density, images: Tensor, trained: TrainConfig) -> Explained:
-    """The maps of images of levels (N, C, H, W), in a few images at a time. A pixel's channels are summed."""
-    make_context, bits, entropy = context_of(trained.context, density.levels), [], []
+def explanation(density: Density, batch: Batch) -> Explained:
+    """The maps of a batch, in a few images at a time. The channels of a pixel are summed."""
+    images, bits, entropy = batch[0], [], []
+    few = max(1, AT_ONCE // (math.prod(images.shape[1:]) * density.levels))
     with torch.inference_mode():
-        for x in images.split(max(1, AT_ONCE // (math.prod(images.shape[1:]) * density.levels))):
-            context = make_context(x)
-            bits.append(density.nats(x, context=context).sum(1).cpu() / math.log(2))
-            entropy.append(density.entropy(x, context=context).sum(1).cpu() / math.log(2))
+        for x, _, *context in zip(*(part.split(few) for part in batch), strict=True):
+            above = context[0] if context else None
+            bits.append(density.nats(x, context=above).sum(1).cpu() / math.log(2))
+            entropy.append(density.entropy(x, context=above).sum(1).cpu() / math.log(2))
     return Explained(images, torch.cat(bits), torch.cat(entropy))
 
 

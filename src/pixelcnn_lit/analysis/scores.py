@@ -55,7 +55,8 @@ def png_bits(x: Tensor) -> Tensor:
     Every file counts its header, some 500 bits. That moves all scores alike, and changes no order.
     """
     lengths = []
-    for image in x.cpu().numpy().astype(np.uint8).transpose(0, 2, 3, 1):
+    depth = np.uint8 if x.dtype == torch.uint8 else np.uint16  # codes may be more than 256
+    for image in x.cpu().numpy().astype(depth).transpose(0, 2, 3, 1):
         file = io.BytesIO()
         Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image).save(file, format="PNG", optimize=True)
         lengths.append(8 * file.tell())
