@@ -69,6 +69,7 @@ def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
             "data.name=imagenet",
             "data.name='imagenet': must be one of cifar10, codes, fashion_mnist, images, mnist, npz",
         ),
+        ("plugins=1e308", "plugins=1e+308: must be a list of modules"),
         ("data.source=web", "data.source='web': must be one of auto, torchvision, embedded"),
         ("data.image_shape=[1,28]", "data.image_shape"),
         ("data.image_shape=[1,28,0]", "data.image_shape.2=0: must be an integer from 1 to 4096"),

@@ -10,7 +10,7 @@ from typing import TypeVar
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import pixelcnn_lit
@@ -103,10 +103,10 @@ def with_home(override: str) -> str:
 def plugins_of(composed: DictConfig) -> list[str]:
     """The modules under the key ``plugins`` of a composed config. Raise UserError if it is not a list of names."""
     plugins = composed.get("plugins")
-    modules = [plugins] if isinstance(plugins, str) else list(plugins or ())
-    if not all(isinstance(name, str) and name for name in modules):
-        raise UserError(f"plugins={modules}: must be a list of modules, such as plugins=[my.module]")
-    return modules
+    modules = [plugins] if isinstance(plugins, str) else [] if plugins is None else plugins
+    if not isinstance(modules, list | ListConfig) or not all(isinstance(name, str) and name for name in modules):
+        raise UserError(f"plugins={plugins}: must be a list of modules, such as plugins=[my.module]")
+    return list(modules)
 
 
 def one_line(error: BaseException) -> str:
