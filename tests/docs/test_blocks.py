@@ -35,7 +35,7 @@ from pixelcnn_lit.config.model import NETWORKS
 from pixelcnn_lit.data import mnist
 from pixelcnn_lit.data.splits import Split
 from pixelcnn_lit.storage.run_folder import folder_name
-from pixelcnn_lit.training import summary
+from pixelcnn_lit.training import run
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((ROOT / "docs").glob("*.md"))
@@ -161,8 +161,8 @@ def folder(tmp_path, monkeypatch):
         monkeypatch.setattr(parts, "_parts", dict(parts._parts))
     digits = np.random.default_rng(0).integers(0, 256, (200, 1, 28, 28), dtype=np.uint8)
     monkeypatch.setattr(mnist, "_read_embedded", lambda: Split(digits, np.arange(200) % 10))
-    monkeypatch.setattr(summary, "SAMPLES", 2)
-    monkeypatch.setattr(summary, "COMPLETIONS", 2)
+    monkeypatch.setattr(run, "SAMPLES", 2)
+    monkeypatch.setattr(run, "COMPLETIONS", 2)
     return tmp_path
 
 
