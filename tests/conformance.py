@@ -17,6 +17,7 @@ from helpers.builders import spread_out
 from pixelcnn_lit.config import TrainConfig, compose
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.factory import build_density
+from pixelcnn_lit.nn.inputs import level_type
 from pixelcnn_lit.sampling.conditionals import Given
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -41,6 +42,8 @@ class Case:
     context: str | None = None
     factor: int = 1
     """By which the context is smaller than the image."""
+    codes: bool = False
+    """Whether the images are codes, which the network sees as learned vectors."""
     trains: bool = False
     """Whether the slow property, a training, runs over it: once a network and once a foreign likelihood."""
 
@@ -49,12 +52,16 @@ class Case:
         """The overrides that :func:`pixelcnn_lit.config.compose` takes."""
         height, width = self.size
         shape = f"[{self.channels},{height},{width}]"
-        data = ["data=npz", "data.path=none.npz", f"data.levels={self.levels}", f"data.image_shape={shape}"]
+        data = ["data=npz", "data.path=none.npz"]
+        if self.codes:
+            data = ["data=codes", "data.ckpt=none", "data.level=bottom", "data.embedding=3"]
+            data += [f"data.factor={self.factor}", f"data.n_classes={self.classes or 0}"]
+        data += [f"data.levels={self.levels}", f"data.image_shape={shape}"]
         if self.classes is not None:
             data += [f"data.n_classes={self.classes}", f"model.n_classes={self.classes}"]
         if self.context is not None:
             data += [f"context={self.context}", "context.features=4", "context.n_res=1"]
-        if self.factor > 1:
+        if self.context == "small":
             data += [f"context.factor={self.factor}"]
         foreign = []
         if self.folder is not None:
@@ -118,6 +125,8 @@ CASES = [
     Case("pp-mixture-grey", (*PP, *MIXTURE), 4, channels=3, context="grey"),
     Case("pp-small", PP, 4, context="small", factor=2),
     Case("snail-small", SNAIL, context="small", factor=2),
+    Case("gated-codes", GATED, 3, classes=2, codes=True, context="codes", factor=2),
+    Case("snail-codes-512", SNAIL, 512, codes=True, factor=2),
     Case("attention", ATTENTION, 4, classes=2, folder="own_network", trains=True),
     Case("attention-mixture-colour", (*ATTENTION, *MIXTURE), 4, channels=3, folder="own_network"),
     Case("gaussian-colour", (*PIXELCNN, *GAUSSIAN), 4, channels=3, folder="own_likelihood", trains=True),
@@ -135,7 +144,8 @@ def images(case: Case, n: int, size: tuple[int, int] | None = None) -> Tensor:
     """Random images of levels, (n, C, H, W)."""
     generator = torch.Generator().manual_seed(1)
     height, width = size or case.size
-    return torch.randint(0, case.levels, (n, case.channels, height, width), generator=generator, dtype=torch.uint8)
+    shape = (n, case.channels, height, width)
+    return torch.randint(0, case.levels, shape, generator=generator, dtype=level_type(case.levels))
 
 
 def given(case: Case, density: Density, n: int, size: tuple[int, int] | None = None) -> Given:

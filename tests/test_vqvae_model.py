@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from itertools import product
 
@@ -12,6 +13,7 @@ from scipy.stats import chisquare
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.config import compose, compose_vqvae
 from pixelcnn_lit.factory import build_autoencoder, build_density
+from pixelcnn_lit.nn.context import one_hot
 from pixelcnn_lit.vqvae_model import VQVAE
 
 CODES = 3
@@ -21,18 +23,18 @@ NETWORKS = {
 }
 
 
-def prior(level, size, factor):
+def prior(level, size, factor, n_classes=None):
     shown = f"[1,{size[0]},{size[1]}]"
     data = ["data=codes", "data.ckpt=x", f"data.level={level}", f"data.levels={CODES}", f"data.image_shape={shown}"]
-    known = ["data.n_classes=0", f"data.factor={factor}", "data.embedding=4"]
+    known = [f"data.n_classes={n_classes or 0}", f"data.factor={factor}", "data.embedding=4"]
+    known += [f"model.n_classes={n_classes or 'null'}"]
     density = build_density(compose([*data, *known, *NETWORKS[level]])).eval()
     for parameter in density.parameters():
         torch.nn.init.normal_(parameter, std=0.6)
     return density
 
 
-@pytest.fixture(scope="module")
-def tiny():
+def tiny_vqvae(classes_top=None, classes_bottom=None):
     """Codes of 1x1 above codes of 2x2, three of each: 3^5 pairs of maps."""
     torch.manual_seed(0)
     sizes = ["autoencoder.downsampling=[2,2]", "autoencoder.hidden=6", "autoencoder.res_hidden=3"]
@@ -40,7 +42,13 @@ def tiny():
     config = compose_vqvae(["data=npz", "data.path=x", "data.image_shape=[1,4,4]", "data.levels=8", *sizes, *codes])
     autoencoder = build_autoencoder(config)
     autoencoder.initialise(torch.randint(8, (40, 1, 4, 4)))
-    return VQVAE(autoencoder.eval(), {"top": prior("top", (1, 1), "null"), "bottom": prior("bottom", (2, 2), 2)})
+    priors = {"top": prior("top", (1, 1), "null", classes_top), "bottom": prior("bottom", (2, 2), 2, classes_bottom)}
+    return VQVAE(autoencoder.eval(), priors)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return tiny_vqvae()
 
 
 def every():
@@ -55,10 +63,42 @@ def test_the_probabilities_of_all_codes_sum_to_one(tiny):
 
 def test_codes_are_drawn_as_often_as_they_are_probable(tiny):
     n = 6000
-    drawn = tiny.sample_codes(n, seed=1)
+    assert_drawn_as_probable(tiny, tiny.sample_codes(n, seed=1), tiny.log_prob(every()))
+
+
+def test_an_image_has_one_class_whose_codes_are_those_of_all_levels():
+    """Drawn without a class, the codes are of the mixture of classes, of an image's own class at each level."""
+    vq = tiny_vqvae(2, 2)
+    joint = torch.stack([vq.log_prob(every(), y) for y in (0, 1)])
+    mixture = joint.logsumexp(0) - math.log(2)
+    torch.testing.assert_close(vq.log_prob(every()), mixture)
+    parts = {name: codes.log_prob for name, codes in vq.priors.items()}
+    top, bottom = every()
+    apart = parts["top"](top) + parts["bottom"](bottom, context=one_hot(top, CODES))
+    assert (apart - mixture).abs().max() > 0.1, "else this test says nothing"
+    assert_drawn_as_probable(vq, vq.sample_codes(6000, seed=2), mixture)
+    assert_drawn_as_probable(vq, vq.sample_codes(6000, seed=3, y=1), joint[1])
+
+
+@pytest.mark.parametrize("which", ["top", "bottom"])
+def test_a_class_reaches_the_priors_that_know_it(which):
+    vq = tiny_vqvae(**{f"classes_{which}": 2})
+    assert vq.n_classes == 2
+    assert_drawn_as_probable(vq, vq.sample_codes(6000, seed=2, y=0), vq.log_prob(every(), 0))
+    assert vq.log_prob(every()).double().exp().sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_class_that_no_prior_knows_is_refused(tiny):
+    for ask in (lambda: tiny.sample(2, y=1), lambda: tiny.log_prob(every(), 1)):
+        with pytest.raises(ValueError, match="no classes"):
+            ask()
+
+
+def assert_drawn_as_probable(vq, drawn, log_prob):
+    n = len(drawn[0])
     found = Counter(map(tuple, torch.cat([codes.flatten(1) for codes in drawn], 1).tolist()))
     codes = every()
-    expected = (tiny.log_prob(codes).double().exp() * n).tolist()
+    expected = (log_prob.double().exp() * n).tolist()
     counts = [found[tuple(row)] for row in torch.cat([part.flatten(1) for part in codes], 1).tolist()]
     pairs = sorted(zip(expected, counts, strict=True))
     # Rare codes are counted together, as the test wants at least five of a kind.

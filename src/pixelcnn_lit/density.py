@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pixelcnn_lit.likelihood import Likelihood
 from pixelcnn_lit.nn.context import ContextShape
 from pixelcnn_lit.nn.contract import CausalNetwork
-from pixelcnn_lit.nn.inputs import Embedded, Scaled
+from pixelcnn_lit.nn.inputs import Embedded, Scaled, level_type
 from pixelcnn_lit.sampling.conditionals import Conditionals, Given
 from pixelcnn_lit.sampling.draw import Draw, Method, Progress, draw
 
@@ -160,7 +160,7 @@ class Density(Conditionals):
         first: int = 0,
         progress: Progress | None = None,
     ) -> Tensor:
-        """Draw ``n`` images exactly from the model: (n, C, H, W) uint8 levels.
+        """Draw ``n`` images exactly from the model: (n, C, H, W) levels, uint8 up to 256.
 
         Image i depends on ``seed`` and ``first + i`` only, not on ``n``.
 
@@ -184,7 +184,7 @@ class Density(Conditionals):
         height, width = self._size(context) if size is None else size
         if height < 1 or width < 1:
             raise ValueError(f"size must be at least (1, 1), got {size}")
-        x = torch.zeros(n, self.image_shape[0], height, width, dtype=torch.uint8, device=self.device)
+        x = torch.zeros(n, self.image_shape[0], height, width, dtype=level_type(self.levels), device=self.device)
         how = Draw(_seed(seed), temperature, method, first, progress)
         return draw(self, x, None, self._given(x, y, context), how)
 
@@ -201,7 +201,7 @@ class Density(Conditionals):
         first: int = 0,
         progress: Progress | None = None,
     ) -> Tensor:
-        """Keep the ``known`` pixels of x and draw the others, in raster order: (N, C, H, W) uint8 levels.
+        """Keep the ``known`` pixels of x and draw the others, in raster order: (N, C, H, W) levels.
 
         An unknown pixel is drawn given all pixels before it in raster order. Known pixels after it have no influence.
 
@@ -214,7 +214,7 @@ class Density(Conditionals):
         Raises ValueError if the shapes do not match or x holds other values than levels, and UserError as
         :meth:`sample` does.
         """
-        x = self._checked(x).to(self.device, torch.uint8, copy=True)
+        x = self._checked(x).to(self.device, level_type(self.levels), copy=True)
         if known.dtype != torch.bool or tuple(known.shape) not in (
             (*x.shape[2:],),
             (x.shape[0], *x.shape[2:]),

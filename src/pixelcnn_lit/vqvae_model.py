@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder, Codes
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.nn.context import one_hot
-from pixelcnn_lit.sampling.draw import Method, Progress
+from pixelcnn_lit.sampling.draw import Draw, Method, Progress, draw_classes
 
 APART = 2**30
 """The numbers of images of two levels of codes lie so far apart: no two of their streams of random numbers coincide."""
@@ -54,8 +55,14 @@ class VQVAE:
 
     @property
     def n_classes(self) -> int | None:
-        """The number of classes that the prior of the top knows, or None."""
-        return self.priors[self.names[0]].n_classes
+        """The number of classes that the priors know, or some of them; None if none does."""
+        return self.knows_classes.n_classes
+
+    @property
+    def knows_classes(self) -> Density:
+        """The first prior that knows classes; that of the top if none does."""
+        priors = [self.priors[name] for name in self.names]
+        return next((prior for prior in priors if prior.n_classes is not None), priors[0])
 
     def to(self, device: torch.device) -> VQVAE:
         """Move all parts to a device, in place."""
@@ -101,33 +108,40 @@ class VQVAE:
     ) -> Codes:
         """Draw the codes of ``n`` images exactly from the priors, the top first, then each level given the one above.
 
-        Without ``y``, the prior of the top draws a class if it knows classes, and those below draw their own.
+        Without ``y``, a class is drawn for each image where priors know classes: one for all its levels.
         """
+        how = Draw(seed, temperature, method, first, progress)
+        if y is None and self.n_classes is not None:
+            y = draw_classes(self.knows_classes, torch.empty(n), None, None, how)
         codes: list[Tensor] = []
         for number, name in enumerate(self.names):
             prior = self.priors[name]
             context = self._context(prior, codes[-1]) if codes else None
-            known = y if prior.n_classes is not None else None
-            moved = first + number * APART
-            codes.append(
-                prior.sample(
-                    n, seed, known, context=context, temperature=temperature, method=method, first=moved,
-                    progress=progress,
-                )
-            )  # fmt: skip
+            arguments = vars(how) | {"first": first + number * APART, "context": context}
+            codes.append(prior.sample(n, y=self._known(prior, y), **arguments))
         return tuple(codes)
 
     @torch.no_grad()
     def log_prob(self, codes: Codes, y: Tensor | int | None = None) -> Tensor:
-        """``log p(top) + log p(bottom | top)`` of codes, in nats, (N,)."""
+        """``log p(top) + log p(bottom | top)`` of codes, in nats, (N,).
+
+        Without ``y``, priors that know classes give the mixture of all classes with equal weights.
+        """
+        if y is None and self.n_classes is not None:
+            each = [self.log_prob(codes, number) for number in range(self.n_classes)]
+            return torch.stack(each).logsumexp(0) - math.log(self.n_classes)
         total = torch.zeros(len(codes[0]), device=self.autoencoder.device)
         above: Tensor | None = None
         for name, numbers in zip(self.names, codes, strict=True):
             prior = self.priors[name]
             context = None if above is None else self._context(prior, above)
-            total += prior.log_prob(numbers, y if prior.n_classes is not None else None, context)
+            total += prior.log_prob(numbers, self._known(prior, y), context)
             above = numbers
         return total
+
+    def _known(self, prior: Density, y: Tensor | int | None) -> Tensor | int | None:
+        """The classes that a prior takes. A prior that knows none, below or above one that does, takes none."""
+        return y if self.n_classes is None or prior.n_classes is not None else None
 
     def _context(self, prior: Density, above: Tensor) -> Tensor | None:
         return None if prior.context_shape is None else one_hot(above, self.autoencoder.n_codes)

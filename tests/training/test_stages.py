@@ -110,7 +110,7 @@ def test_samples_are_those_of_the_priors_decoded(trained, tmp_path):
         ('priors.top=["model.hidden=0"]', "priors.top: model.hidden=0"),
         ("priors.middle=[]", "priors: data.level=middle: the autoencoder has top, bottom"),
         ("callbacks.ema.decay=0.9", "callbacks.ema.decay: codes are averages already"),
-        ("autoencoder.n_codes=512", "priors.top: data.levels=512"),
+        ("autoencoder.n_codes=5000", "priors.bottom: context=codes: has a channel for each code"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_training(arguments, tmp_path, override, message):

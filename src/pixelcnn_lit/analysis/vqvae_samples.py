@@ -23,8 +23,7 @@ def draw_from_codes(config: SampleConfig, n: int) -> tuple[Tensor, pictures.Pict
         if getattr(config, key) is not None:
             raise UserError(f"{key}: only for a density of images; {config.ckpt} draws codes")
     vq = load_vqvae(config.ckpt).to(pick_device(config.device))
-    top = vq.priors[vq.names[0]]
-    y = classes_to_draw(config, top, n)
+    y = classes_to_draw(config, vq.knows_classes, n)
     parts = []
     for first, count, show in batches(n if y is None else len(y), config.batch_size, "samples"):
         parts.append(
@@ -41,4 +40,4 @@ def draw_from_codes(config: SampleConfig, n: int) -> tuple[Tensor, pictures.Pict
     x = torch.cat(parts)
     scale = config.scale or pictures.default_scale(x.shape[3])
     rows = vq.n_classes if config.label == "each" else None
-    return x, pictures.sample_grid(x, vq.levels, scale, rows, top.class_names if rows else ())
+    return x, pictures.sample_grid(x, vq.levels, scale, rows, vq.knows_classes.class_names if rows else ())

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pixelcnn_lit.autoencoder.layers import Decoder, Doubling, Encoder
 from pixelcnn_lit.autoencoder.quantiser import Quantiser
 from pixelcnn_lit.config.codes import CODE_LEVELS, code_shapes
+from pixelcnn_lit.nn.inputs import level_type
 
 Codes = tuple[Tensor, ...]
 """A map of codes for each level, the top one first: (N, 1, h, w), numbers from 0 to n_codes - 1."""
@@ -153,9 +154,10 @@ class Autoencoder(nn.Module):
     def encode(self, x: Tensor) -> Codes:
         """The codes of levels x (N, C, H, W), a map (N, 1, h, w) for each level of codes, the top one first.
 
-        Call it in evaluation mode: in training the codes would move. The maps are uint8, or int32 for more codes.
+        Call it in evaluation mode: in training the codes would move. The maps are uint8 for up to 256 codes, and of
+        wider integers for more.
         """
-        kind = torch.uint8 if self.n_codes <= 256 else torch.int32
+        kind = level_type(self.n_codes)
         return tuple(numbers.to(kind) for numbers in self._coded(self.normalise(x))[1])
 
     @torch.inference_mode()

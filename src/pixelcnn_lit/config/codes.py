@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from itertools import accumulate
 from operator import mul
@@ -14,11 +15,11 @@ from pydantic import Field, model_validator
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from pixelcnn_lit.config.data import DATA_SETS, DataConfig
-from pixelcnn_lit.config.types import Place, at_home
+from pixelcnn_lit.config.types import NCodes, Place, at_home
 
 CODE_LEVELS = {1: ("top",), 2: ("top", "bottom"), 3: ("top", "middle", "bottom")}
 """The names of the levels of codes, by their number. The top has the lowest resolution."""
-RECORD = Path(".hydra", "config.yaml")
+RECORD, BEST = Path(".hydra", "config.yaml"), Path("checkpoints", "best.ckpt")
 STAGE = "autoencoder"
 """The folder of the autoencoder in the folder of the command ``vqvae``."""
 
@@ -35,9 +36,15 @@ def code_shapes(image_shape: Sequence[int], downsampling: Sequence[int]) -> tupl
     return tuple((height // factor, width // factor) for factor in factors)[::-1]
 
 
+def digest(path: str | Path) -> str:
+    """The first half of the SHA-256 of a file, by which a checkpoint is told from others."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
+
+
 class CodesData(DataConfig):
     """conf/data/codes.yaml: a map of codes for each image that the autoencoder was trained on."""
 
+    levels: NCodes
     ckpt: Place
     level: Literal["top", "middle", "bottom"]
     factor: Annotated[int, Field(ge=2, le=32)] | None
@@ -73,7 +80,9 @@ def described(ckpt: str, level: Any) -> dict[str, Any]:
     try:
         plain: Any = OmegaConf.to_container(OmegaConf.load(record))
         factors, images = plain["autoencoder"]["downsampling"], plain["data"]
-        return of_level(level, factors, plain["autoencoder"]["n_codes"], images["image_shape"], images["n_classes"])
+        known = of_level(level, factors, plain["autoencoder"]["n_codes"], images["image_shape"], images["n_classes"])
+        best = path if path.is_file() else record.parents[1] / BEST
+        return {**known, "digest": digest(best) if best.is_file() else None}
     except (OmegaConfBaseException, YAMLError, OSError, KeyError, TypeError) as error:
         raise ValueError(f"data.ckpt={ckpt}: {record} is of no autoencoder") from error
 

@@ -11,6 +11,9 @@ from pixelcnn_lit.config.data import DataConfig
 from pixelcnn_lit.config.parts import Parts
 from pixelcnn_lit.config.types import Section
 
+MOST_CODES = 4096
+"""Of a context: more channels than that need too much memory."""
+
 
 class ContextConfig(Section):
     """The keys that all contexts share."""
@@ -73,6 +76,11 @@ class CodesContext(EncodedContext):
     def check_beside(self, data: DataConfig) -> None:
         if not isinstance(data, CodesData) or data.factor is None:
             raise ValueError("context=codes: needs data=codes of a level below the top, such as data.level=bottom")
+        if data.levels > MOST_CODES:
+            raise ValueError(
+                f"context=codes: has a channel for each code, of which there may be {MOST_CODES:,}; data.levels is "
+                f"{data.levels:,}"
+            )
 
 
 CONTEXTS = Parts("context", ContextConfig)

@@ -33,6 +33,7 @@ def at_home(path: str) -> str:
 
 
 Levels = Annotated[int, Field(ge=2, le=256)]
+NCodes = Annotated[int, Field(ge=2, le=65536)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 KernelSize = Annotated[int, Field(ge=1, le=63), AfterValidator(odd)]
 Count = Annotated[int, Field(ge=1)]

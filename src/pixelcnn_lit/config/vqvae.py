@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from pixelcnn_lit.config.codes import CODE_LEVELS, STAGE, of_level
 from pixelcnn_lit.config.train import RunConfig
-from pixelcnn_lit.config.types import Section
+from pixelcnn_lit.config.types import NCodes, Section
 
 
 def power_of_two(value: int) -> int:
@@ -19,7 +19,6 @@ def power_of_two(value: int) -> int:
 
 
 Factor = Annotated[int, Field(ge=2, le=32), AfterValidator(power_of_two)]
-NCodes = Annotated[int, Field(ge=2, le=65536)]
 Width = Annotated[int, Field(ge=1, le=2048)]
 
 

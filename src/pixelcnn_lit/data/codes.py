@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -12,12 +14,12 @@ from rich import get_console
 from rich.progress import track
 
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
-from pixelcnn_lit.config.codes import CodesData
+from pixelcnn_lit.config.codes import CodesData, digest
 from pixelcnn_lit.data.datamodule import PARTS, ImageDataModule, LevelImages
 from pixelcnn_lit.data.splits import Split, Splits
 from pixelcnn_lit.device import pick_device
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.storage.checkpoint import best_in, digest, load_autoencoder
+from pixelcnn_lit.storage.checkpoint import best_in, load_autoencoder
 from pixelcnn_lit.storage.files import write_whole
 
 BATCH = 256
@@ -46,7 +48,7 @@ def load(config: CodesData) -> Splits:
     if config.digest not in (None, found):
         raise UserError(f"data.digest={config.digest}: {path} has {found}: it is another autoencoder")
     cache = Path(config.dir) / f"codes-{found}.npz"
-    arrays = kept(cache)
+    arrays = kept(cache, names)
     if arrays is None:
         data = ImageDataModule(trained.data, trained.seed)
         data.setup()
@@ -66,13 +68,15 @@ def load(config: CodesData) -> Splits:
     return Splits(train, val, test, str(config.ckpt), len(classes), classes)
 
 
-def kept(path: Path) -> Arrays | None:
-    """The codes in a file, or None if it is missing or damaged."""
+def kept(path: Path, names: Sequence[str]) -> Arrays | None:
+    """The codes of the levels ``names`` in a file, or None if it is missing, damaged or another file."""
+    wanted = {"class_names", *(f"{part}_{kind}" for part in PARTS for kind in (*names, "labels"))}
     try:
         with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, KeyError):
+            arrays: Arrays = dict(file)
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
         return None
+    return arrays if arrays.keys() == wanted else None
 
 
 def encoded(autoencoder: Autoencoder, data: ImageDataModule) -> Arrays:

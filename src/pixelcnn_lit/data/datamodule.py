@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -23,7 +24,7 @@ from pixelcnn_lit.device import has_room
 from pixelcnn_lit.errors import UserError
 
 Batch = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
-"""Levels (N, C, H, W) uint8, labels (N,) int64, and contexts (N, F, H', W') where there are any."""
+"""Levels (N, C, H, W), uint8 up to 256 of them, labels (N,) int64, and contexts (N, F, H', W') where there are any."""
 
 
 class LevelImages(Dataset[Batch]):
@@ -140,7 +141,7 @@ OWN = len(PARTS)
 """The number of a part that is in no data set: a user's own pictures."""
 
 
-def as_levels(intensities: NDArray[np.uint8], config: DataConfig, part: int) -> NDArray[np.uint8]:
+def as_levels(intensities: NDArray[Any], config: DataConfig, part: int) -> NDArray[Any]:
     """Intensities (N, C, H, W) as the levels of ``config``. To binarise, they are drawn once, by the part's number."""
     if config.holds_levels:
         return intensities

@@ -43,7 +43,8 @@ def refuse_others(config: DataConfig, splits: Splits) -> None:
     """Raise UserError if the images or classes of a data set do not match ``image_shape`` and ``n_classes``."""
     what = _name(config, splits)
     for part in (splits.train, splits.val, splits.test):
-        if part.images.dtype != np.uint8 or part.images.ndim != 4:
+        kinds = (np.uint8, np.int16, np.int32) if config.holds_levels else (np.uint8,)
+        if part.images.dtype not in kinds or part.images.ndim != 4:
             got = f"{part.images.dtype} of shape {part.images.shape}"
             raise UserError(f"data={what}: its images are {got}; they must be uint8 intensities (N, C, H, W)")
         if len(part) and not 0 <= part.labels.min() <= part.labels.max() < max(1, splits.n_classes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,15 @@ MAX_BYTES = 2**33
 
 @dataclass(frozen=True)
 class Split:
-    """Images as intensities (N, C, H, W) uint8, and their labels (N,) int64, which are 0 for images without classes."""
+    """Images as intensities (N, C, H, W) uint8, and their labels (N,) int64, which are 0 for images without classes.
 
-    images: NDArray[np.uint8]
+    A data set that holds levels, such as that of codes, has them in place of intensities, of the type that
+    :func:`~pixelcnn_lit.nn.inputs.level_type` says.
+    """
+
+    images: NDArray[Any]
     labels: NDArray[np.int64]
-    above: NDArray[np.uint8] | None = None
+    above: NDArray[Any] | None = None
     """Of maps of codes below the top, the map of the level above, (N, 1, H / f, W / f)."""
 
     def __len__(self) -> int:

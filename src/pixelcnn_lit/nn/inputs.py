@@ -6,6 +6,16 @@ import torch
 from torch import Tensor, nn
 
 
+def level_type(levels: int) -> torch.dtype:
+    """The smallest type of torch that has room for ``levels`` levels, and with which it computes: uint8 up to 256.
+
+    >>> from pixelcnn_lit.nn.inputs import level_type
+    >>> level_type(256), level_type(512), level_type(65536)
+    (torch.uint8, torch.int16, torch.int32)
+    """
+    return torch.uint8 if levels <= 2**8 else torch.int16 if levels <= 2**15 else torch.int32
+
+
 class Scaled(nn.Module):
     """``level / (levels - 1)``, in [0, 1]: for intensities, where near levels are alike.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -189,11 +188,6 @@ def best_in(path: str | Path) -> Path:
         if os.path.isfile(best):  # noqa: PTH113
             return best
     return path
-
-
-def digest(path: str | Path) -> str:
-    """The first half of the SHA-256 of a file, by which a checkpoint is told from others."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
 
 
 def load_with_config(path: str | Path, key: str = "ckpt") -> tuple[Density, TrainConfig]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
-from pixelcnn_lit.config.codes import CODE_LEVELS, STAGE, CodesData
+from pixelcnn_lit.config.codes import BEST, CODE_LEVELS, STAGE, CodesData, digest
 from pixelcnn_lit.config.types import at_home
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
@@ -34,7 +34,7 @@ def load_vqvae(path: str | Path) -> VQVAE:
     """
     folder = Path(at_home(str(path)))
     autoencoder, _ = checkpoint.load_autoencoder(_best(folder, STAGE))
-    found = checkpoint.digest(_best(folder, STAGE))
+    found = digest(_best(folder, STAGE))
     priors = {}
     for level in autoencoder.names:
         best = _best(folder, level)
@@ -50,4 +50,4 @@ def load_vqvae(path: str | Path) -> VQVAE:
 
 
 def _best(folder: Path, stage: str) -> Path:
-    return folder / stage / "checkpoints" / checkpoint.BEST
+    return folder / stage / BEST

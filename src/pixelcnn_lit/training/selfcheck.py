@@ -14,6 +14,7 @@ from torch import Tensor
 from pixelcnn_lit.config import TrainConfig
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.nn.inputs import level_type
 from pixelcnn_lit.sampling.conditionals import Given
 from pixelcnn_lit.sampling.draw import Method
 
@@ -38,7 +39,8 @@ def check_foreign_parts(density: Density, config: TrainConfig) -> None:
     with torch.random.fork_rng(devices):
         torch.manual_seed(0)
         size = _size(density)
-        x = torch.randint(density.levels, (N, density.image_shape[0], *size)).to(density.device, torch.uint8)
+        x = torch.randint(density.levels, (N, density.image_shape[0], *size), dtype=level_type(density.levels))
+        x = x.to(density.device)
         given = _random_given(density, size)
         check_shape(density, x, given, f"model={config.model.name}")
         for training in (False, True):

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pixelcnn_lit import messages, pictures
 from pixelcnn_lit.config import TrainConfig, VqvaeConfig, compose
-from pixelcnn_lit.config.codes import STAGE
+from pixelcnn_lit.config.codes import BEST, STAGE, digest
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
@@ -41,18 +41,21 @@ def vqvae(config: VqvaeConfig) -> None:
     folder = Path(hydra.runtime.output_dir)
     prior_configs(config, folder, None)
     results = {STAGE: _stage(STAGE, AutoencoderRun, config.first, folder, (list(hydra.overrides.task), hydra))}
-    digest = checkpoint.digest(folder / STAGE / "checkpoints" / checkpoint.BEST)
-    for level, prior in prior_configs(config, folder, digest).items():
-        told = config.told(shown(folder), digest)[level]
+    found = digest(folder / STAGE / BEST)
+    for level, prior in prior_configs(config, folder, found).items():
+        told = config.told(shown(folder), found)[level]
         results[level] = _stage(level, Run, prior, folder, (told, hydra))
     if run_folder.rank() == 0:
         conclude(config, folder, results)
 
 
-def prior_configs(config: VqvaeConfig, folder: Path, digest: str | None) -> dict[str, TrainConfig]:
-    """The config of each prior's run. Raise UserError for overrides that are wrong."""
+def prior_configs(config: VqvaeConfig, folder: Path, trained: str | None) -> dict[str, TrainConfig]:
+    """The config of each prior's run. Raise UserError for overrides that are wrong.
+
+    ``trained`` is the digest of the autoencoder's checkpoint, None before there is one.
+    """
     try:
-        told = config.told(shown(folder), digest)
+        told = config.told(shown(folder), trained)
     except ValueError as error:
         raise UserError(f"priors: {error}") from error
     configs = {}
