@@ -8,8 +8,9 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 
-from pixelcnn_lit.config import CheckpointConfig, TrainConfig, compose
+from pixelcnn_lit.config import CheckpointConfig, RunConfig, TrainConfig, compose
 from pixelcnn_lit.storage import run_folder
+from pixelcnn_lit.training.autoencoding import AutoencoderRun
 from pixelcnn_lit.training.run import Run
 
 TINY = [
@@ -25,6 +26,14 @@ TINY = [
     "callbacks.early_stopping.patience=3",
     "optimizer.warmup_steps=3",
 ]
+
+
+CODED = [
+    *(option for option in TINY if option.startswith(("data", "trainer", "logger", "optimizer"))),
+    *("autoencoder.n_codes=8", "autoencoder.hidden=4", "autoencoder.res_hidden=2", "autoencoder.code_size=2"),
+    *("autoencoder.decay=0.7", "autoencoder.revive_below=1", "callbacks.early_stopping.patience=3"),
+]
+"""A tiny autoencoder, whose codes die and are revived."""
 
 
 class Script(pl.Callback):
@@ -49,7 +58,8 @@ class Script(pl.Callback):
 class ScriptedRun:
     """A run in this process that something is done to: what the command does, without its report."""
 
-    def __init__(self, config: TrainConfig, folder: Path, every_minutes: float | None = None) -> None:
+    def __init__(self, config: RunConfig, folder: Path, every_minutes: float | None = None) -> None:
+        self.kind = Run if isinstance(config, TrainConfig) else AutoencoderRun
         self.config = config.model_copy(update={"checkpoint": CheckpointConfig(every_minutes=every_minutes)})
         self.folder = folder
         self.script = Script(None, None)
@@ -57,7 +67,7 @@ class ScriptedRun:
     def go(self, moment=None, action=None, more=()):
         """Begin, or go on from what is in the folder."""
         self.script = Script(moment, action)
-        run = Run(self.config, self.folder, callbacks=[self.script, *more])
+        run = self.kind(self.config, self.folder, callbacks=[self.script, *more])
         run.fit()
         return run.module
 

@@ -12,8 +12,8 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
-from helpers.running import TINY, ScriptedRun
-from pixelcnn_lit.config import compose
+from helpers.running import CODED, TINY, ScriptedRun
+from pixelcnn_lit.config import compose, compose_vqvae
 from pixelcnn_lit.errors import Interrupted, UserError
 from pixelcnn_lit.storage import checkpoint
 from pixelcnn_lit.training.run import Run
@@ -81,12 +81,15 @@ CASES = {
     "steps": ["trainer.max_steps=29", "trainer.max_epochs=null"],
     "early stop": ["optimizer.lr=0.5", "callbacks.early_stopping.patience=1", "callbacks.ema.decay=null"],
     "redrawn images": ["data.binarize=dynamic"],
+    "autoencoder": [],
 }
 
 
 def check(case, mnist_dir, folder, stories):
     """Each story, a list of (moment, way to go), ends in the checkpoints of an undisturbed run."""
-    config = compose([*TINY, f"data.dir={mnist_dir}", *CASES[case]])
+    place = f"data.dir={mnist_dir}"
+    coded = case == "autoencoder"
+    config = compose_vqvae([*CODED, place]).first if coded else compose([*TINY, place, *CASES[case]])
     whole = ScriptedRun(config, folder / "whole")
     whole.go()
     for number, story in enumerate(stories(whole.script.seen)):
