@@ -16,7 +16,6 @@ from pixelcnn_lit.data.datamodule import PARTS, ImageDataModule
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import checkpoint
 
-
 GIVEN = ("ckpt=nothing", "levels=8", "image_shape=[1,14,14]", "n_classes=10", "factor=2")
 
 
