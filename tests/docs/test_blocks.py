@@ -2,7 +2,7 @@
 
 A comment before a block, which a reader does not see, says how it is run:
 
-* ``<!-- shrink: a=1 b=2 -->``: train commands get the overrides SMALL, where they don't say otherwise, and these,
+* ``<!-- shrink: a=1 b=2 -->``: train and vqvae get small overrides, where they don't say otherwise, and these,
   whatever they say; receptive_field gets these.
 * ``<!-- soak: why -->``: by make soak alone, as processes.
 * ``<!-- not run: why -->``: not at all; its make targets, settings and commands are there all the same.
@@ -35,11 +35,11 @@ from pixelcnn_lit.config.model import NETWORKS
 from pixelcnn_lit.data import mnist
 from pixelcnn_lit.data.splits import Split
 from pixelcnn_lit.storage.run_folder import folder_name
-from pixelcnn_lit.training import run
+from pixelcnn_lit.training import run, stages
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((ROOT / "docs").glob("*.md"))
-COMMANDS = {"train", "evaluate", "sample", "score", "explain", "export", "report", "receptive_field"}
+COMMANDS = {"train", "evaluate", "sample", "score", "explain", "export", "report", "receptive_field", "vqvae"}
 SHELL, PYTHON = {"", "sh", "bash"}, {"python", "py"}
 HOW = ("shrink", "soak", "not run", "map")
 SMALL = [
@@ -54,6 +54,16 @@ SMALL = [
     "trainer.val_check_interval=null",
     "callbacks.pictures.every_n_epochs=0",
     "logger=none",
+]
+
+
+PRIORS = ",".join(f'"{option}"' for option in SMALL[2:])
+SMALL_VQVAE = [
+    *SMALL[2:],
+    "autoencoder.hidden=4",
+    "autoencoder.n_codes=8",
+    f'priors.top=["model=pixelsnail","model.n_blocks=1","model.n_res=1","model.hidden=4",{PRIORS}]',
+    f'priors.bottom=["model=gated_pixelcnn","model.n_res=1","model.hidden=4",{PRIORS}]',
 ]
 
 
@@ -105,8 +115,8 @@ def words_of(command: list[str], block: Block) -> list[str] | None:
         return None
     name, arguments = command[2].removeprefix("pixelcnn_lit."), command[3:]
     assert name in COMMANDS, f"{block}: no command {name}"
-    if name in ("train", "receptive_field") and "shrink" in block.how and not {"--help", "--cfg"} & set(arguments):
-        small = SMALL if name == "train" else []
+    small = {"train": SMALL, "vqvae": SMALL_VQVAE, "receptive_field": []}.get(name)
+    if small is not None and "shrink" in block.how and not {"--help", "--cfg"} & set(arguments):
         arguments = behind(behind(small, arguments), shlex.split(block.how["shrink"]))
     return [name, *arguments]
 
@@ -161,8 +171,8 @@ def folder(tmp_path, monkeypatch):
         monkeypatch.setattr(parts, "_parts", dict(parts._parts))
     digits = np.random.default_rng(0).integers(0, 256, (200, 1, 28, 28), dtype=np.uint8)
     monkeypatch.setattr(mnist, "_read_embedded", lambda: Split(digits, np.arange(200) % 10))
-    monkeypatch.setattr(run, "SAMPLES", 2)
-    monkeypatch.setattr(run, "COMPLETIONS", 2)
+    for module, name in ((run, "SAMPLES"), (run, "COMPLETIONS"), (stages, "SAMPLES")):
+        monkeypatch.setattr(module, name, 2)
     return tmp_path
 
 
