@@ -98,3 +98,35 @@ def test_maps_of_bits_lie_below_their_images(n_classes):
     row = 1 + (2 * band + 1) * 5 + place // 5
     assert tuple(picture[row, 1 + 6 * column + place % 5]) == pictures.HEAT[-1]
     assert tuple(picture[15 + 1, -2]) == pictures.PAPER
+
+
+def test_a_drawing_goes_from_nothing_to_all_row_by_row(tmp_path):
+    x = torch.randint(0, 4, (5, 1, 6, 4))
+    grids = pictures.drawing(x, None, levels=4, scale=2)
+    assert len(grids) == 7
+    hidden = torch.zeros(6, 4, dtype=torch.bool)
+    for row, picture in enumerate(grids):
+        hidden[:row] = True
+        expected = pictures.grid(pictures.with_hidden(pictures.as_rgb(x, 4), hidden), 8, 2)
+        np.testing.assert_array_equal(picture, expected)
+    pictures.save_gif(tmp_path / "new" / "x.gif", grids)
+    with Image.open(tmp_path / "new" / "x.gif") as film:
+        assert film.n_frames == 7
+        film.seek(6)
+        np.testing.assert_array_equal(np.asarray(film.convert("RGB")), pictures.sample_grid(x, 4, 2))
+
+
+def test_known_pixels_are_there_from_the_start_and_rows_of_them_take_no_time():
+    x, known = torch.ones(1, 1, 5, 4, dtype=torch.uint8), torch.ones(5, 4, dtype=torch.bool)
+    known[2:4, 1:] = False
+    first, middle, last = pictures.drawing(x, known, levels=2, scale=1)
+    blue = lambda picture: int((picture == pictures.HIDDEN).all(-1).sum())  # noqa: E731
+    assert [blue(first), blue(middle), blue(last)] == [6, 3, 0]
+    (all_known,) = pictures.drawing(x, known | True, levels=2, scale=1)
+    assert blue(all_known) == 0
+
+
+def test_a_large_image_has_no_more_frames_than_a_film_needs():
+    grids = pictures.drawing(torch.zeros(1, 1, 300, 2, dtype=torch.uint8), None, levels=2, scale=1)
+    assert len(grids) == pictures.FRAMES + 1
+    np.testing.assert_array_equal(grids[-1], pictures.sample_grid(torch.zeros(1, 1, 300, 2), 2, 1))

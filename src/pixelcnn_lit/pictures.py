@@ -31,6 +31,7 @@ HIDDEN = (94, 129, 172)
 HEAT = ((8, 10, 20), (94, 60, 140), (208, 80, 90), (250, 190, 80), (255, 255, 230))
 """The colours of a map, from none to the most."""
 INK = (236, 239, 244)
+FRAMES, FRAME_MS, LAST_FRAME_MS = 64, 100, 3000
 MIN_LETTERS, MAX_LETTERS = 8, 24  # pixels, the size of the names of rows
 MOST_LETTERS = 20  # of a name
 
@@ -169,6 +170,31 @@ def own_grid(
     for i in range(len(originals)):
         cells += [given[i : i + 1], results[i * n : (i + 1) * n], originals[i : i + 1], blank]
     return grid(np.concatenate(cells), columns, scale)
+
+
+def drawing(x: Tensor, known: Tensor | None, levels: int, scale: int) -> list[Picture]:
+    """Grids of images (N, C, H, W) as they are drawn, from nothing to all: what is not drawn yet is blue.
+
+    ``known`` (H, W) are pixels that were given. A grid follows each row, or :data:`FRAMES` in all.
+    """
+    pixels, (height, width) = as_rgb(x, levels), x.shape[2:]
+    columns = 8 if len(x) <= 64 else int(np.ceil(np.sqrt(len(x))))
+    seen = torch.zeros(height, width, dtype=torch.bool) if known is None else known.cpu().clone()
+    rows = (~seen).any(1).nonzero().flatten().add(1).tolist()
+    count = min(len(rows), FRAMES)
+    grids = []
+    for done in (0, *(rows[round((i + 1) * len(rows) / count) - 1] for i in range(count))):
+        seen[:done] = True
+        grids.append(grid(with_hidden(pixels, seen), columns, scale))
+    return grids
+
+
+def save_gif(path: str | Path, grids: Sequence[Picture]) -> None:
+    """Write pictures of one size as a GIF file that repeats, atomically, and shows the last one for long."""
+    first, *others = [Image.fromarray(picture) for picture in grids]
+    durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
+    with write_whole(path) as file:
+        first.save(file, format="GIF", save_all=True, append_images=others, duration=durations, loop=0)
 
 
 def draw_bits(density: Density, batch: Batch, scale: int) -> Picture:

@@ -13,20 +13,24 @@ from pixelcnn_lit.data.datamodule import ImageDataModule
 def test_samples_are_those_of_the_model_whatever_the_batches(trained, tmp_path):
     run, _ = trained
     ckpt = run / "checkpoints" / "best.ckpt"
-    arguments = [f"ckpt={ckpt}", "n=10", "seed=3", "batch_size=4", "out=pictures/grid.png"]
+    arguments = [f"ckpt={ckpt}", "n=10", "seed=3", "batch_size=4", "out=pictures/grid.png", "gif=true"]
     output = succeeds(forked("sample", *arguments, cwd=tmp_path))
     assert "10 samples" in output
     levels = np.load(tmp_path / "pictures" / "grid.npy")
     np.testing.assert_array_equal(levels, load(ckpt).sample(10, seed=3).numpy())
     with Image.open(tmp_path / "pictures" / "grid.png") as image:
         assert image.width > 800
+    with Image.open(tmp_path / "pictures" / "grid.gif") as film:
+        assert film.n_frames == 29
 
 
 @pytest.mark.parametrize("occlude", ["bottom", "left"])
 def test_completions_keep_the_known_pixels(trained, tmp_path, mnist_dir, occlude):
     run, _ = trained
     ckpt = f"ckpt={run / 'checkpoints' / 'best.ckpt'}"
-    output = succeeds(forked("sample", ckpt, f"occlude={occlude}", "n=5", cwd=tmp_path))
+    output = succeeds(forked("sample", ckpt, f"occlude={occlude}", "n=5", "gif=true", cwd=tmp_path))
+    with Image.open(tmp_path / "samples.gif") as film:
+        assert film.n_frames == (15 if occlude == "bottom" else 29)
     data = ImageDataModule(compose([f"data.dir={mnist_dir}", "data.source=torchvision", "data.levels=2"]).data, seed=0)
     original = data.split("test").images[:5].numpy()
     completed = np.load(tmp_path / "samples.npy")

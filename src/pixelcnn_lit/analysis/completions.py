@@ -17,15 +17,14 @@ from pixelcnn_lit.messages import say
 
 
 def complete(
-    config: SampleConfig, density: Density, trained: TrainConfig, y: Tensor | None, n: int
+    config: SampleConfig, density: Density, trained: TrainConfig, y: Tensor | None, n: int, known: Tensor
 ) -> tuple[Tensor, pictures.Picture]:
-    """Complete the first n images of the split, or each of the user's own pictures n times.
+    """Complete the first n images of the split, or each of the user's own pictures n times; ``known`` is (H, W).
 
     Return the levels and a picture with originals and completions.
     """
     own = config.own_pictures
     original = own_images(own, trained) if own else of_split(config, trained, n, "n")
-    known = _known(config, *original.shape[2:])
     repeated = original.repeat_interleave(n, 0) if own else original
     context = context_of(trained.context, density.levels)(repeated)
     parts = []
@@ -51,8 +50,8 @@ def complete(
     return x, pictures.completion_grid(original, known, x, density.levels, scale)
 
 
-def _known(config: SampleConfig, height: int, width: int) -> Tensor:
-    """The mask of known pixels (H, W)."""
+def known_pixels(config: SampleConfig, height: int, width: int) -> Tensor:
+    """The mask of known pixels (H, W), and lines that say what it means."""
     if config.occlude is not None:
         known = half_known(config.occlude, height, width)
     else:

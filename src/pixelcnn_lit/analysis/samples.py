@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.answers import GIVEN, answer
-from pixelcnn_lit.analysis.completions import complete
+from pixelcnn_lit.analysis.completions import complete, known_pixels
 from pixelcnn_lit.analysis.labels import classes_to_draw, tell_old_order
 from pixelcnn_lit.analysis.progress import batches
 from pixelcnn_lit.analysis.vqvae_samples import draw_from_codes
@@ -50,12 +50,20 @@ def drawn(config: SampleConfig) -> tuple[Tensor, pictures.Picture]:
     total = how_many(config, density)
     y = classes_to_draw(config, density, total)
     tell_old_order(config, density, trained)
+    known: Tensor | None = None
     with enough_memory(f"batch_size={config.batch_size}, n={total}"):
         if config.completes:
-            return complete(config, density, trained, y, config.n or SAMPLES)
-        if density.context_shape is not None:
-            return answer(config, density, trained, y)
-        return draw(config, density, total, y)
+            known = known_pixels(config, *trained.data.image_shape[1:])
+            x, picture = complete(config, density, trained, y, config.n or SAMPLES, known)
+        elif density.context_shape is not None:
+            x, picture = answer(config, density, trained, y)
+        else:
+            x, picture = draw(config, density, total, y)
+    if config.gif:
+        out, scale = Path(config.out).with_suffix(".gif"), config.scale or pictures.default_scale(x.shape[3])
+        pictures.save_gif(out, pictures.drawing(x, known, density.levels, scale))
+        say(f"{out}: row by row")
+    return x, picture
 
 
 def refuse_contradictions(config: SampleConfig) -> None:

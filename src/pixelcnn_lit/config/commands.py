@@ -109,6 +109,7 @@ class SampleConfig(Section):
     seed: Seed
     label: Annotated[int, Field(ge=0)] | Label | None
     out: Place
+    gif: bool
     size: Annotated[tuple[Side, Side], Field(strict=False)] | None
     temperature: Annotated[float, Field(ge=0, le=100)]
     method: Literal["cached", "naive"]
