@@ -12,6 +12,7 @@ from PIL import Image
 
 from helpers.process import command, fails, forked, succeeds
 from pixelcnn_lit import build, load
+from pixelcnn_lit.analysis.calibration import calibration, with_noise
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.storage import checkpoint
@@ -44,7 +45,8 @@ def test_a_row_of_samples_for_each_class(conditional, tmp_path):
 
 
 def test_evaluation_classifies_and_sums_over_the_classes(conditional, tmp_path, mnist_dir):
-    output = succeeds(forked("evaluate", f"ckpt={conditional}", "out=log_probs.npy", cwd=tmp_path))
+    asked = ["out=log_probs.npy", "noise=[0.2,1]"]
+    output = succeeds(forked("evaluate", f"ckpt={conditional}", *asked, cwd=tmp_path))
     config = compose([f"data.dir={mnist_dir}", "data.source=torchvision", "data.levels=2"])
     test, density = ImageDataModule(config.data, seed=0).split("test"), load(conditional)
     images, labels = (torch.as_tensor(part) for part in (test.images, test.labels))
@@ -53,8 +55,20 @@ def test_evaluation_classifies_and_sums_over_the_classes(conditional, tmp_path, 
         np.testing.assert_allclose(np.load(tmp_path / "log_probs.npy"), density.log_prob(images).numpy(), rtol=1e-5)
     right = (each.argmax(1) == labels).double().mean().item()
     assert f"{right:.4%}" in output
+    judged = calibration(each, labels)
+    lines = output.splitlines()
+    assert f"{judged.error:.4f}" in next(line for line in lines if "its calibration error" in line)
+    assert f"{judged.confidence:.4%}" in next(line for line in lines if "its mean confidence" in line)
+    noisy = with_noise(density, ImageDataModule(config.data, seed=0), "test", 0.2, torch.device("cpu"))
+    assert f"{noisy.error:.4f}" in next(line for line in lines if " 0.2 " in line)
     given = -each.gather(1, labels.long()[:, None]).double().mean().item() / (784 * math.log(2))
     assert f"{given:.6f}"[:-1] in output
+
+
+def test_noise_is_for_classifiers(trained, tmp_path):
+    ckpt = f"ckpt={trained[0] / 'checkpoints' / 'best.ckpt'}"
+    fails(forked("evaluate", ckpt, "noise=[0.1]", cwd=tmp_path), "noise=[0.1]: only where the images have the classes")
+    fails(forked("evaluate", ckpt, "noise=[1.5]", cwd=tmp_path), "noise")
 
 
 def test_a_class_that_the_model_does_not_have_is_refused(conditional, tmp_path):

@@ -14,6 +14,8 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from pixelcnn_lit.analysis.calibration import Calibration, calibration, with_noise
+from pixelcnn_lit.analysis.calibration import table as calibration_table
 from pixelcnn_lit.config import EvaluateConfig, TrainConfig
 from pixelcnn_lit.data.classes import legend, listed, numbered
 from pixelcnn_lit.data.datamodule import ImageDataModule
@@ -29,15 +31,15 @@ from pixelcnn_lit.storage.files import write_whole
 class Scores:
     """The scores of a split: ``log_probs`` (N,) are log p(x) in nats, in the order of the split.
 
-    With classes, ``given_class`` is the bits per dimension of p(x | y), and ``right`` counts the images whose label is
-    the most probable class by Bayes' rule.
+    With classes, ``given_class`` is the bits per dimension of p(x | y), and ``calibration`` judges the classes of
+    Bayes' rule.
     """
 
     log_probs: Tensor
     dimensions: int
     bits_per_dim: float
     given_class: float | None = None
-    right: int = 0
+    calibration: Calibration | None = None
 
 
 def score(
@@ -49,7 +51,7 @@ def score(
     """
     metric = BitsPerDim().to(device)
     loader = data.loader(split)
-    log_probs, right = [], 0
+    log_probs, classes = [], []
     with torch.inference_mode():
         for batch in track(loader, f"{split} images", len(loader), console=get_console(), transient=True):
             x, y, *context = (part.to(device) for part in batch)
@@ -59,7 +61,7 @@ def score(
                 log_prob = -nats.flatten(1).sum(1)
             if density.n_classes is not None:
                 each = density.class_log_probs(x, *context)
-                right += int((each.argmax(1) == y).sum())
+                classes.append(each.cpu())
                 log_prob = each.logsumexp(1) - math.log(density.n_classes)
             log_probs.append(log_prob.cpu())
     dimensions = math.prod(data.split(split).images.shape[1:])
@@ -69,7 +71,8 @@ def score(
     mixture = -float(joined.double().mean()) / (dimensions * math.log(2))
     if not labelled:
         return Scores(joined, dimensions, mixture)
-    return Scores(joined, dimensions, mixture, given_class=float(metric.compute()), right=right)
+    judged = calibration(torch.cat(classes), data.split(split).labels)
+    return Scores(joined, dimensions, mixture, given_class=float(metric.compute()), calibration=judged)
 
 
 def match_classes(config: EvaluateConfig, density: Density, data: ImageDataModule) -> bool:
@@ -132,6 +135,8 @@ def evaluate(config: EvaluateConfig) -> float:
     data = ImageDataModule(chosen, trained.seed, context=trained.context)
     data.setup()
     labelled = match_classes(config, density, data)
+    if config.noise and not labelled:
+        raise UserError(f"noise={config.noise}: only where the images have the classes of a class-conditional model")
     with enough_memory(f"batch_size={config.batch_size}"):
         scores = score(density, data, config.split, device, labelled=labelled)
     if not math.isfinite(scores.bits_per_dim):
@@ -148,6 +153,9 @@ def evaluate(config: EvaluateConfig) -> float:
             np.save(file, scores.log_probs.numpy())
         shown.add_row("log p(x) of each, in nats", escape(config.out))
     get_console().print(shown)
+    if scores.calibration is not None and config.noise:
+        noisy = [with_noise(density, data, config.split, share, device) for share in config.noise]
+        get_console().print(calibration_table([0, *config.noise], [scores.calibration, *noisy]))
     return scores.bits_per_dim
 
 
@@ -182,9 +190,11 @@ def table(config: EvaluateConfig, trained: TrainConfig, data: ImageDataModule, s
     rows.add_row("images", f"{images:,} ({config.split})")
     context = "" if trained.context.name == "none" else f"context={trained.context.name}"
     given = context and f", given {context}"
-    if scores.given_class is not None:
+    if scores.given_class is not None and scores.calibration is not None:
         rows.add_row(f"bits/dim, given the class{context and f' and {context}'}", f"{scores.given_class:.6f}")
-        rows.add_row("accuracy of Bayes' rule", f"{scores.right / images:.4%}")
+        rows.add_row("accuracy of Bayes' rule", f"{scores.calibration.accuracy:.4%}")
+        rows.add_row("its mean confidence", f"{scores.calibration.confidence:.4%}")
+        rows.add_row("its calibration error", f"{scores.calibration.error:.4f}")
     rows.add_row(f"bits/dim{given}", f"{scores.bits_per_dim:.6f}")
     rows.add_row(f"nats/image{given}", f"{scores.bits_per_dim * scores.dimensions * math.log(2):.4f}")
     return rows

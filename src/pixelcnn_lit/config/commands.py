@@ -86,6 +86,7 @@ class EvaluateConfig(Section):
     split: Literal["train", "val", "test"]
     out: Place | None
     beside: Place | None
+    noise: list[Annotated[float, Field(gt=0, le=1)]]
     batch_size: Annotated[int, Field(ge=1, le=65536)]
     device: Literal["auto", "cpu", "cuda"]
     data: OtherData

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def mutate(levels_: NDArray[np.uint8], share: float, levels: int, seed: int) -> NDArray[np.uint8]:
+def mutate(levels_: NDArray[Any], share: float, levels: int, seed: int) -> NDArray[Any]:
     """Levels (N, ...) of which each, with probability ``share``, is drawn anew from 0..levels-1, all equally likely.
 
     What image i becomes depends on ``seed``, ``share`` and i alone. A drawn level may be the one that was there before.
@@ -25,6 +25,6 @@ def mutate(levels_: NDArray[np.uint8], share: float, levels: int, seed: int) -> 
     mutated = np.empty_like(levels_)
     for number, image in enumerate(levels_):
         rng: Any = np.random.default_rng((seed, number))
-        chosen, drawn = rng.random(image.shape) < share, rng.integers(0, levels, image.shape, dtype=np.uint8)
+        chosen, drawn = rng.random(image.shape) < share, rng.integers(0, levels, image.shape, dtype=image.dtype)
         mutated[number] = np.where(chosen, drawn, image)
     return mutated

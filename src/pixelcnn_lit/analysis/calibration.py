@@ -1,0 +1,75 @@
+"""How well the classes that Bayes' rule gives are calibrated, on images and on noisy ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from rich import get_console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from pixelcnn_lit.data.datamodule import ImageDataModule, LevelImages
+from pixelcnn_lit.data.mutate import mutate
+from pixelcnn_lit.density import Density
+
+BINS = 15
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The ``accuracy`` of the most probable class, its mean probability ``confidence``, and the calibration ``error``.
+
+    ``error = sum over bins of (images in the bin / images) |accuracy - confidence in the bin|``, where 15 bins of equal
+    width share the images by their confidence. 0 is right: of the images with confidence 0.8, 80% have that class.
+
+    Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning" (2015); Guo et al., "On calibration
+    of modern neural networks" (2017), arXiv 1706.04599.
+    """
+
+    accuracy: float
+    confidence: float
+    error: float
+
+
+def calibration(class_log_probs: Tensor, labels: Tensor) -> Calibration:
+    """Judge the classes of images, ``p(y | x)``, from log p(x | y) (N, K) in nats and the labels (N,), for N > 0.
+
+    All classes are equally probable before the image is seen.
+
+    >>> import torch
+    >>> from pixelcnn_lit.analysis.calibration import calibration
+    >>> found = calibration(torch.tensor([[0.75, 0.25], [0.75, 0.25]]).log(), torch.tensor([0, 1]))
+    >>> found.accuracy, round(found.confidence, 4), round(found.error, 4)
+    (0.5, 0.75, 0.25)
+    """
+    posterior = class_log_probs.double().softmax(1)
+    confidence, predicted = posterior.max(1)
+    error = multiclass_calibration_error(posterior, labels, num_classes=posterior.shape[1], n_bins=BINS)
+    return Calibration(float((predicted == labels).double().mean()), float(confidence.mean()), float(error))
+
+
+def with_noise(density: Density, data: ImageDataModule, split: str, share: float, device: torch.device) -> Calibration:
+    """The calibration on the images of a split of whose pixels a share has become random levels."""
+    images, config = data.split(split), data.config
+    noisy = torch.from_numpy(mutate(images.images.numpy(), share, config.levels, config.split_seed))
+    changed = LevelImages(noisy, images.labels, images.context_of, images.above)
+    starts, found, console = range(0, len(changed), config.batch_size), [], get_console()
+    with torch.inference_mode():
+        for start in track(
+            starts, f"noise {share:g}", console=console, transient=True, disable=not console.is_terminal
+        ):
+            x, _, *context = (part.to(device) for part in changed[start : start + config.batch_size])
+            found.append(density.class_log_probs(x, *context).cpu())
+    return calibration(torch.cat(found), images.labels)
+
+
+def table(shares: Sequence[float], found: Sequence[Calibration]) -> Table:
+    """A line for each share of random pixels."""
+    rows = Table("random pixels", "accuracy", "mean confidence", "calibration error")
+    for share, one in zip(shares, found, strict=True):
+        rows.add_row(f"{share:g}", f"{one.accuracy:.4%}", f"{one.confidence:.4%}", f"{one.error:.4f}")
+    return rows
