@@ -25,7 +25,19 @@ FLOORS = [
     {"sweeps"},
     {"reporting"},
     {"cli"},
-    {"train", "evaluate", "sample", "score", "explain", "export", "report", "receptive_field", "vqvae"},
+    {
+        "train",
+        "evaluate",
+        "sample",
+        "score",
+        "explain",
+        "compress",
+        "decompress",
+        "export",
+        "report",
+        "receptive_field",
+        "vqvae",
+    },
 ]
 """From the ground up: a room may import from its own floor and from those below."""
 

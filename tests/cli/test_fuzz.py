@@ -11,15 +11,21 @@ import warnings
 import pytest
 
 from helpers.fuzz import WHOLE, cases, make_files
-from pixelcnn_lit import evaluate, explain, sample, score, train
+from pixelcnn_lit import compress, decompress, evaluate, explain, sample, score, train
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.storage.checkpoint import PREFIX, header, write
 from pixelcnn_lit.training.run import Run
 
 TINY = ["model.n_res=1", "model.hidden=4", "data.levels=2", "data.source=torchvision"]
-COMMANDS = (train, evaluate, sample, score, explain)
-MORE = {"sample": ["n=1"], "score": ["data=mnist", "n=3"], "explain": ["n=1"]}
+COMMANDS = (train, evaluate, sample, score, explain, compress, decompress)
+MORE = {
+    "sample": ["n=1"],
+    "score": ["data=mnist", "n=3"],
+    "explain": ["n=1"],
+    "compress": ["n=1"],
+    "decompress": ["file=x.pxl"],
+}
 LOG = {"config.yaml", "hydra.yaml", "overrides.yaml", "train.log", ".lock", "stopped.json"}
 SECONDS = 20
 QUICK, ALL = 20, 300

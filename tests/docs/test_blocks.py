@@ -39,7 +39,10 @@ from pixelcnn_lit.training import run, stages
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((ROOT / "docs").glob("*.md"))
-COMMANDS = {"train", "evaluate", "sample", "score", "explain", "export", "report", "receptive_field", "vqvae"}
+COMMANDS = {
+    *("train", "evaluate", "sample", "score", "explain", "compress", "decompress"),
+    *("export", "report", "receptive_field", "vqvae"),
+}
 SHELL, PYTHON = {"", "sh", "bash"}, {"python", "py"}
 HOW = ("shrink", "soak", "not run", "map")
 SMALL = [

@@ -15,6 +15,7 @@ import signal
 import sys
 import traceback
 
+import pixelcnn_lit.analysis.compression
 import pixelcnn_lit.analysis.detection
 import pixelcnn_lit.analysis.evaluation
 import pixelcnn_lit.analysis.explanation

@@ -1,4 +1,4 @@
-"""Wrong command lines by the hundred: every key of the five commands with values of the wrong kind, size or file."""
+"""Wrong command lines by the hundred: every key of the seven commands with values of the wrong kind, size or file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ VALUES = [
     "???",
 ]
 FILES = ("folder", "text.ckpt", "empty.ckpt", "picture.png", "arrays.npz", "foreign.ckpt", "/dev/null", "missing")
-PLACES = {"ckpt", "background", "ensemble", "image", "mask", "out", "data.dir", "data.path"}
+PLACES = {"ckpt", "file", "background", "ensemble", "image", "mask", "out", "data.dir", "data.path"}
 WHOLE = [
     "--foo",
     "-x",
@@ -90,7 +90,7 @@ def keys(command: str) -> list[str]:
 def cases(seed: int = 0) -> list[Case]:
     """All of them, in an order that mixes them well."""
     made = []
-    for command in ("train", "evaluate", "sample", "score", "explain"):
+    for command in ("train", "evaluate", "sample", "score", "explain", "compress", "decompress"):
         for key in keys(command):
             for value in VALUES:
                 made.append(Case(command, (f"{key}={value}",), key))

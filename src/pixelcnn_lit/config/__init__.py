@@ -5,6 +5,8 @@ A key is declared in two places: a file of conf/ gives its value and a comment, 
 
 from pixelcnn_lit.config.checking import check
 from pixelcnn_lit.config.commands import (
+    CompressConfig,
+    DecompressConfig,
     EvaluateConfig,
     ExplainConfig,
     ExportConfig,
@@ -30,8 +32,10 @@ __all__ = [
     "CategoricalConfig",
     "CheckpointConfig",
     "Cifar10Data",
+    "CompressConfig",
     "Count",
     "DataConfig",
+    "DecompressConfig",
     "EvaluateConfig",
     "ExplainConfig",
     "ExportConfig",

@@ -149,6 +149,33 @@ class ExplainConfig(Section):
     data: OtherData
 
 
+class CompressConfig(Section):
+    """The keys of ``compress``."""
+
+    plugins: Plugins
+    ckpt: Place
+    split: Literal["train", "val", "test"]
+    n: Count | None
+    out: Place
+    block: Annotated[int, Field(ge=1, le=65536)]
+    batch_size: Annotated[int, Field(ge=1, le=65536)]
+    device: Literal["auto", "cpu", "cuda"]
+    data: OtherData
+
+
+class DecompressConfig(Section):
+    """The keys of ``decompress``."""
+
+    plugins: Plugins
+    ckpt: Place
+    file: Place
+    first: Annotated[int, Field(ge=0)]
+    n: Count | None
+    out: Place
+    batch_size: Annotated[int, Field(ge=1, le=65536)]
+    device: Literal["auto", "cpu", "cuda"]
+
+
 class OwnData(Section):
     """Where the images of the checkpoint's run are now; null: where they were."""
 

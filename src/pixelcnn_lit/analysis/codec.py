@@ -1,0 +1,185 @@
+"""Lossless coding of images with the conditionals of a density: a block of images to bytes, and back, bit for bit.
+
+A range coder gives a level of probability p about -log2 p bits, so an image takes about -log2 p(x) in all. For that,
+whoever decodes has to have exactly the probabilities of whoever encoded. But sums of floats differ in their last bits
+between batch sizes, numbers of threads and machines. So
+
+* the network is computed in float64, where these differences are about 1e-13 nats;
+* each log-probability is rounded to a multiple of 1/:data:`STEP` nats, and integer weights of a fixed table stand for
+  the multiples; this costs about STEP^-2 / 24 nats a dimension;
+* a value that lies within :data:`DRIFT` of the border between two multiples could be rounded differently when it is
+  decoded. Whoever encodes writes down how it was rounded, a correction. It is rare.
+
+So the levels are equal as long as two computations differ by less than DRIFT. If they ever do, a checksum says so.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from functools import cache
+from typing import Any
+
+import constriction
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.sampling.conditionals import CachedConditionals, Given, NaiveConditionals
+
+STEP = 16
+FLOOR = 18 * STEP
+"""The largest multiple: a log-probability below -18 nats counts as -18."""
+DRIFT = 2.0**-32
+ONE = 2**36
+"""The weight of probability 1. Sums of weights are exact in float64."""
+CORRECTION = np.dtype([("place", "<u4"), ("image", "<u2"), ("level", "<u2"), ("multiple", "<u2")])
+"""A log-probability that is given: at a place in raster order, of an image of the block and a level."""
+
+STREAM: Any = constriction.stream  # type: ignore[attr-defined]
+Multiples = NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some images as bytes: what the range coder wrote, and corrections, :data:`CORRECTION`, in the order of places."""
+
+    payload: bytes
+    corrections: NDArray[Any]
+
+
+class WrongDataError(ValueError):
+    """The bytes are not what this density has written."""
+
+
+@cache
+def weights() -> NDArray[np.float64]:
+    """The weight of each multiple k, e^(-k / STEP) ONE, rounded. From decimal arithmetic, so that no libm matters."""
+    with localcontext() as context:
+        context.prec = 40
+        return np.array([int((Decimal(-k) / STEP).exp() * ONE + Decimal("0.5")) for k in range(FLOOR + 1)], np.float64)
+
+
+def multiples(logits: Tensor) -> tuple[Multiples, NDArray[np.bool_]]:
+    """The multiples for logits (N, levels, ...) in float64, and where the next one is within :data:`DRIFT`."""
+    cost = logits.log_softmax(1).mul(-STEP)
+    rounded = (cost + 0.5).floor()
+    near = (cost + 0.5 - (cost + 0.5).round()).abs() < DRIFT * STEP
+    near &= cost < FLOOR
+    return rounded.clamp(0, FLOOR).to(torch.int16).cpu().numpy(), near.cpu().numpy()
+
+
+def in_double(density: Density) -> Density:
+    """The density as it codes: in float64, and in evaluation mode."""
+    return copy.deepcopy(density).double().eval()
+
+
+@torch.inference_mode()
+def encode(density: Density, x: Tensor, batch_size: int) -> Block:
+    """Encode levels x (N, C, H, W), N at most 65,536, with a density of :func:`in_double`.
+
+    A class-conditional density codes the most probable class of each image first: -log2 of its share 1/K, and then
+    p(x | y), in all hardly more than p(x) costs. The network gets ``batch_size`` images at a time.
+    """
+    classes = _classes(density, x, batch_size)
+    parts, borders = [], []
+    for first in range(0, len(x), batch_size):
+        part = slice(first, first + batch_size)
+        found, near = multiples(density.logits(x[part], None if classes is None else classes[part]))
+        # (N, levels, C, H, W) -> (places in raster order, N, levels)
+        parts.append(_by_place(found))
+        borders.append(np.argwhere(_by_place(near)) + np.array([0, first, 0]))
+    each, at_border = np.concatenate(parts, axis=1), np.concatenate(borders)
+    levels = _by_place(x.cpu().numpy()[:, None])[..., 0].astype(np.int32)
+    coder, family = STREAM.queue.RangeEncoder(), STREAM.model.Categorical(perfect=False)
+    if classes is not None and density.n_classes is not None and density.n_classes > 1:
+        coder.encode(classes.cpu().numpy().astype(np.int32), STREAM.model.Uniform(density.n_classes))
+    for symbols, row in zip(levels, each, strict=True):
+        coder.encode(symbols, family, weights()[row])
+    at_border = at_border[np.argsort(at_border[:, 0], kind="stable")]
+    corrections = np.zeros(len(at_border), CORRECTION)
+    corrections["place"], corrections["image"], corrections["level"] = at_border.T
+    corrections["multiple"] = each[tuple(at_border.T)]
+    return Block(coder.get_compressed().astype("<u4").tobytes(), corrections)
+
+
+@torch.inference_mode()
+def decode(density: Density, block: Block, shape: tuple[int, int, int, int], batch_size: int) -> Tensor:
+    """Decode a block of images (N, C, H, W) with the density that encoded it: levels, uint8.
+
+    The images are decoded side by side, pixel by pixel, by the caches of the sampler, ``batch_size`` a cursor.
+
+    Raises WrongDataError for bytes that this density has not written. Not all are noticed here.
+    """
+    n, channels, height, width = shape
+    x = torch.zeros(shape, dtype=torch.uint8, device=density.device)
+    coder = STREAM.queue.RangeDecoder(np.frombuffer(block.payload, "<u4").astype(np.uint32))
+    family = STREAM.model.Categorical(perfect=False)
+    fixes = _by_number(block.corrections, n, density.levels, height * width * channels)
+    try:
+        classes = None
+        if density.n_classes is not None:
+            several = density.n_classes > 1
+            drawn = coder.decode(STREAM.model.Uniform(density.n_classes), n) if several else np.zeros(n)
+            classes = torch.from_numpy(drawn.astype(np.int64)).to(density.device)
+        for place, logits, write in _walk(density, x, classes, batch_size):
+            found, _ = multiples(logits)
+            for fix in fixes.get(place, ()):
+                found[fix["image"], fix["level"]] = fix["multiple"]
+            write(torch.from_numpy(coder.decode(family, weights()[found])).to(x.device, torch.uint8))
+    except AssertionError as error:
+        raise WrongDataError(str(error)) from error
+    return x
+
+
+def _walk(density: Density, x: Tensor, classes: Tensor | None, batch_size: int) -> Iterator[tuple[int, Tensor, Any]]:
+    """For each place: its number, the logits (N, levels) given x before it, and a function that writes its levels."""
+    channels, height, width = x.shape[1:]
+    rows = [part.new_zeros(len(part), channels, width) for part in x.split(batch_size)]
+    given = [Given()] * len(rows) if classes is None else [Given(y) for y in classes.split(batch_size)]
+    kind = CachedConditionals if density.has_cached_path else NaiveConditionals
+    parts = zip(x.split(batch_size), given, rows, strict=True)
+    walks = [kind(density, part, what, row, 0) for part, what, row in parts]
+    for number in range(height):
+        for walk in walks:
+            walk.start_row(number)
+        for position in range(width * channels):
+            column, channel = divmod(position, channels)
+            logits = [
+                density.likelihood.logits(walk.params(position), row[:, :, column], channel)
+                for walk, row in zip(walks, rows, strict=True)
+            ]
+
+            def write(levels: Tensor, column: int = column, channel: int = channel, number: int = number) -> None:
+                x[:, channel, number, column] = levels
+                for row, part in zip(rows, levels.split(batch_size), strict=True):
+                    row[:, channel, column] = part
+
+            yield number * width * channels + position, torch.cat(logits), write
+
+
+def _classes(density: Density, x: Tensor, batch_size: int) -> Tensor | None:
+    if density.n_classes is None:
+        return None
+    return torch.cat([density.class_log_probs(part).argmax(1) for part in x.split(batch_size)])
+
+
+def _by_place(values: NDArray[Any]) -> NDArray[Any]:
+    """(N, L, C, H, W) -> (H W C, N, L): the places in raster order first, channels inside."""
+    n, levels, channels, height, width = values.shape
+    return np.ascontiguousarray(values.transpose(3, 4, 2, 0, 1)).reshape(height * width * channels, n, levels)
+
+
+def _by_number(corrections: NDArray[Any], n: int, levels: int, places: int) -> dict[int, list[Any]]:
+    """The corrections of each place. Raise WrongDataError for what lies outside of the block."""
+    bounds = (("place", places), ("image", n), ("level", levels), ("multiple", FLOOR + 1))
+    if len(corrections) and any(corrections[key].max() >= bound for key, bound in bounds):
+        raise WrongDataError("a correction outside of the block")
+    found: dict[int, list[Any]] = {}
+    for one in corrections:
+        found.setdefault(int(one["place"]), []).append(one)
+    return found
