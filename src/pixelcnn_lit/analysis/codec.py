@@ -40,7 +40,7 @@ ONE = 2**36
 CORRECTION = np.dtype([("place", "<u4"), ("image", "<u2"), ("level", "<u2"), ("multiple", "<u2")])
 """A log-probability that is given: at a place in raster order, of an image of the block and a level."""
 
-STREAM: Any = constriction.stream  # type: ignore[attr-defined]
+STREAM: Any = constriction.stream
 Multiples = NDArray[np.int16]
 
 

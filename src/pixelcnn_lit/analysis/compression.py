@@ -94,7 +94,7 @@ def loaded(path: str) -> tuple[Density, TrainConfig]:
 
 
 def digest(density: Density, trained: TrainConfig) -> str:
-    """The first half of the SHA-256 of what the probabilities depend on: the network's sizes and weights, and the likelihood."""
+    """The first half of the SHA-256 of what probabilities depend on: the network, its weights, and the likelihood."""
     config = trained.model_dump(mode="json", include={"model", "likelihood"})
     found = hashlib.sha256(json.dumps([config, density.levels], sort_keys=True).encode())
     for name, weight in sorted(density.state_dict().items()):
