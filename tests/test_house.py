@@ -36,6 +36,7 @@ FLOORS = [
         "export",
         "report",
         "receptive_field",
+        "pretrained",
         "vqvae",
     },
 ]

@@ -215,6 +215,10 @@ class ScoreConfig(Section):
     own: OwnData
 
 
+class PretrainedConfig(Section):
+    """The keys of ``pretrained``: none."""
+
+
 class ReceptiveFieldConfig(Section):
     """The keys of ``receptive_field``."""
 

@@ -32,13 +32,35 @@ def at_home(path: str) -> str:
     return os.path.expanduser(path)  # noqa: PTH111 (a Path would make "a//b" another text)
 
 
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+"""The folder of the models that come with the package."""
+
+
+def located(path: str) -> str:
+    """The path of a model: ``pretrained:NAME`` is one that comes with the package, all others as :func:`at_home`.
+
+    Raises ValueError for a name that no such model has.
+
+    >>> from pixelcnn_lit.config.types import located
+    >>> located("pretrained:digits").endswith("digits.safetensors")
+    True
+    """
+    kind, colon, name = path.partition(":")
+    if kind != "pretrained" or not colon:
+        return at_home(path)
+    names = sorted(file.stem for file in PRETRAINED.glob("*.safetensors"))
+    if name not in names:
+        raise ValueError(f"must be one of pretrained:{', pretrained:'.join(names)}")
+    return str(PRETRAINED / f"{name}.safetensors")
+
+
 Levels = Annotated[int, Field(ge=2, le=256)]
 NCodes = Annotated[int, Field(ge=2, le=65536)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 KernelSize = Annotated[int, Field(ge=1, le=63), AfterValidator(odd)]
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=1, le=4096)]
-Home = AfterValidator(at_home)
+Home = AfterValidator(located)
 Place = Annotated[str, Field(min_length=1), Home]
 """The path of a file or a folder, which may begin with ~."""
 Name = Annotated[str, Field(min_length=1)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.config.codes import BEST, CODE_LEVELS, STAGE, CodesData, digest
-from pixelcnn_lit.config.types import at_home
+from pixelcnn_lit.config.types import at_home, located
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import checkpoint
@@ -16,8 +16,14 @@ from pixelcnn_lit.vqvae_model import VQVAE
 def load(path: str | Path) -> Density | Autoencoder | VQVAE:
     """A trained model: of a checkpoint, an exported file, a run's folder, or a folder of ``vqvae`` with its priors.
 
-    Raises UserError as :func:`checkpoint.load_model` does, and for priors of another autoencoder.
+    Or of ``pretrained:NAME``, a model that comes with the package.
+
+    Raises UserError as :func:`checkpoint.load_model` does, for priors of another autoencoder, and for an unknown NAME.
     """
+    try:
+        path = located(str(path))
+    except ValueError as error:
+        raise UserError(f"ckpt={path}: {error}") from error
     return load_vqvae(path) if has_priors(path) else checkpoint.load(path)
 
 

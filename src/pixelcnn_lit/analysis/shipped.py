@@ -1,0 +1,104 @@
+"""Models that come with the package: how a run becomes one, and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich import get_console
+from rich.table import Table
+
+from pixelcnn_lit.analysis.evaluation import score
+from pixelcnn_lit.config import PretrainedConfig, TrainConfig
+from pixelcnn_lit.config.types import PRETRAINED
+from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.storage import checkpoint
+from pixelcnn_lit.storage.archive import read_safetensors, write_safetensors
+
+WORST = 0.0005
+"""So many bits per dimension may be lost by weights in float16."""
+MOST_BYTES = 700_000
+"""A model is not larger, so that all of them are a small part of the package."""
+
+
+def ship(ckpt: str | Path, out: Path, command: str) -> dict[str, Any]:
+    """Write the model of a checkpoint with weights in float16 and its figures. Returns them.
+
+    ``command`` is what trained it.
+
+    Raises UserError if float16 loses more than :data:`WORST` bits/dim on the test split, or for a file larger than
+    :data:`MOST_BYTES`.
+    """
+    density, trained = checkpoint.load_with_config(ckpt)
+    data = ImageDataModule(trained.data, trained.seed, context=trained.context)
+    before = score(density, data, "test", density.device).bits_per_dim
+    weights = {name: weight.half() for name, weight in density.state_dict().items()}
+    density.load_state_dict(weights)
+    after = score(density, data, "test", density.device).bits_per_dim
+    if after - before > WORST:
+        raise UserError(f"ckpt={ckpt}: in float16 it has {after:.5f} bits/dim, in float32 {before:.5f}")
+    figures = {
+        "test/bits_per_dim": after,
+        "images": len(data.split("test")),
+        "source": data.source,
+        "command": command,
+        "date": date.today().isoformat(),
+    }
+    header = checkpoint.header(anonymous(trained), density.class_names)
+    write_safetensors(out, weights, {**header, "shipped": figures})
+    if out.stat().st_size > MOST_BYTES:
+        raise UserError(f"{out}: {out.stat().st_size:,} bytes; at most {MOST_BYTES:,}")
+    return figures
+
+
+def anonymous(config: TrainConfig) -> TrainConfig:
+    """A config without the places of one machine."""
+    places = {"dir": "data"} if "dir" in type(config.data).model_fields else {}
+    changes = {"name": None, "ckpt": None, "weights": None, "data": config.data.model_copy(update=places)}
+    return config.model_copy(update=changes)
+
+
+def shipped() -> dict[str, Path]:
+    """The files of all models that come with the package, by name."""
+    return {path.stem: path for path in sorted(PRETRAINED.glob("*.safetensors"))}
+
+
+def known(path: Path) -> Mapping[str, Any]:
+    """What a file says of its model: its format, config and figures."""
+    own: Mapping[str, Any] = read_safetensors(path)[1]
+    return own
+
+
+def parameters(density: Density) -> int:
+    """The number of parameters of a density."""
+    return sum(weight.numel() for weight in density.parameters())
+
+
+@torch.inference_mode()
+def show(config: PretrainedConfig) -> None:
+    """Print a table of the models that come with the package."""
+    rows = Table(show_header=True, header_style="bold")
+    for column in ("ckpt=", "network", "data", "test bits/dim", "parameters", "kB"):
+        rows.add_column(column, justify="right" if column in ("test bits/dim", "parameters", "kB") else "left")
+    for name, path in shipped().items():
+        density, trained = checkpoint.load_with_config(path)
+        figures = known(path)["shipped"]
+        binarised = ", binarised" if trained.data.binarize else ""
+        rows.add_row(
+            f"pretrained:{name}",
+            trained.model.name,
+            f"{trained.data.name} ({figures['source']}), {trained.data.levels} levels{binarised}",
+            f"{figures['test/bits_per_dim']:.4f}, of {figures['images']:,}",
+            f"{parameters(density):,}",
+            f"{path.stat().st_size / 1000:.0f}",
+        )
+    console = get_console()
+    console.print(rows)
+    for name, path in shipped().items():
+        figures = known(path)["shipped"]
+        console.print(f"{name}, {figures['date']}: {figures['command']}", highlight=False, markup=False, soft_wrap=True)

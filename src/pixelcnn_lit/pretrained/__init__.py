@@ -1,0 +1,1 @@
+"""Models that come with the package: ``ckpt=pretrained:NAME``; ``python -m pixelcnn_lit.pretrained`` lists them."""

@@ -1,0 +1,13 @@
+"""``python -m pixelcnn_lit.pretrained``: the models that come with the package."""
+
+from pixelcnn_lit import cli
+from pixelcnn_lit.config import PretrainedConfig
+
+
+def main() -> None:
+    """Run the command."""
+    cli.run("pretrained", PretrainedConfig, "pixelcnn_lit.analysis.shipped:show")
+
+
+if __name__ == "__main__":
+    main()
