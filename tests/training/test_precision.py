@@ -133,13 +133,15 @@ def test_bfloat16_gradients_of_features_that_do_not_fill_a_block_are_those_of_fl
 @pytest.mark.parametrize("batch", [1, 8, 64, 128])
 @pytest.mark.parametrize("network", ["pixelcnn", "gated_pixelcnn", "pixelcnn_pp", "pixelsnail"])
 def test_bfloat16_gradients_of_every_network_are_those_of_float32(network, batch, channels):
-    """Of the network alone: the gradient of a mixture magnifies the rounding of its parameters without bound."""
-    size = (32, 32) if channels == 3 else (28, 28)
-    n_mix = 5 if network == "pixelcnn_pp" else None  # in colour it needs a likelihood that couples channels
-    density = tiny_density(256, channels=channels, size=size, network=network, hidden=63, n_res=2, n_mix=n_mix)
+    """Of the network alone: the gradient of a mixture magnifies the rounding of its parameters without bound.
+
+    A wrong kernel for dilated rows changes a gradient by a fifth or more, at a width of 32 and not of 28.
+    """
+    sizes = {"gated_pixelcnn": {"dilations": [1, 2]}, "pixelcnn_pp": {"n_mix": 5}}.get(network, {})
+    density = tiny_density(256, channels=channels, size=(32, 32), network=network, hidden=63, n_res=2, **sizes)
     n_params = density.likelihood.n_params(channels)
-    for step in range(20 if batch < 64 else 5):
-        x, upstream = torch.rand(batch, channels, *size), torch.randn(batch, n_params, *size)
+    for step in range(5 if batch < 64 else 2):
+        x, upstream = torch.rand(batch, channels, 32, 32), torch.randn(batch, n_params, 32, 32)
         grads = []
         for enabled in (False, True):
             density.zero_grad()
@@ -148,4 +150,4 @@ def test_bfloat16_gradients_of_every_network_are_those_of_float32(network, batch
             out.float().backward(upstream)
             grads.append(torch.cat([p.grad.flatten() for p in density.parameters()]))
         assert grads[1].isfinite().all(), step
-        assert (grads[0] - grads[1]).norm() < 0.06 * grads[0].norm(), step
+        assert (grads[0] - grads[1]).norm() < 0.1 * grads[0].norm(), step
