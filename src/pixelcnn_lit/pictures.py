@@ -23,6 +23,7 @@ Picture = NDArray[np.uint8]
 Pixels = NDArray[np.uint8]
 """Images in RGB, (N, H, W, 3)."""
 
+MOST_CHANNELS = 4  # of an image
 ANSWERS = 6
 """So many images are drawn for a context; with the context and the original they fill a row."""
 GAP = 1  # pixels between images, before the picture is enlarged
@@ -114,8 +115,14 @@ def draw_answers(density: Density, original: Tensor, context: Tensor, seed: int,
 
 
 def context_as_rgb(context: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Convert contexts (N, F, H', W') in [0, 1] to RGB (N, H, W, 3). Of three features, R, G, B; else the first one."""
-    colours = context if context.shape[1] == 3 else context[:, :1].expand(-1, 3, -1, -1)
+    """Convert contexts (N, F, H', W') in [0, 1] to RGB (N, H, W, 3).
+
+    Of three features, R, G, B; of more than images have, codes, the number of each code as a grey; else the first one.
+    """
+    features = context.shape[1]
+    if features > MOST_CHANNELS:
+        context = context.argmax(1, keepdim=True) / (features - 1)
+    colours = context if features == 3 else context[:, :1].expand(-1, 3, -1, -1)
     pixels = F.interpolate(colours.float().cpu(), size=size, mode="nearest")
     return (255 * pixels.clamp(0, 1)).round().byte().permute(0, 2, 3, 1).numpy()
 

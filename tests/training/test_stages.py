@@ -104,6 +104,24 @@ def test_samples_are_those_of_the_priors_decoded(trained, tmp_path):
     fails(forked("evaluate", f"ckpt={folder / 'autoencoder'}", cwd=tmp_path), "an autoencoder, which has no likelihood")
 
 
+def test_a_prior_is_a_density_like_others(trained, tmp_path):
+    """Given the codes above of test images, it draws codes below, completes and explains."""
+    cwd, _ = trained
+    (picture,) = cwd.glob("outputs/vq/samples.png")
+    for stage, words in (
+        ("bottom", ["sample", "given=2", "n=3"]),
+        ("bottom", ["sample", "n=2", "occlude=bottom"]),
+        ("top", ["sample", "n=2"]),
+        ("bottom", ["explain", "n=2"]),
+    ):
+        out = tmp_path / f"{stage}-{len(words)}-{words[0]}.png"
+        succeeds(forked(*words, f"ckpt=outputs/vq/{stage}", f"out={out}", cwd=cwd))
+        assert out.is_file()
+    for command_ in ("sample", "explain"):
+        told = fails(forked(command_, "ckpt=outputs/vq/bottom", f"image={picture}", f"out={out}", cwd=cwd), "image=")
+        assert "the images of this model are codes" in told
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

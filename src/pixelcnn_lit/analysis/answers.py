@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from pixelcnn_lit import pictures
-from pixelcnn_lit.analysis.given import of_split, own_image, own_images, picture_size
+from pixelcnn_lit.analysis.given import of_split, own_batch, own_image, picture_size, refuse_codes
 from pixelcnn_lit.analysis.progress import batches
 from pixelcnn_lit.config import SampleConfig, TrainConfig
-from pixelcnn_lit.data.contexts import context_of
+from pixelcnn_lit.data.datamodule import Batch
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.messages import say
 
@@ -33,7 +33,7 @@ def answer(
         pairs = [_own(path, density, trained) for path in config.own_pictures]
         originals, context = np.concatenate([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])
     else:
-        originals, context = _with_context(of_split(config, trained, config.given or GIVEN, "given"), density, trained)
+        originals, context = _pair(of_split(config, trained, config.given or GIVEN, "given"), density)
     n, size = config.n or pictures.ANSWERS, trained.data.image_shape[1:]
     parts = []
     for first, count, show in batches(n * len(context), config.batch_size, "answers"):
@@ -56,18 +56,18 @@ def answer(
     return x, pictures.own_grid(originals, pictures.context_as_rgb(context, size), x, density.levels, scale)
 
 
-def _with_context(images: Tensor, density: Density, trained: TrainConfig) -> Pair:
-    context = context_of(trained.context, density.levels)(images)
-    assert context is not None
+def _pair(batch: Batch, density: Density) -> Pair:
+    images, _, context = batch  # type: ignore[misc]
     return pictures.as_rgb(images, density.levels), context
 
 
 def _own(path: str, density: Density, trained: TrainConfig) -> Pair:
     """The user's own picture and its context. One of exactly the size of a smaller context is that context."""
     assert density.context_shape is not None
+    refuse_codes([path], trained)
     shape = density.context_shape.of(*trained.data.image_shape[1:])
     if shape[1:] == trained.data.image_shape[1:] or picture_size(path) != shape[1:]:
-        return _with_context(own_images([path], trained), density, trained)
+        return _pair(own_batch([path], trained), density)
     say(f"image={path}: has the size of what is given, {shape[2]}x{shape[1]}, and is given as it is")
     context = torch.from_numpy(own_image(path, shape).pixels / np.float32(255))[None]
     unknown = np.broadcast_to(np.array(pictures.PAPER, dtype=np.uint8), (1, *trained.data.image_shape[1:], 3))

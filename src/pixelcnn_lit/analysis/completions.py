@@ -7,10 +7,9 @@ from rich import get_console
 from torch import Tensor
 
 from pixelcnn_lit import pictures
-from pixelcnn_lit.analysis.given import of_split, own_images
+from pixelcnn_lit.analysis.given import of_split, own_batch
 from pixelcnn_lit.analysis.progress import batches
 from pixelcnn_lit.config import SampleConfig, TrainConfig
-from pixelcnn_lit.data.contexts import context_of
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.masks import half_known, read_mask, unusable
 from pixelcnn_lit.messages import say
@@ -24,9 +23,10 @@ def complete(
     Return the levels and a picture with originals and completions.
     """
     own = config.own_pictures
-    original = own_images(own, trained) if own else of_split(config, trained, n, "n")
-    repeated = original.repeat_interleave(n, 0) if own else original
-    context = context_of(trained.context, density.levels)(repeated)
+    batch = own_batch(own, trained) if own else of_split(config, trained, n, "n")
+    original = batch[0]
+    repeated, _, *contexts = [part.repeat_interleave(n, 0) for part in batch] if own else batch
+    context = contexts[0] if contexts else None
     parts = []
     for first, count, show in batches(len(repeated), config.batch_size, "completions"):
         parts.append(

@@ -18,10 +18,9 @@ from torch import Tensor
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis import maps
 from pixelcnn_lit.analysis.evaluation import score
-from pixelcnn_lit.analysis.given import own_images
+from pixelcnn_lit.analysis.given import own_batch
 from pixelcnn_lit.config import ExplainConfig, TrainConfig
-from pixelcnn_lit.data.contexts import context_of
-from pixelcnn_lit.data.datamodule import Batch, ImageDataModule, given
+from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
@@ -82,14 +81,6 @@ def refuse_contradictions(config: ExplainConfig) -> None:
         raise UserError(f"n={config.n}: counts images of the split; leave it out with image=")
     for path in [config.image] if isinstance(config.image, str) else config.image or ():
         check_file("image", path)
-
-
-def own_batch(paths: Sequence[str], trained: TrainConfig) -> Batch:
-    """The user's own pictures, and their contexts. Raise UserError if the model is one of codes."""
-    if trained.data.holds_levels:
-        raise UserError(f"image={paths[0]}: the images of this model are codes, not pictures")
-    images = own_images(paths, trained)
-    return given(images, torch.zeros(len(images)).long(), context_of(trained.context, trained.data.levels))
 
 
 def most_surprising(

@@ -9,31 +9,42 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from pixelcnn_lit.config import SampleConfig, TrainConfig
-from pixelcnn_lit.data.datamodule import OWN, ImageDataModule, as_levels
+from pixelcnn_lit.data.contexts import context_of
+from pixelcnn_lit.data.datamodule import OWN, Batch, ImageDataModule, as_levels, given
 from pixelcnn_lit.data.folder import MODES, Decoded, decode
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
 
 
-def of_split(config: SampleConfig, trained: TrainConfig, n: int, key: str) -> Tensor:
-    """The first n images of the split, (n, C, H, W). Their classes are not asked for.
+def of_split(config: SampleConfig, trained: TrainConfig, n: int, key: str) -> Batch:
+    """The first n images of the split, and their contexts. Their classes are not asked for.
 
     Raises UserError, which names ``key``, if there are fewer.
     """
-    data = ImageDataModule(config.data.instead_of(trained.data, n_classes=0), trained.seed)
-    images = data.split(config.split).images
+    chosen = config.data.instead_of(trained.data, n_classes=0)
+    images = ImageDataModule(chosen, trained.seed, context=trained.context).split(config.split)
     if n > len(images):
         raise UserError(f"{key}={n}: the {config.split} split has {len(images)} images")
-    return images[:n]
+    return images[slice(n)]
 
 
-def own_images(paths: Sequence[str], trained: TrainConfig) -> Tensor:
-    """The user's own pictures as levels (K, C, H, W), cut and resized as a folder of images is."""
+def own_batch(paths: Sequence[str], trained: TrainConfig) -> Batch:
+    """The user's own pictures, cut and resized as a folder of images is, and their contexts.
+
+    Raises UserError if one cannot be read, or the model is one of codes.
+    """
+    refuse_codes(paths, trained)
     images = [own_image(path, trained.data.image_shape) for path in paths]
-    return torch.from_numpy(as_levels(np.stack([image.pixels for image in images]), trained.data, OWN))
+    x = torch.from_numpy(as_levels(np.stack([image.pixels for image in images]), trained.data, OWN))
+    return given(x, torch.zeros(len(x)).long(), context_of(trained.context, trained.data.levels))
+
+
+def refuse_codes(paths: Sequence[str], trained: TrainConfig) -> None:
+    """Raise UserError if the images of the model are codes: a picture is none."""
+    if trained.data.holds_levels:
+        raise UserError(f"image={paths[0]}: the images of this model are codes, not pictures")
 
 
 def own_image(path: str, shape: tuple[int, int, int]) -> Decoded:
