@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from helpers.running import leave
+from pixelcnn_lit.config import compose_vqvae
 from pixelcnn_lit.reporting import collect
 from pixelcnn_lit.storage import run_folder
 
@@ -36,3 +37,20 @@ def test_a_command_can_be_pasted(sweep, monkeypatch):
     monkeypatch.chdir(sweep.parent)
     command = collect.read(sweep / "a").command()
     assert command == ("python -m pixelcnn_lit.train name=depth model.n_res=5 data.levels=4 hydra.run.dir=depth/a")
+
+
+def test_the_stages_of_a_vqvae_are_told_apart_by_their_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "outputs" / "vq"
+    overrides = ["data=digits", "name=vq"]
+    run_folder.record(folder / "autoencoder", compose_vqvae(overrides).first, overrides, {})
+    told = ["data=codes", "data.ckpt=outputs/vq", "data.level=top", "data.embedding=8", "model=gated_pixelcnn"]
+    sizes = ["model.n_res=1", "model.hidden=8", "model.kernel_size=3", "optimizer.lr=1e-3", "optimizer.warmup_steps=3"]
+    more = ["data.batch_size=8", "trainer.max_epochs=2", "callbacks.early_stopping.patience=3", "seed=1"]
+    leave(folder / "top", *told, *sizes, *more, bits=0.5)
+    top, autoencoder = collect.runs_below(folder)
+    assert (top.folder.name, autoencoder.folder.name) == ("top", "autoencoder")
+    assert collect.swept_keys([top, autoencoder]) == []
+    assert "gated_pixelcnn" in top.command()
+    assert top.command().endswith("hydra.run.dir=outputs/vq/top")
+    assert autoencoder.command() == "python -m pixelcnn_lit.vqvae data=digits name=vq hydra.run.dir=outputs/vq"

@@ -17,6 +17,9 @@ from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown
 from pixelcnn_lit.sweeps.jobs import SWEEP_KEYS, Job
 
+MOST_KEYS = 12
+"""So many keys may differ between runs that are compared by them."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -56,9 +59,11 @@ class Run:
         return "" if found is None else _short(str(found))
 
     def command(self) -> str:
-        """The command that runs this run by itself."""
-        arguments = Job(Path(shown(self.folder.absolute())), self.overrides).arguments()
-        return shlex.join(["python", "-m", "pixelcnn_lit.train", *arguments])
+        """The command that runs this run by itself, or of an autoencoder, the command of all stages."""
+        coded = "autoencoder.n_codes" in self.config
+        module, folder = ("vqvae", self.folder.parent) if coded else ("train", self.folder)
+        arguments = Job(Path(shown(folder.absolute())), self.overrides).arguments()
+        return shlex.join(["python", "-m", f"pixelcnn_lit.{module}", *arguments])
 
 
 def _short(text: str) -> str:
@@ -122,6 +127,10 @@ def curve(folder: Path) -> tuple[tuple[float, float], ...]:
 
 
 def swept_keys(found: Sequence[Run]) -> list[str]:
-    """The keys whose values differ between the runs, in the order of their overrides."""
+    """The keys whose values differ between the runs, in the order of their overrides; none if they are too many.
+
+    Then the runs are no sweep, such as the stages of a VQ-VAE-2, and are told apart by their folders.
+    """
     keys = dict.fromkeys(key for run in found for key in run.values if key not in ("name", "data.dir", *SWEEP_KEYS))
-    return [key for key in keys if len({run.value(key) for run in found}) > 1 and not key.startswith("hydra")]
+    swept = [key for key in keys if len({run.value(key) for run in found}) > 1 and not key.startswith("hydra")]
+    return swept if len(swept) <= MOST_KEYS else []
