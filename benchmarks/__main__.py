@@ -1,18 +1,23 @@
-"""``python -m benchmarks [NAME [ARGUMENTS]]``: measure speed side by side with the textbook's ways.
+"""``python -m benchmarks [NAME [ARGUMENTS]]``: measure speed beside the textbook's ways, and size beside other coders.
 
-NAME is one of sampling, training and sizes, and ``python -m benchmarks NAME --help`` shows its arguments; without a
-name, all of them run as they are.
+NAME is one of sampling, training, sizes and compressors, and ``python -m benchmarks NAME --help`` shows its arguments;
+without a name, all of them run as they are.
 """
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import sampling, sizes, training
+from benchmarks import compressors, sampling, sizes, training
 from pixelcnn_lit.cli import one_line_errors
 from pixelcnn_lit.errors import UserError
 
-BENCHMARKS = {"sampling": sampling.main, "training": training.main, "sizes": sizes.main}
+BENCHMARKS = {
+    "sampling": sampling.main,
+    "training": training.main,
+    "sizes": sizes.main,
+    "compressors": compressors.main,
+}
 
 
 @one_line_errors()
