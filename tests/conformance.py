@@ -38,6 +38,7 @@ class Case:
     levels: int = 2
     channels: int = 1
     classes: int | None = None
+    orders: int = 1
     folder: str | None = None
     context: str | None = None
     factor: int = 1
@@ -63,6 +64,7 @@ class Case:
             data += [f"context={self.context}", "context.features=4", "context.n_res=1"]
         if self.context == "small":
             data += [f"context.factor={self.factor}"]
+        data += [f"model.orders={self.orders}"] if self.orders > 1 else []
         foreign = []
         if self.folder is not None:
             modules = ",".join(path.stem for path in sorted((EXAMPLES / self.folder).glob("*.py")))
@@ -127,6 +129,11 @@ CASES = [
     Case("snail-small", SNAIL, context="small", factor=2),
     Case("gated-codes", GATED, 3, classes=2, codes=True, context="codes", factor=2),
     Case("snail-codes-512", SNAIL, 512, codes=True, factor=2),
+    Case("pixelcnn-2-orders-colour", PIXELCNN, channels=3, orders=2),
+    Case("gated-8-orders-grey-classes", GATED, channels=3, classes=2, context="grey", orders=8, trains=True),
+    Case("pp-mixture-4-orders", (*PP, *MIXTURE), 4, orders=4),
+    Case("snail-8-orders-small", SNAIL, context="small", factor=2, orders=8),
+    Case("attention-4-orders", ATTENTION, 4, orders=4, folder="own_network"),
     Case("attention", ATTENTION, 4, classes=2, folder="own_network", trains=True),
     Case("attention-mixture-colour", (*ATTENTION, *MIXTURE), 4, channels=3, folder="own_network"),
     Case("gaussian-colour", (*PIXELCNN, *GAUSSIAN), 4, channels=3, folder="own_likelihood", trains=True),

@@ -17,7 +17,7 @@ FLOORS = [
     {"registry", "messages", "device", "metrics"},
     {"nn", "likelihood"},
     {"models", "sampling"},
-    {"density", "autoencoder"},
+    {"density", "orders", "autoencoder"},
     {"vqvae_model"},
     {"factory", "data", "storage", "masks"},
     {"pictures"},

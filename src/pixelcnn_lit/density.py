@@ -13,6 +13,7 @@ from pixelcnn_lit.nn.contract import CausalNetwork
 from pixelcnn_lit.nn.inputs import Embedded, Scaled, level_type
 from pixelcnn_lit.sampling.conditionals import Conditionals, Given
 from pixelcnn_lit.sampling.draw import Draw, Method, Progress, draw
+from pixelcnn_lit.sampling.scans import SCANS, Scan
 
 
 class Density(Conditionals):
@@ -34,6 +35,9 @@ class Density(Conditionals):
     >>> density.log_prob(x).shape
     torch.Size([2])
     """
+
+    scans: tuple[Scan, ...] = SCANS[:1]
+    """The orders of pixels that the network knows: here the raster alone."""
 
     def __init__(
         self,
@@ -186,7 +190,7 @@ class Density(Conditionals):
             raise ValueError(f"size must be at least (1, 1), got {size}")
         x = torch.zeros(n, self.image_shape[0], height, width, dtype=level_type(self.levels), device=self.device)
         how = Draw(_seed(seed), temperature, method, first, progress)
-        return draw(self, x, None, self._given(x, y, context), how)
+        return self._drawn(x, None, self._given(x, y, context), how)
 
     def complete(
         self,
@@ -223,7 +227,11 @@ class Density(Conditionals):
             raise ValueError(f"known must be {expected}, got {known.dtype} of shape {tuple(known.shape)}")
         known = known.to(self.device).expand(x.shape[0], *x.shape[2:])
         given = self._given(x, y, context)
-        return draw(self, x, known, given, Draw(_seed(seed), temperature, method, first, progress))
+        return self._drawn(x, known, given, Draw(_seed(seed), temperature, method, first, progress))
+
+    def _drawn(self, x: Tensor, known: Tensor | None, given: Given, how: Draw) -> Tensor:
+        """Draw the pixels of x that are not known (N, H, W), in place."""
+        return draw(self, x, known, given, how)
 
     def _checked(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor):

@@ -19,6 +19,7 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.likelihood import Likelihood
 from pixelcnn_lit.nn.context import ContextEncoder, ContextShape
 from pixelcnn_lit.nn.inputs import Embedded, Scaled
+from pixelcnn_lit.orders import ManyOrders
 
 
 def build_density(config: TrainConfig) -> Density:
@@ -33,8 +34,10 @@ def build_density(config: TrainConfig) -> Density:
         network = build_network(config.model, likelihood, channels, encoder, inputs.features * channels)
     except (ValueError, TypeError) as error:
         raise UserError(f"model={config.model.name}: cannot be built: {error}") from error
-    shape = None if encoder is None else encoder.shape
-    return Density(network, likelihood, config.data.image_shape, config.model.n_classes, shape, inputs)
+    given = config.model.n_classes, None if encoder is None else encoder.shape, inputs
+    if config.model.orders > 1:
+        return ManyOrders(network, likelihood, config.data.image_shape, config.model.orders, *given)
+    return Density(network, likelihood, config.data.image_shape, *given)
 
 
 def build_inputs(config: DataConfig) -> Scaled | Embedded:
@@ -65,19 +68,23 @@ def build_network(
 ) -> nn.Module:
     """Build the network of a config, with the outputs that ``likelihood`` needs for images of ``channels``.
 
-    It sees them as ``inputs`` numbers a pixel; None: as many as channels.
+    It sees them as ``inputs`` numbers a pixel; None: as many as channels. With several orders, its classes are pairs of
+    a class and a scan.
 
     Only with an encoder is it built with a ``context_encoder``: a network from outside need not know that argument.
 
     Raises ValueError if the network does not accept the likelihood, the channels or its own sizes.
     """
     context = {} if encoder is None else {"context_encoder": encoder}
+    sizes = config.model_dump(exclude={"name", "orders"})
+    if config.orders > 1:
+        sizes["n_classes"] = config.orders * (config.n_classes or 1)
     network: nn.Module = NETWORKS[config.name].load()(
         image_channels=channels if inputs is None else inputs,
         n_params=likelihood.n_params(channels),
         groups=1 if likelihood.couples_channels else channels,
         **context,
-        **config.model_dump(exclude={"name"}),
+        **sizes,
     )
     return network
 

@@ -106,7 +106,7 @@ def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
         ),
         ("optimizer=lion", "Could not find 'optimizer/lion'; available: adam_exponential, adamw"),
         ("model.depth=3", "model.depth: no such key; allowed here: name, n_res"),
-        ("+model.depth=3", "model.depth: no such key; allowed here: name, n_classes, n_res"),
+        ("+model.depth=3", "model.depth: no such key; allowed here: name, n_classes, orders"),
         ("nonsense=3", "nonsense: no such key; allowed here: name, overwrite, seed, plugins, ckpt"),
         ("model.n_res=${nowhere}", "nowhere"),
         ("data.levels", "data.levels: cannot be read as an override; expected key=value"),

@@ -18,6 +18,7 @@ from pixelcnn_lit.config.model import NETWORKS
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.factory import build_network
 from pixelcnn_lit.likelihood import Categorical, Likelihood, LogisticMixture
+from pixelcnn_lit.orders import ManyOrders
 
 SIZES: dict[str, dict[str, Any]] = {
     "pixelcnn": {"kernel_size": 3, "first_kernel_size": 7},
@@ -40,6 +41,7 @@ def tiny_density(
     network: str = "pixelcnn",
     n_mix: int | None = None,
     n_classes: int | None = None,
+    orders: int = 1,
     **sizes: Any,
 ) -> Density:
     """A density small enough to enumerate, its weights spread out so that its conditionals differ."""
@@ -47,11 +49,10 @@ def tiny_density(
     likelihood: Likelihood = (
         Categorical(levels=levels) if n_mix is None else LogisticMixture(levels=levels, n_mix=n_mix)
     )
-    section = NETWORKS[network].section(
-        name=network, n_classes=n_classes, **{**SIZES[network], "n_res": n_res, "hidden": hidden, **sizes}
-    )
-    density = Density(build_network(section, likelihood, channels), likelihood, (channels, *size), n_classes)
-    return spread_out(density)
+    options = {**SIZES[network], "n_res": n_res, "hidden": hidden, **sizes}
+    section = NETWORKS[network].section(name=network, n_classes=n_classes, orders=orders, **options)
+    built = build_network(section, likelihood, channels), likelihood, (channels, *size)
+    return spread_out(Density(*built, n_classes) if orders == 1 else ManyOrders(*built, orders, n_classes))
 
 
 def spread_out(density: Density) -> Density:

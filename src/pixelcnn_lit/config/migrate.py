@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-FORMAT = 5
+FORMAT = 6
 """1: before 0.1. 2: with a checksum. 3: ``model`` does not repeat data's keys, ``logger`` holds several.
-4: ``weights``, ``trainer.float32_tail``. 5: ``context``."""
+4: ``weights``, ``trainer.float32_tail``. 5: ``context``. 6: ``model.orders``."""
 
 Config = dict[str, Any]
 
@@ -64,7 +64,11 @@ def _from_4(config: Config) -> None:
     config.setdefault("context", {"name": "none"})
 
 
-MIGRATIONS: tuple[Callable[[Config], None], ...] = (_from_1, _from_2, _from_3, _from_4)
+def _from_5(config: Config) -> None:
+    _set_default(config, "model.orders", 1)
+
+
+MIGRATIONS: tuple[Callable[[Config], None], ...] = (_from_1, _from_2, _from_3, _from_4, _from_5)
 
 
 def _set_default(config: Config, key: str, value: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -17,10 +17,15 @@ FirstKernelSize = Annotated[int, Field(ge=3, le=63), AfterValidator(odd)]
 
 
 class NetworkConfig(Section):
-    """The keys that all networks share. ``n_classes`` is None, or the number of classes for p(image | class)."""
+    """The keys that all networks share.
+
+    ``n_classes`` is None, or the number of classes for p(image | class). ``orders`` is the number of scans that the
+    density is a mixture of; with several, the network knows the scan as it knows a class.
+    """
 
     name: str
     n_classes: Annotated[int, Field(ge=1, le=1000)] | None
+    orders: Literal[1, 2, 4, 8]
 
     def check_beside(self, data: DataConfig, likelihood: LikelihoodConfig) -> None:
         """Raise ValueError, which names the key, if the network cannot be used with this data or likelihood."""

@@ -17,7 +17,7 @@ as float32 errors stay well below :data:`~pixelcnn_lit.sampling.ties.TIE`; the t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,13 +38,15 @@ Progress = Callable[[int, int], None]
 class Draw:
     """How to draw: the arguments of :meth:`~pixelcnn_lit.density.Density.sample`, without the images and their classes.
 
+    ``first`` may be the numbers of all images too, where they do not follow each other.
+
     Raises ValueError for an unknown method, a negative seed, and a temperature that is negative or not finite.
     """
 
     seed: int
     temperature: float = 1.0
     method: Method = "cached"
-    first: int = 0
+    first: int | Sequence[int] = 0
     progress: Progress | None = None
 
     def __post_init__(self) -> None:

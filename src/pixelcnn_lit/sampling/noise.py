@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ PURPOSES = ("levels", "classes")
 class GumbelNoise:
     """Standard Gumbel noise for each image, position and level, in raster order. Only one row is in memory."""
 
-    def __init__(self, seed: int, first: int, x: Tensor, levels: int, skip_rows: int) -> None:
+    def __init__(self, seed: int, first: int | Sequence[int], x: Tensor, levels: int, skip_rows: int) -> None:
         n, channels, _, width = x.shape
         self._streams = Streams(seed, first, n, x.device, "levels")
         self.row = torch.empty(n, width * channels, levels, device=x.device)
@@ -38,10 +39,16 @@ class Streams:
     """
 
     def __init__(
-        self, seed: int, first: int, n: int, device: torch.device, purpose: Literal["levels", "classes"]
+        self,
+        seed: int,
+        first: int | Sequence[int],
+        n: int,
+        device: torch.device,
+        purpose: Literal["levels", "classes"],
     ) -> None:
+        """``first`` is the number of the first image, or the numbers of all."""
         self._on_gpu = device.type == "cuda"
-        images = range(first, first + n)
+        images = range(first, first + n) if isinstance(first, int) else first
         if self._on_gpu:
             # The classes are drawn on the CPU: see draw_classes.
             seeds = [((seed << 32) + image) % 2**64 for image in images]

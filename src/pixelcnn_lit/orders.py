@@ -1,0 +1,257 @@
+"""A density that is the mixture of several scans of the image, through one network that knows the scan as a class."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.likelihood import Likelihood
+from pixelcnn_lit.nn.context import ContextShape
+from pixelcnn_lit.nn.inputs import Embedded, Scaled
+from pixelcnn_lit.sampling.conditionals import Given
+from pixelcnn_lit.sampling.draw import Draw, draw
+from pixelcnn_lit.sampling.noise import Streams, gumbel
+from pixelcnn_lit.sampling.scans import SCANS, alike, leading, turned, usable
+
+
+class ManyOrders(Density):
+    """The mixture of ``orders`` scans, each an exact density by itself:
+
+    ``log p(x) = log sum over o of p(x | o) / orders``
+
+    It is trained on a scan drawn for each image, so on the mean of the scans' ``-log p(x | o)``, which is at least
+    ``-log p(x)``. An image is drawn in a scan of its own. A completion takes the scans in which the known pixels come
+    first, weighted by ``p(known | o)``, and is then exact; without such a scan, the one with the longest known start.
+
+    The network is a raster network whose classes are the pairs of a class and a scan, ``y * orders + o``. It gets the
+    image turned, so that the scan's first pixel is at the top left.
+
+    Jain et al., "Locally Masked Convolution for Autoregressive Models" (2020), arXiv 2006.12486, section 4.
+
+    >>> from pixelcnn_lit import build
+    >>> density = build(["model.n_res=1", "model.hidden=4", "data.levels=2", "model.orders=8"])
+    >>> x = density.sample(2, seed=0, size=(3, 5))
+    >>> density.log_prob(x).shape, density.order_log_probs(x).shape
+    (torch.Size([2]), torch.Size([2, 8]))
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        likelihood: Likelihood,
+        image_shape: tuple[int, int, int],
+        orders: int,
+        n_classes: int | None = None,
+        context_shape: ContextShape | None = None,
+        inputs: Scaled | Embedded | None = None,
+    ) -> None:
+        """``orders`` is 2, 4 or 8; the network has ``orders * (n_classes or 1)`` classes. The rest is of Density.
+
+        Raises ValueError for another number of orders.
+        """
+        if orders not in (2, 4, 8):
+            raise ValueError(f"orders must be 2, 4 or 8, got {orders}")
+        super().__init__(network, likelihood, image_shape, n_classes, context_shape, inputs)
+        self.scans = SCANS[:orders]
+
+    def forward(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> Tensor:
+        """Nats of each dimension: levels (N, C, H, W) -> (N, C, H, W).
+
+        In training, those in a scan that torch's generator draws for each image. In evaluation, :meth:`nats`.
+        """
+        if not self.training:
+            return self.nats(x, y, context)
+        order = torch.randint(len(self.scans), (len(x),), device=x.device)
+        return self._along(lambda raster, x, given: raster(x, *given), x, Given(y, context), order)
+
+    def given(self, y: Tensor | None, context: Tensor | None) -> dict[str, Tensor | None]:
+        """The arguments of the network beside the image, in the first scan, which is the raster."""
+        classes = torch.zeros(1, dtype=torch.long, device=self.device) if y is None else y * len(self.scans)
+        return {"y": classes} if self.context_shape is None else {"y": classes, "context": context}
+
+    def initialise(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> None:
+        """As of Density, on the images in the first scan."""
+        self._raster().initialise(x, *self._labelled(self._given(x, y if self.n_classes else None, context), x, 0))
+
+    def log_prob(
+        self,
+        x: Tensor,
+        y: Tensor | int | None = None,
+        context: Tensor | None = None,
+        *,
+        order: int | None = None,
+    ) -> Tensor:
+        """``log p(x)`` of the mixture, or ``log p(x | o)`` of one ``order`` of :attr:`scans`, in nats: (N,).
+
+        The rest is of :meth:`Density.log_prob`. Raises ValueError for an order that is not there, too.
+        """
+        if order is None:
+            return self.order_log_probs(x, y, context).logsumexp(1) - math.log(len(self.scans))
+        return self._labels_log_probs(x, y, context, order).logsumexp(0)
+
+    def order_log_probs(self, x: Tensor, y: Tensor | int | None = None, context: Tensor | None = None) -> Tensor:
+        """``log p(x | o)`` of each of :attr:`scans`, in nats: levels (N, C, H, W) -> (N, orders)."""
+        each = [self.log_prob(x, y, context, order=order) for order in range(len(self.scans))]
+        return torch.stack(each, dim=1)
+
+    def _labels_log_probs(self, x: Tensor, y: Tensor | int | None, context: Tensor | None, order: int) -> Tensor:
+        """``log p(x, y | o)`` of each class that may be, of y or of all: (classes, N)."""
+        parts = self._of_labels(lambda raster, x, given: raster(x, *given), x, y, context, order)
+        return -parts.flatten(2).sum(2) - math.log(len(parts))
+
+    def nats(
+        self,
+        x: Tensor,
+        y: Tensor | int | None = None,
+        context: Tensor | None = None,
+        *,
+        order: int | None = None,
+    ) -> Tensor:
+        """The share of each dimension in ``-log p(x)``, in nats: levels (N, C, H, W) -> (N, C, H, W).
+
+        Given an ``order`` (and a class, where there are classes) they are ``-log p(x_i | those before it)``. Without,
+        they are the mean of these over the scans (and classes), weighted by ``p(o | x)``, and what is then missing in
+        the sum is spread evenly: the sum over an image is ``-log p(x)``.
+        """
+        each = self._components(lambda raster, x, given: raster(x, *given), x, y, context, order)
+        totals = -each.flatten(2).sum(2)  # (components, N)
+        weights = totals.log_softmax(0)
+        mean = torch.einsum("kn,knchw->nchw", weights.exp(), each)
+        missing = (weights.exp() * weights).sum(0) + math.log(len(each))
+        return mean + (missing / math.prod(x.shape[1:]))[:, None, None, None]
+
+    def entropy(
+        self,
+        x: Tensor,
+        y: Tensor | int | None = None,
+        context: Tensor | None = None,
+        *,
+        order: int | None = None,
+    ) -> Tensor:
+        """The entropy of each conditional, in nats: (N, C, H, W), the mean over the scans as of :meth:`nats`."""
+        totals = self._components(lambda raster, x, given: raster(x, *given), x, y, context, order)
+        weights = (-totals.flatten(2).sum(2)).softmax(0)
+        each = self._components(lambda raster, x, given: raster.entropy(x, *given), x, y, context, order)
+        return torch.einsum("kn,knchw->nchw", weights, each)
+
+    def logits(
+        self, x: Tensor, y: Tensor | int | None = None, context: Tensor | None = None, *, order: int = 0
+    ) -> Tensor:
+        """The logits of each conditional of one scan: levels (N, C, H, W) -> (N, levels, C, H, W)."""
+        x = self._checked(x)
+        given, orders = self._given(x, y, context), self._orders(x, order)
+        return self._along(lambda raster, x, given: raster.logits(x, *given), x, given, orders)
+
+    def _components(
+        self, ask: Ask, x: Tensor, y: Tensor | int | None, context: Tensor | None, order: int | None
+    ) -> Tensor:
+        """What ``ask`` gives of each scan and class: (components, N, ...)."""
+        orders = range(len(self.scans)) if order is None else [order]
+        return torch.cat([self._of_labels(ask, x, y, context, each) for each in orders])
+
+    def _of_labels(self, ask: Ask, x: Tensor, y: Tensor | int | None, context: Tensor | None, order: int) -> Tensor:
+        """What ``ask`` gives of one scan and each class that may be: (classes, N, ...)."""
+        x = self._checked(x)
+        classes = [y] if y is not None or self.n_classes is None else range(self.n_classes)
+        orders = self._orders(x, order)
+        return torch.stack([self._along(ask, x, self._given(x, label, context), orders) for label in classes])
+
+    def _orders(self, x: Tensor, order: int) -> Tensor:
+        if not 0 <= order < len(self.scans):
+            raise ValueError(f"order must be in 0..{len(self.scans) - 1}, got {order}")
+        return torch.full((len(x),), order, device=x.device)
+
+    def _raster(self) -> Density:
+        """The same network as a density in raster order, whose classes are pairs of a class and a scan."""
+        labels = len(self.scans) * (self.n_classes or 1)
+        density = Density(self.network, self.likelihood, self.image_shape, labels, self.context_shape, self.inputs)
+        density.training = self.training  # of this module alone: the network is in its mode already
+        return density
+
+    def _labelled(self, given: Given, x: Tensor, order: Tensor | int) -> Given:
+        """What the raster density is given: y * orders + order in place of y, or the order alone."""
+        labels = torch.as_tensor(order, device=x.device).expand(len(x))
+        return given._replace(y=labels if given.y is None else given.y * len(self.scans) + labels)
+
+    def _along(self, ask: Ask, x: Tensor, given: Given, order: Tensor) -> Tensor:
+        """What ``ask`` gives of each image in its own scan, turned back: (N, ..., H, W)."""
+        raster, parts, places = self._raster(), [], []
+        for part in alike(order, self.scans, (x.shape[2], x.shape[3])):
+            own = self._labelled(Given(*(None if each is None else each[part] for each in given)), part, order[part])
+            if own.context is not None:
+                own = own._replace(context=turned(own.context, order[part], self.scans))
+            result = ask(raster, turned(x[part], order[part], self.scans), own)
+            parts.append(turned(result, order[part], self.scans, back=True))
+            places.append(part)
+        if not parts:  # no images
+            return ask(raster, x, self._labelled(given, x, order))
+        return torch.cat(parts)[torch.cat(places).argsort()]
+
+    @torch.inference_mode()
+    def _drawn(self, x: Tensor, known: Tensor | None, given: Given, how: Draw) -> Tensor:
+        if not len(x):
+            return x
+        was_training = self.training
+        self.eval()
+        try:
+            y, order = self._draw_labels(x, known, given, how)
+            assert isinstance(how.first, int)
+            for part in alike(order, self.scans, (x.shape[2], x.shape[3])):
+                own = dataclasses.replace(how, first=[how.first + number for number in part.tolist()])
+                x[part] = self._drawn_alike(x[part], known, given._replace(y=y), order, part, own)
+        finally:
+            self.train(was_training)
+        return x
+
+    def _drawn_alike(
+        self, x: Tensor, known: Tensor | None, given: Given, order: Tensor, part: Tensor, how: Draw
+    ) -> Tensor:
+        """Draw the images ``part`` of a batch, which have one size when turned."""
+        own = self._labelled(Given(*(None if each is None else each[part] for each in given)), part, order[part])
+        if own.context is not None:
+            own = own._replace(context=turned(own.context, order[part], self.scans))
+        mask = None if known is None else turned(known[part], order[part], self.scans)
+        drawn = draw(self._raster(), turned(x, order[part], self.scans), mask, own, how)
+        return turned(drawn, order[part], self.scans, back=True)
+
+    def _draw_labels(self, x: Tensor, known: Tensor | None, given: Given, how: Draw) -> tuple[Tensor | None, Tensor]:
+        """Draw a class, if there are classes and none is given, and a scan for each image, given what is known."""
+        n, orders, classes = len(x), len(self.scans), self.n_classes or 1
+        weights = torch.zeros(n, classes, orders, device=x.device)
+        if known is not None:
+            weights = self._known_log_probs(x, known, given.context)
+        if given.y is not None:
+            other = torch.arange(classes, device=x.device) != given.y[:, None]
+            weights = weights.masked_fill(other[:, :, None], -math.inf)
+        streams = Streams(how.seed, how.first, n, torch.device("cpu"), "classes")
+        noise = gumbel(streams, torch.empty(n, classes * orders))
+        label = (weights.flatten(1) + noise.to(x.device)).argmax(1)
+        return (None if self.n_classes is None else label // orders), label % orders
+
+    def _known_log_probs(self, x: Tensor, known: Tensor, context: Tensor | None) -> Tensor:
+        """``log p(known start of the scan | class, scan)``, -inf for scans that are not used: (N, classes, orders)."""
+        fit, raster = usable(known, self.scans), self._raster()
+        weights = torch.full((len(x), self.n_classes or 1, len(self.scans)), -math.inf, device=x.device)
+        for order, scan in enumerate(self.scans):
+            chosen = fit[:, order].nonzero()[:, 0]
+            start = leading(known[chosen], scan)[:, None]
+            rows = int(start.any(3).any(1).sum(1).max()) if len(chosen) else 0
+            weights[chosen, :, order] = 0
+            if not rows:
+                continue
+            turned_x = scan.turn(x[chosen])[:, :, :rows]
+            turned_context = None if context is None else scan.turn(context[chosen])
+            for y in range(self.n_classes or 1):
+                labels = torch.full((len(chosen),), y * len(self.scans) + order, device=x.device)
+                nats = raster(turned_x, labels, turned_context)
+                weights[chosen, y, order] = -(nats * start[:, :, :rows]).flatten(1).sum(1)
+        return weights
+
+
+Ask = Callable[[Density, Tensor, Given], Tensor]
+"""A question to the raster density: of images (N, C, H, W), and what they are given."""
