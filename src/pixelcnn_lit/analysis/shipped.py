@@ -12,7 +12,7 @@ from rich import get_console
 from rich.table import Table
 
 from pixelcnn_lit.analysis.evaluation import score
-from pixelcnn_lit.config import PretrainedConfig, TrainConfig
+from pixelcnn_lit.config import PretrainedConfig, TrainConfig, compose
 from pixelcnn_lit.config.types import PRETRAINED
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
@@ -22,6 +22,8 @@ from pixelcnn_lit.storage.archive import read_safetensors, write_safetensors
 
 WORST = 0.0005
 """So many bits per dimension may be lost by weights in float16."""
+DIGITS = 64
+"""How many digits a model is checked by."""
 MOST_BYTES = 700_000
 """A model is not larger, so that all of them are a small part of the package."""
 
@@ -45,15 +47,31 @@ def ship(ckpt: str | Path, out: Path, command: str) -> dict[str, Any]:
     figures = {
         "test/bits_per_dim": after,
         "images": len(data.split("test")),
+        "of_digits": of_digits(density, trained),
         "source": data.source,
         "command": command,
         "date": date.today().isoformat(),
     }
     header = checkpoint.header(anonymous(trained), density.class_names)
     write_safetensors(out, weights, {**header, "shipped": figures})
-    if out.stat().st_size > MOST_BYTES:
-        raise UserError(f"{out}: {out.stat().st_size:,} bytes; at most {MOST_BYTES:,}")
+    if (size := out.stat().st_size) > MOST_BYTES:
+        out.unlink()
+        raise UserError(f"{out}: {size:,} bytes; at most {MOST_BYTES:,}")
     return figures
+
+
+def of_digits(density: Density, trained: TrainConfig) -> float:
+    """Bits/dim of the first test digits that come with the package: a figure that can be checked without any file.
+
+    Raises UserError for a model of other images than 28x28 in grey.
+    """
+    told = [f"data.levels={trained.data.levels}", f"data.binarize={trained.data.binarize or 'null'}"]
+    config = compose(["data=digits", *told]).data
+    if density.image_shape != config.image_shape or density.context_shape is not None:
+        raise UserError(f"a model of {density.image_shape} images cannot be checked by digits")
+    x = ImageDataModule(config, 0).split("test").images[:DIGITS]
+    with torch.inference_mode():
+        return float(density.bits_per_dim(x).double().mean())
 
 
 def anonymous(config: TrainConfig) -> TrainConfig:

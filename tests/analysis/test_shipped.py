@@ -1,0 +1,66 @@
+"""The models that come with the package are what their figures say, and small."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+import pixelcnn_lit
+from helpers.process import fails, forked, succeeds
+from pixelcnn_lit import UserError, build
+from pixelcnn_lit.analysis import shipped
+from pixelcnn_lit.config import compose
+from pixelcnn_lit.storage import checkpoint
+from pixelcnn_lit.storage.archive import read_safetensors
+
+FILES = shipped.shipped()
+
+
+def test_all_of_them_are_a_small_part_of_the_package():
+    assert {"digits", "mnist256"} <= FILES.keys()
+    assert sum(path.stat().st_size for path in FILES.values()) < 4_000_000
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_model_gives_the_figure_that_it_is_shipped_with(name):
+    density, trained = checkpoint.load_with_config(FILES[name])
+    figures = shipped.known(FILES[name])["shipped"]
+    assert shipped.of_digits(density, trained) == pytest.approx(figures["of_digits"], abs=1e-5)
+    assert FILES[name].stat().st_size <= shipped.MOST_BYTES
+    assert all(weight.dtype == torch.float16 for weight in read_safetensors(FILES[name])[0].values())
+    assert 0 < figures["test/bits_per_dim"] < 2
+    assert "/" not in json.dumps(trained.model_dump(mode="json", include={"data", "ckpt", "weights", "name"}))
+
+
+def test_every_command_takes_them(tmp_path):
+    output = succeeds(forked("sample", "ckpt=pretrained:digits", "n=4", cwd=tmp_path))
+    assert "4 samples" in output
+    assert pixelcnn_lit.load("pretrained:digits").levels == 4
+    output = succeeds(forked("pretrained", cwd=tmp_path))
+    assert all(f"{name}, 20" in output for name in FILES)
+
+
+def test_a_name_that_is_not_there_is_refused_with_those_that_are(tmp_path):
+    fails(forked("sample", "ckpt=pretrained:cats", cwd=tmp_path), "must be one of pretrained:digits")
+    with pytest.raises(UserError, match="must be one of pretrained:digits"):
+        pixelcnn_lit.load("pretrained:cats")
+
+
+def test_a_model_that_float16_spoils_is_not_shipped(tmp_path, mnist_dir, monkeypatch):
+    overrides = ["model.n_res=1", "model.hidden=4", "data.levels=4", f"data.dir={mnist_dir}", "data.source=torchvision"]
+    weights = {checkpoint.PREFIX + key: weight for key, weight in build(overrides).state_dict().items()}
+    checkpoint.write(
+        tmp_path / "a.ckpt", {checkpoint.KEY: checkpoint.header(compose(overrides)), "state_dict": weights}
+    )
+    out = tmp_path / "a.safetensors"
+    for bound, value, message in (("WORST", -1.0, "in float16 it has"), ("MOST_BYTES", 100, "at most 100")):
+        with monkeypatch.context() as patch:
+            patch.setattr(shipped, bound, value)
+            with pytest.raises(UserError, match=message):
+                shipped.ship(tmp_path / "a.ckpt", out, "train it")
+        assert not out.exists()
+    figures = shipped.ship(tmp_path / "a.ckpt", out, "train it")
+    loaded, _ = checkpoint.load_with_config(out)
+    assert shipped.of_digits(loaded, compose(overrides)) == pytest.approx(figures["of_digits"], abs=1e-6)
