@@ -62,8 +62,10 @@ class ManyOrders(Density):
     def forward(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> Tensor:
         """Nats of each dimension: levels (N, C, H, W) -> (N, C, H, W).
 
-        In training, those in a scan that torch's generator draws for each image. In evaluation, :meth:`nats`.
+        In training, those in a scan that torch's generator draws for each image. In evaluation, :meth:`nats`. As of
+        Density, a network without classes takes no notice of y.
         """
+        y = None if self.n_classes is None else y
         if not self.training:
             return self.nats(x, y, context)
         order = torch.randint(len(self.scans), (len(x),), device=x.device)
