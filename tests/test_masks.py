@@ -10,6 +10,7 @@ from PIL import Image
 
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.masks import half_known, read_mask, unusable
+from pixelcnn_lit.sampling.scans import SCANS
 
 
 @pytest.mark.parametrize(
@@ -126,3 +127,11 @@ def test_a_mask_that_would_unfold_to_gigabytes_is_refused_by_its_header(tmp_path
     (tmp_path / "bomb.png").write_bytes(bomb)
     with pytest.raises(UserError, match=r"bomb\.png: (65536x65536 pixels|cannot be read)"):
         read_mask(tmp_path / "bomb.png", 28, 28)
+
+
+@pytest.mark.parametrize("side", ["bottom", "top", "left", "right"])
+@pytest.mark.parametrize("size", [(4, 4), (5, 3)], ids=str)
+def test_with_four_scans_all_pixels_of_any_half_are_used(side, size):
+    known = half_known(side, *size)
+    assert unusable(known, SCANS[:4]) == 0
+    assert (unusable(known, SCANS[:2]) == 0) == (side in ("bottom", "top"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.sampling.scans import SCANS, Scan
 from pixelcnn_lit.storage.files import check_file
 
 FORMATS = ("PNG", "BMP", "GIF", "JPEG", "PPM", "TIFF", "WEBP")
@@ -106,10 +108,10 @@ def _bright(image: Image.Image) -> NDArray[np.bool_]:
     return values > next((white for white in whites if values.max() <= white), values.max()) / 2
 
 
-def unusable(known: Tensor) -> int:
-    """The number of known pixels of a mask (H, W) that come after an unknown pixel in raster order.
+def unusable(known: Tensor, scans: Sequence[Scan] = SCANS[:1]) -> int:
+    """The number of known pixels of a mask (H, W) that come after an unknown pixel in the best of the ``scans``.
 
-    An unknown pixel cannot be conditioned on them.
+    An unknown pixel before them cannot be conditioned on them. By default the only scan is the raster order.
     """
-    flat = known.flatten()
-    return int(flat[(~flat).cumsum(0) > 0].sum())
+    turned = [scan.turn(known).flatten() for scan in scans]
+    return min(int(flat[(~flat).cumsum(0) > 0].sum()) for flat in turned)

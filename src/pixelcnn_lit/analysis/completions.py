@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from rich import get_console
 from torch import Tensor
@@ -13,6 +15,10 @@ from pixelcnn_lit.config import SampleConfig, TrainConfig
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.masks import half_known, read_mask, unusable
 from pixelcnn_lit.messages import say
+from pixelcnn_lit.sampling.scans import SCANS, Scan
+
+HALVES = 4
+"""With so many scans, any half is completed exactly."""
 
 
 def complete(
@@ -50,19 +56,28 @@ def complete(
     return x, pictures.completion_grid(original, known, x, density.levels, scale)
 
 
-def known_pixels(config: SampleConfig, height: int, width: int) -> Tensor:
-    """The mask of known pixels (H, W), and lines that say what it means."""
+def known_pixels(config: SampleConfig, scans: Sequence[Scan], height: int, width: int) -> Tensor:
+    """The mask of known pixels (H, W), and lines that say what it means for a model of these scans."""
     if config.occlude is not None:
         known = half_known(config.occlude, height, width)
     else:
         assert config.mask is not None
         known = read_mask(config.mask, height, width)
         say(f"mask={config.mask}: {int(known.sum())} of {known.numel()} pixels are known, the others are drawn")
-    if (late := unusable(known)) > 0:
-        get_console().print(
-            f"note: {late} of {int(known.sum())} known pixels come after an unknown one in raster order (rows from the "
-            "top, pixels from the left). They stay as they are, but cannot condition the unknown pixels before them.",
-            style="yellow",
-            highlight=False,
-        )
+    total, late = int(known.sum()), unusable(known, scans)
+    if not late:
+        say(f"all {total} known pixels condition the drawn ones")
+        return known
+    order = "raster order (rows from the top, pixels from the left)" if len(scans) == 1 else "each of the model's scans"
+    more = (
+        ""
+        if len(scans) >= HALVES or unusable(known, SCANS[:HALVES])
+        else f" A model with model.orders={HALVES} uses all."
+    )
+    get_console().print(
+        f"note: {late} of {total} known pixels come after an unknown one in {order}. They stay as they are, but cannot "
+        f"condition the unknown pixels before them.{more}",
+        style="yellow",
+        highlight=False,
+    )
     return known

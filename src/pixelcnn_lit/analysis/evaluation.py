@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.metrics import BitsPerDim
+from pixelcnn_lit.orders import ManyOrders
 from pixelcnn_lit.storage.checkpoint import load_with_config
 from pixelcnn_lit.storage.files import write_whole
 
@@ -32,7 +33,7 @@ class Scores:
     """The scores of a split: ``log_probs`` (N,) are log p(x) in nats, in the order of the split.
 
     With classes, ``given_class`` is the bits per dimension of p(x | y), and ``calibration`` judges the classes of
-    Bayes' rule.
+    Bayes' rule. For a mixture of scans, ``of_scans`` are the bits per dimension of each scan by its name.
     """
 
     log_probs: Tensor
@@ -40,6 +41,7 @@ class Scores:
     bits_per_dim: float
     given_class: float | None = None
     calibration: Calibration | None = None
+    of_scans: dict[str, float] | None = None
 
 
 def score(
@@ -73,6 +75,26 @@ def score(
         return Scores(joined, dimensions, mixture)
     judged = calibration(torch.cat(classes), data.split(split).labels)
     return Scores(joined, dimensions, mixture, given_class=float(metric.compute()), calibration=judged)
+
+
+def score_scans(density: ManyOrders, data: ImageDataModule, split: str, device: torch.device) -> dict[str, float]:
+    """Bits per dimension of a split in each scan of a mixture of scans, by the name of the scan."""
+    totals = torch.zeros(len(density.scans), dtype=torch.float64)
+    loader = data.loader(split)
+    with torch.inference_mode():
+        for batch in track(loader, f"{split} images, scans", len(loader), console=get_console(), transient=True):
+            x, _, *context = (part.to(device) for part in batch)
+            totals -= density.order_log_probs(x, None, *context).double().sum(0).cpu()
+    bits = totals / (data.split(split).images.numel() * math.log(2))
+    return {scan.name: each for scan, each in zip(density.scans, bits.tolist(), strict=True)}
+
+
+def score_all(density: Density, data: ImageDataModule, split: str, device: torch.device, *, labelled: bool) -> Scores:
+    """:func:`score`, and for a mixture of scans the score of each too."""
+    scores = score(density, data, split, device, labelled=labelled)
+    if isinstance(density, ManyOrders):
+        return replace(scores, of_scans=score_scans(density, data, split, device))
+    return scores
 
 
 def match_classes(config: EvaluateConfig, density: Density, data: ImageDataModule) -> bool:
@@ -138,7 +160,7 @@ def evaluate(config: EvaluateConfig) -> float:
     if config.noise and not labelled:
         raise UserError(f"noise={config.noise}: only where the images have the classes of a class-conditional model")
     with enough_memory(f"batch_size={config.batch_size}"):
-        scores = score(density, data, config.split, device, labelled=labelled)
+        scores = score_all(density, data, config.split, device, labelled=labelled)
     if not math.isfinite(scores.bits_per_dim):
         raise UserError(f"ckpt={config.ckpt}: {scores.bits_per_dim} bits/dim: its weights have gone wrong")
     shown = table(config, trained, data, scores)
@@ -195,6 +217,9 @@ def table(config: EvaluateConfig, trained: TrainConfig, data: ImageDataModule, s
         rows.add_row("accuracy of Bayes' rule", f"{scores.calibration.accuracy:.4%}")
         rows.add_row("its mean confidence", f"{scores.calibration.confidence:.4%}")
         rows.add_row("its calibration error", f"{scores.calibration.error:.4f}")
-    rows.add_row(f"bits/dim{given}", f"{scores.bits_per_dim:.6f}")
+    for scan, bits in (scores.of_scans or {}).items():
+        rows.add_row(f"bits/dim{given}, {scan}", f"{bits:.6f}")
+    mixture = "" if scores.of_scans is None else f", mixture of {len(scores.of_scans)} scans"
+    rows.add_row(f"bits/dim{given}{mixture}", f"{scores.bits_per_dim:.6f}")
     rows.add_row(f"nats/image{given}", f"{scores.bits_per_dim * scores.dimensions * math.log(2):.4f}")
     return rows

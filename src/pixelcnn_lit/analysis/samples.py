@@ -53,7 +53,7 @@ def drawn(config: SampleConfig) -> tuple[Tensor, pictures.Picture]:
     known: Tensor | None = None
     with enough_memory(f"batch_size={config.batch_size}, n={total}"):
         if config.completes:
-            known = known_pixels(config, *trained.data.image_shape[1:])
+            known = known_pixels(config, density.scans, *trained.data.image_shape[1:])
             x, picture = complete(config, density, trained, y, config.n or SAMPLES, known)
         elif density.context_shape is not None:
             x, picture = answer(config, density, trained, y)
