@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from helpers.process import command, fails, forked, succeeds
+from helpers.process import command, environment, fails, forked, succeeds
 from pixelcnn_lit import load
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.data.datamodule import ImageDataModule
@@ -59,11 +63,44 @@ def test_again_it_says_that_all_stages_are_finished(trained, arguments):
     assert output.count("is finished") == 3
 
 
+def die(cwd, arguments, stage, number):
+    """Start the command, and send it a signal after the first epoch of a stage."""
+    words = [sys.executable, "-u", "-m", "pixelcnn_lit.vqvae", *arguments]
+    with subprocess.Popen(words, cwd=cwd, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        here = False
+        for line in process.stdout:
+            here |= line.strip() == f"stage {stage}"
+            if here and line.startswith("epoch"):
+                process.send_signal(number)
+        return process.wait(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("stage", "number"),
+    [
+        ("top", signal.SIGKILL),
+        pytest.param("autoencoder", signal.SIGKILL, marks=pytest.mark.soak),
+        pytest.param("autoencoder", signal.SIGTERM, marks=pytest.mark.soak),
+        pytest.param("bottom", signal.SIGTERM, marks=pytest.mark.soak),
+    ],
+)
+def test_killed_in_a_stage_it_goes_on_and_ends_as_if_nothing_had_been(trained, arguments, tmp_path, stage, number):
+    assert die(tmp_path, arguments, stage, number) == {signal.SIGKILL: -9, signal.SIGTERM: 143}[number]
+    assert not (tmp_path / "outputs" / "vq" / "summary.json").exists()
+    again = succeeds(command("vqvae", *arguments, cwd=tmp_path))
+    assert again.count("goes on from") == 1
+    assert again.count("is finished") == ["autoencoder", "top", "bottom"].index(stage)
+    ends = []
+    for cwd in (tmp_path, trained[0]):
+        found = json.loads((cwd / "outputs" / "vq" / "summary.json").read_text())
+        ends.append({key: value for key, value in found.items() if key != "sample_seconds"})
+    assert ends[0] == ends[1]
+
+
 def test_another_autoencoder_under_old_priors_is_refused(trained, arguments, tmp_path):
     cwd, _ = trained
     (tmp_path / "outputs").mkdir()
-    command_ = ["cp", "-r", str(cwd / "outputs" / "vq"), str(tmp_path / "outputs" / "vq")]
-    __import__("subprocess").run(command_, check=True)
+    shutil.copytree(cwd / "outputs" / "vq", tmp_path / "outputs" / "vq")
     best = tmp_path / "outputs" / "vq" / "autoencoder" / "checkpoints" / "best.ckpt"
     content = torch.load(best, weights_only=True)
     checkpoint.write(best, {**content, "global_step": -1})
