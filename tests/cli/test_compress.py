@@ -21,7 +21,9 @@ from pixelcnn_lit.storage.checkpoint import KEY, PREFIX, header, write
 def arena(tmp_path_factory, mnist_dir):
     """Checkpoints of untrained models: one of 256 levels, the same with other weights, and one with a context."""
     folder = tmp_path_factory.mktemp("compress")
-    for seed, (name, overrides) in enumerate({"a": [], "b": [], "small": ["context=small"]}.items()):
+    for seed, (name, overrides) in enumerate(
+        {"a": [], "b": [], "small": ["context=small"], "orders": ["model.orders=2"]}.items()
+    ):
         tiny = ["model.n_res=1", "model.hidden=3", "data.levels=256", f"data.dir={mnist_dir}"]
         config = compose([*tiny, *overrides])
         torch.manual_seed(seed)
@@ -61,6 +63,8 @@ def test_the_file_is_as_long_as_the_likelihood_says_and_gives_the_images_back(ar
     [
         ("compress", "ckpt=a.ckpt out=x.zip", "out=x.zip: must end in .pxl"),
         ("compress", "ckpt=small.ckpt", "ckpt=small.ckpt: has context=small, which a compressed file does not hold"),
+        ("compress", "ckpt=orders.ckpt", "ckpt=orders.ckpt: mixes 2 orders of pixels; only the raster order is coded"),
+        ("sample", "ckpt=orders.ckpt gif=true n=1", "gif=true: shows rows from the top; orders.ckpt mixes 2 orders"),
         ("decompress", "ckpt=b.ckpt file=x.pxl", "file=x.pxl: written with another model (pixelcnn) than ckpt=b.ckpt"),
         ("decompress", "ckpt=a.ckpt file=x.pxl out=x.png", "out=x.png: must end in .npy"),
         ("decompress", "ckpt=a.ckpt file=none.pxl", "file=none.pxl: no such file"),

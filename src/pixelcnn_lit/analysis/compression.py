@@ -88,6 +88,8 @@ def loaded(path: str) -> tuple[Density, TrainConfig]:
     density, trained = load_with_config(path)
     if density.context_shape is not None:
         raise UserError(f"ckpt={path}: has context={trained.context.name}, which a compressed file does not hold")
+    if len(density.scans) > 1:
+        raise UserError(f"ckpt={path}: mixes {len(density.scans)} orders of pixels; only the raster order is coded")
     if density.levels > 256:
         raise UserError(f"ckpt={path}: has {density.levels} levels; images of at most 256 are compressed")
     return density, trained

@@ -47,6 +47,8 @@ def drawn(config: SampleConfig) -> tuple[Tensor, pictures.Picture]:
     density, trained = load_with_config(config.ckpt)
     refuse_without(density, config)
     density.to(pick_device(config.device), DTYPES[config.precision])
+    if config.gif and len(density.scans) > 1:
+        raise UserError(f"gif=true: shows rows from the top; {config.ckpt} mixes {len(density.scans)} orders of pixels")
     total = how_many(config, density)
     y = classes_to_draw(config, density, total)
     tell_old_order(config, density, trained)
