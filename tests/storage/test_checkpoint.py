@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from pixelcnn_lit import build, load
-from pixelcnn_lit.config import compose
-from pixelcnn_lit.config.migrate import FORMAT
+from pixelcnn_lit.config import compose, compose_vqvae
+from pixelcnn_lit.config.migrate import FORMAT, migrated
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage.archive import is_whole
 from pixelcnn_lit.storage.checkpoint import KEY, PREFIX, header, newest_good, read, resumable, write
@@ -188,3 +188,9 @@ def test_only_a_training_of_the_same_model_can_be_resumed(tmp_path):
     write(tmp_path / "weights.ckpt", content())
     with pytest.raises(UserError, match="no state of a training"):
         resumable(tmp_path / "weights.ckpt", CONFIG)
+
+
+@pytest.mark.parametrize("number", range(1, FORMAT + 1))
+def test_the_config_of_an_autoencoder_gets_no_keys_of_a_density(number):
+    config = compose_vqvae(["data=digits"]).first.model_dump(mode="json")
+    assert migrated(config, number) == config
