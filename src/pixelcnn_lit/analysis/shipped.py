@@ -101,17 +101,18 @@ def parameters(density: Density) -> int:
 def show(config: PretrainedConfig) -> None:
     """Print a table of the models that come with the package."""
     rows = Table(show_header=True, header_style="bold")
-    for column in ("ckpt=", "network", "data", "test bits/dim", "parameters", "kB"):
-        rows.add_column(column, justify="right" if column in ("test bits/dim", "parameters", "kB") else "left")
+    for column in ("ckpt=pretrained:", "network", "data", "test bits/dim", "parameters", "kB"):
+        numbers = column in ("test bits/dim", "parameters", "kB")
+        rows.add_column(column, justify="right" if numbers else "left", no_wrap=column != "data", overflow="fold")
     for name, path in shipped().items():
         density, trained = checkpoint.load_with_config(path)
         figures = known(path)["shipped"]
         binarised = ", binarised" if trained.data.binarize else ""
         rows.add_row(
-            f"pretrained:{name}",
+            name,
             trained.model.name,
             f"{trained.data.name} ({figures['source']}), {trained.data.levels} levels{binarised}",
-            f"{figures['test/bits_per_dim']:.4f}, of {figures['images']:,}",
+            f"{figures['test/bits_per_dim']:.4f}",
             f"{parameters(density):,}",
             f"{path.stat().st_size / 1000:.0f}",
         )
@@ -119,4 +120,5 @@ def show(config: PretrainedConfig) -> None:
     console.print(rows)
     for name, path in shipped().items():
         figures = known(path)["shipped"]
-        console.print(f"{name}, {figures['date']}: {figures['command']}", highlight=False, markup=False, soft_wrap=True)
+        told = f"{name}, {figures['date']}, of {figures['images']:,} test images: {figures['command']}"
+        console.print(told, highlight=False, markup=False, soft_wrap=True)

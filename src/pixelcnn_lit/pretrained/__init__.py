@@ -1,1 +1,12 @@
-"""Models that come with the package: ``ckpt=pretrained:NAME``; ``python -m pixelcnn_lit.pretrained`` lists them."""
+"""``python -m pixelcnn_lit.pretrained``: the models that come with the package, which lie in this folder.
+
+Every command takes one as ``ckpt=pretrained:NAME``.
+"""
+
+from pixelcnn_lit import cli
+from pixelcnn_lit.config import PretrainedConfig
+
+
+def main() -> None:
+    """Run the command."""
+    cli.run("pretrained", PretrainedConfig, "pixelcnn_lit.analysis.shipped:show")

@@ -1,13 +1,6 @@
-"""``python -m pixelcnn_lit.pretrained``: the models that come with the package."""
+"""So that ``python -m`` finds the command."""
 
-from pixelcnn_lit import cli
-from pixelcnn_lit.config import PretrainedConfig
-
-
-def main() -> None:
-    """Run the command."""
-    cli.run("pretrained", PretrainedConfig, "pixelcnn_lit.analysis.shipped:show")
-
+from pixelcnn_lit.pretrained import main
 
 if __name__ == "__main__":
     main()
