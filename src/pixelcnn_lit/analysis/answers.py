@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.given import of_split, own_batch, own_image, picture_size, refuse_codes
-from pixelcnn_lit.analysis.progress import batches
+from pixelcnn_lit.analysis.progress import in_batches
 from pixelcnn_lit.config import SampleConfig, TrainConfig
 from pixelcnn_lit.data.datamodule import Batch
 from pixelcnn_lit.density import Density
@@ -35,23 +37,12 @@ def answer(
     else:
         originals, context = _pair(of_split(config, trained, config.given or GIVEN, "given"), density)
     n, size = config.n or pictures.ANSWERS, trained.data.image_shape[1:]
-    parts = []
-    for first, count, show in batches(n * len(context), config.batch_size, "answers"):
-        chosen = torch.arange(first, first + count) // n
-        parts.append(
-            density.sample(
-                count,
-                config.seed,
-                None if y is None else y[first : first + count],
-                context=context[chosen],
-                size=size,
-                temperature=config.temperature,
-                method=config.method,
-                first=first,
-                progress=show,
-            ).cpu()
-        )
-    x = torch.cat(parts)
+    repeated = context.repeat_interleave(n, 0)
+
+    def drawn(part: slice, **how: Any) -> Tensor:
+        return density.sample(part.stop - part.start, context=repeated[part], size=size, **how)
+
+    x = in_batches(config, len(repeated), y, "answers", drawn)
     scale = config.scale or pictures.default_scale(x.shape[3])
     return x, pictures.own_grid(originals, pictures.context_as_rgb(context, size), x, density.levels, scale)
 

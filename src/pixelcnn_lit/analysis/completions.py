@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import torch
 from rich import get_console
 from torch import Tensor
 
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.given import of_split, own_batch
-from pixelcnn_lit.analysis.progress import batches
+from pixelcnn_lit.analysis.progress import in_batches
 from pixelcnn_lit.config import SampleConfig, TrainConfig
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.masks import half_known, read_mask, unusable
@@ -33,22 +33,11 @@ def complete(
     original = batch[0]
     repeated, _, *contexts = [part.repeat_interleave(n, 0) for part in batch] if own else batch
     context = contexts[0] if contexts else None
-    parts = []
-    for first, count, show in batches(len(repeated), config.batch_size, "completions"):
-        parts.append(
-            density.complete(
-                repeated[first : first + count],
-                known,
-                config.seed,
-                None if y is None else y[first : first + count],
-                context=None if context is None else context[first : first + count],
-                temperature=config.temperature,
-                method=config.method,
-                first=first,
-                progress=show,
-            ).cpu()
-        )
-    x = torch.cat(parts)
+
+    def drawn(part: slice, **how: Any) -> Tensor:
+        return density.complete(repeated[part], known, context=None if context is None else context[part], **how)
+
+    x = in_batches(config, len(repeated), y, "completions", drawn)
     scale = config.scale or pictures.default_scale(x.shape[3])
     if own:
         pixels = pictures.as_rgb(original, density.levels)

@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import torch
 from rich import get_console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
 
+from pixelcnn_lit.config import SampleConfig
 from pixelcnn_lit.sampling.draw import Progress as RowsDone
 
 
-def batches(n: int, size: int, what: str) -> Iterator[tuple[int, int, RowsDone]]:
+def _batches(n: int, size: int, what: str) -> Iterator[tuple[int, int, RowsDone]]:
     """For each batch of n images: its first image, its size, and a function that shows progress.
 
     At the end, print the time that the images took; they are called ``what`` there.
@@ -27,6 +30,21 @@ def batches(n: int, size: int, what: str) -> Iterator[tuple[int, int, RowsDone]]
 
             yield first, count, rows_done
     get_console().print(f"{n:,} {what} in {time.perf_counter() - start:.2f} s", highlight=False)
+
+
+def in_batches(config: SampleConfig, n: int, y: Tensor | None, what: str, drawn: Callable[..., Tensor]) -> Tensor:
+    """Draw n images, ``config.batch_size`` at a time, on the CPU in the end: (n, C, H, W).
+
+    ``drawn(part, seed=, y=, temperature=, method=, first=, progress=)`` draws those of a slice ``part``; ``y`` (n,) are
+    their classes, or None.
+    """
+    parts = []
+    for first, count, show in _batches(n, config.batch_size, what):
+        part = slice(first, first + count)
+        classes = None if y is None else y[part]
+        how = {"seed": config.seed, "temperature": config.temperature, "method": config.method}
+        parts.append(drawn(part, y=classes, first=first, progress=show, **how).cpu())
+    return torch.cat(parts)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.answers import GIVEN, answer
 from pixelcnn_lit.analysis.completions import complete, known_pixels
 from pixelcnn_lit.analysis.labels import classes_to_draw, tell_old_order
-from pixelcnn_lit.analysis.progress import batches
+from pixelcnn_lit.analysis.progress import in_batches
 from pixelcnn_lit.analysis.vqvae_samples import draw_from_codes
 from pixelcnn_lit.config import SampleConfig
 from pixelcnn_lit.density import Density
@@ -105,21 +106,11 @@ def how_many(config: SampleConfig, density: Density) -> int:
 
 def draw(config: SampleConfig, density: Density, n: int, y: Tensor | None) -> tuple[Tensor, pictures.Picture]:
     """Draw one sample per class in y, or ``n`` samples without y. Return the levels and a grid."""
-    parts = []
-    for first, count, show in batches(n if y is None else len(y), config.batch_size, "samples"):
-        parts.append(
-            density.sample(
-                count,
-                config.seed,
-                None if y is None else y[first : first + count],
-                size=config.size,
-                temperature=config.temperature,
-                method=config.method,
-                first=first,
-                progress=show,
-            ).cpu()
-        )
-    x = torch.cat(parts)
+
+    def drawn(part: slice, **how: Any) -> Tensor:
+        return density.sample(part.stop - part.start, size=config.size, **how)
+
+    x = in_batches(config, n if y is None else len(y), y, "samples", drawn)
     scale = config.scale or pictures.default_scale(x.shape[3])
     rows = density.n_classes if config.label == "each" else None
     return x, pictures.sample_grid(x, density.levels, scale, rows, density.class_names if rows else ())

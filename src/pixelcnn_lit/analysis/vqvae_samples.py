@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
+
 from torch import Tensor
 
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.labels import classes_to_draw
-from pixelcnn_lit.analysis.progress import batches
+from pixelcnn_lit.analysis.progress import in_batches
 from pixelcnn_lit.config import SampleConfig
 from pixelcnn_lit.device import pick_device
 from pixelcnn_lit.errors import UserError
@@ -26,20 +27,11 @@ def draw_from_codes(config: SampleConfig, n: int) -> tuple[Tensor, pictures.Pict
         raise UserError(f"gif=true: only for a density of images; {config.ckpt} draws codes")
     vq = load_vqvae(config.ckpt).to(pick_device(config.device))
     y = classes_to_draw(config, vq.knows_classes, n)
-    parts = []
-    for first, count, show in batches(n if y is None else len(y), config.batch_size, "samples"):
-        parts.append(
-            vq.sample(
-                count,
-                config.seed,
-                None if y is None else y[first : first + count],
-                temperature=config.temperature,
-                method=config.method,
-                first=first,
-                progress=show,
-            ).cpu()
-        )
-    x = torch.cat(parts)
+
+    def drawn(part: slice, **how: Any) -> Tensor:
+        return vq.sample(part.stop - part.start, **how)
+
+    x = in_batches(config, n if y is None else len(y), y, "samples", drawn)
     scale = config.scale or pictures.default_scale(x.shape[3])
     rows = vq.n_classes if config.label == "each" else None
     return x, pictures.sample_grid(x, vq.levels, scale, rows, vq.knows_classes.class_names if rows else ())
