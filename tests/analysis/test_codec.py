@@ -106,6 +106,19 @@ def test_batches_differ_by_far_less_than_the_drift():
     assert (whole - apart).abs().max() < codec.DRIFT / 100
 
 
+@pytest.mark.parametrize("network", NETWORKS.names())
+def test_a_pixel_at_a_time_differs_from_a_whole_image_by_far_less_than_the_drift(network):
+    n_mix = 2 if network == "pixelcnn_pp" else None
+    density = in_double(tiny_density(256, 1, network=network, n_mix=n_mix, size=(6, 5)))
+    x = some(256, 1, 9)
+    whole = density.logits(x).log_softmax(1)[:, :, 0].flatten(2)
+    with torch.inference_mode():
+        drawn = torch.zeros_like(x)
+        for place, logits, write in codec._walk(density, drawn, None, 4):
+            assert (logits.log_softmax(1) - whole[:, :, place]).abs().max() < codec.DRIFT / 100
+            write(x.flatten(1)[:, place])
+
+
 @pytest.mark.parametrize("field", ["place", "image", "level", "multiple"])
 def test_a_correction_outside_of_the_block_is_refused(field):
     density = in_double(tiny_density(4, size=(6, 5)))

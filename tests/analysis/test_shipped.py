@@ -44,6 +44,9 @@ def test_every_command_takes_them(tmp_path):
 
 def test_a_name_that_is_not_there_is_refused_with_those_that_are(tmp_path):
     fails(forked("sample", "ckpt=pretrained:cats", cwd=tmp_path), "must be one of pretrained:digits")
+    before = FILES["digits"].read_bytes()
+    forked("export", "ckpt=pretrained:mnist256", "out=pretrained:digits.safetensors", cwd=tmp_path)
+    assert FILES["digits"].read_bytes() == before
     with pytest.raises(UserError, match="must be one of pretrained:digits"):
         pixelcnn_lit.load("pretrained:cats")
 

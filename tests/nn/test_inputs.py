@@ -14,16 +14,17 @@ def test_a_type_has_room_for_all_levels(levels):
     assert int(last) == levels - 1
 
 
-@pytest.mark.parametrize("levels", [3, 300])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("levels", [3, 256, 300])
 @pytest.mark.parametrize("kind", ["scaled", "embedded"])
-def test_a_pixel_is_written_as_it_is_seen_in_an_image(levels, kind):
-    inputs = Scaled(levels=levels) if kind == "scaled" else Embedded(levels=levels, features=5)
+def test_a_pixel_is_written_as_it_is_seen_in_an_image(levels, kind, dtype):
+    inputs = Scaled(levels=levels) if kind == "scaled" else Embedded(levels=levels, features=5).to(dtype)
     x = torch.randint(levels, (4, 1, 2, 3)).to(level_type(levels))
-    seen = inputs(x)
+    seen = inputs(x, dtype)
     assert seen.shape == (4, inputs.features, 2, 3)
     for row in range(2):
         for column in range(3):
-            out = torch.empty(4, inputs.features)
+            out = torch.empty(4, inputs.features, dtype=dtype)
             inputs.write(x[:, 0, row, column], out)
             assert torch.equal(out, seen[:, :, row, column])
 

@@ -33,7 +33,7 @@ def ship(ckpt: str | Path, out: Path, command: str) -> dict[str, Any]:
 
     ``command`` is what trained it.
 
-    Raises UserError if float16 loses more than :data:`WORST` bits/dim on the test split, or for a file larger than
+    Raises UserError if float16 loses more than :data:`WORST` bits/dim on the test split, or for weights of more than
     :data:`MOST_BYTES`.
     """
     density, trained = checkpoint.load_with_config(ckpt)
@@ -42,7 +42,7 @@ def ship(ckpt: str | Path, out: Path, command: str) -> dict[str, Any]:
     weights = {name: weight.half() for name, weight in density.state_dict().items()}
     density.load_state_dict(weights)
     after = score(density, data, "test", density.device).bits_per_dim
-    if after - before > WORST:
+    if not after - before <= WORST:
         raise UserError(f"ckpt={ckpt}: in float16 it has {after:.5f} bits/dim, in float32 {before:.5f}")
     figures = {
         "test/bits_per_dim": after,
@@ -52,11 +52,11 @@ def ship(ckpt: str | Path, out: Path, command: str) -> dict[str, Any]:
         "command": command,
         "date": date.today().isoformat(),
     }
+    size = sum(weight.nbytes for weight in weights.values())
+    if size > MOST_BYTES:
+        raise UserError(f"{out}: {size:,} bytes of weights; at most {MOST_BYTES:,}")
     header = checkpoint.header(anonymous(trained), density.class_names)
     write_safetensors(out, weights, {**header, "shipped": figures})
-    if (size := out.stat().st_size) > MOST_BYTES:
-        out.unlink()
-        raise UserError(f"{out}: {size:,} bytes; at most {MOST_BYTES:,}")
     return figures
 
 

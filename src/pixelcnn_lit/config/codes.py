@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from pixelcnn_lit.config.data import DATA_SETS, DataConfig
-from pixelcnn_lit.config.types import NCodes, Place, at_home
+from pixelcnn_lit.config.types import Model, NCodes, Place, at_home
 
 CODE_LEVELS = {1: ("top",), 2: ("top", "bottom"), 3: ("top", "middle", "bottom")}
 """The names of the levels of codes, by their number. The top has the lowest resolution."""
@@ -45,7 +45,7 @@ class CodesData(DataConfig):
     """conf/data/codes.yaml: a map of codes for each image that the autoencoder was trained on."""
 
     levels: NCodes
-    ckpt: Place
+    ckpt: Model
     level: Literal["top", "middle", "bottom"]
     factor: Annotated[int, Field(ge=2, le=32)] | None
     embedding: Annotated[int, Field(ge=1, le=1024)]

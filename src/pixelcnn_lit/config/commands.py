@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, create_model
 
 from pixelcnn_lit.config.checking import check
 from pixelcnn_lit.config.data import DATA_SETS, DataConfig, Source
-from pixelcnn_lit.config.types import Count, ImageShape, Levels, Name, Place, Plugins, Section, Seed, Side
+from pixelcnn_lit.config.types import Count, ImageShape, Levels, Model, Name, Place, Plugins, Section, Seed, Side
 from pixelcnn_lit.errors import UserError
 
 
@@ -82,10 +82,10 @@ class EvaluateConfig(Section):
     """The keys of ``evaluate``."""
 
     plugins: Plugins
-    ckpt: Place
+    ckpt: Model
     split: Literal["train", "val", "test"]
     out: Place | None
-    beside: Place | None
+    beside: Model | None
     noise: list[Annotated[float, Field(gt=0, le=1)]]
     batch_size: Annotated[int, Field(ge=1, le=65536)]
     device: Literal["auto", "cpu", "cuda"]
@@ -96,7 +96,7 @@ class ExportConfig(Section):
     """The keys of ``export``."""
 
     plugins: Plugins
-    ckpt: Place
+    ckpt: Model
     out: Place
 
 
@@ -104,7 +104,7 @@ class SampleConfig(Section):
     """The keys of ``sample``."""
 
     plugins: Plugins
-    ckpt: Place
+    ckpt: Model
     n: Annotated[int, Field(ge=1, le=1_000_000)] | None
     given: Annotated[int, Field(ge=1, le=1_000_000)] | None
     seed: Seed
@@ -139,7 +139,7 @@ class ExplainConfig(Section):
     """The keys of ``explain``."""
 
     plugins: Plugins
-    ckpt: Place
+    ckpt: Model
     image: Place | Annotated[list[Place], Field(min_length=1)] | None
     n: Annotated[int, Field(ge=1, le=64)] | None
     split: Literal["train", "val", "test"]
@@ -153,7 +153,7 @@ class CompressConfig(Section):
     """The keys of ``compress``."""
 
     plugins: Plugins
-    ckpt: Place
+    ckpt: Model
     split: Literal["train", "val", "test"]
     n: Count | None
     out: Place
@@ -167,7 +167,7 @@ class DecompressConfig(Section):
     """The keys of ``decompress``."""
 
     plugins: Plugins
-    ckpt: Place
+    ckpt: Model
     file: Place
     first: Annotated[int, Field(ge=0)]
     n: Count | None
@@ -202,11 +202,11 @@ class ScoreConfig(Section):
     """The keys of ``score``."""
 
     plugins: Plugins
-    ckpt: Place
+    ckpt: Model
     split: Literal["train", "val", "test", "all"]
     n: Count | None
-    background: Place | None
-    ensemble: Annotated[list[Place], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
+    background: Model | None
+    ensemble: Annotated[list[Model], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
     typicality_batch: Annotated[int, Field(ge=1, le=65536)]
     out: Place
     batch_size: Annotated[int, Field(ge=1, le=65536)]
@@ -224,7 +224,7 @@ class ReceptiveFieldConfig(Section):
 
     plugins: Plugins
     models: Name | list[Name]
-    ckpt: Place | list[Place] | None
+    ckpt: Model | list[Model] | None
     size: Annotated[tuple[Side, Side], Field(strict=False)]
     draws: Annotated[int, Field(ge=1, le=64)]
     seed: Seed

@@ -60,9 +60,12 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 KernelSize = Annotated[int, Field(ge=1, le=63), AfterValidator(odd)]
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=1, le=4096)]
-Home = AfterValidator(located)
+Home = AfterValidator(at_home)
+Located = AfterValidator(located)
 Place = Annotated[str, Field(min_length=1), Home]
 """The path of a file or a folder, which may begin with ~."""
+Model = Annotated[str, Field(min_length=1), Located]
+"""The path of a model that is read, or ``pretrained:NAME``."""
 Name = Annotated[str, Field(min_length=1)]
 """A text that is not empty and no path: a ~ in it is a ~."""
 ImageShape = tuple[Annotated[int, Field(ge=1, le=4)], Side, Side]

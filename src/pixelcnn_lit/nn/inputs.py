@@ -38,7 +38,11 @@ class Scaled(nn.Module):
 
     def write(self, cell: Tensor, out: Tensor) -> None:
         """The same for the levels (N,) of a channel of one pixel, into ``out`` (N, 1)."""
-        torch.div(cell, self._last, out=out[:, 0])
+        if out.dtype == torch.float64:
+            # torch.div of integers is computed in float32, whatever ``out`` is.
+            out[:, 0].copy_(cell).div_(self._last)
+        else:
+            torch.div(cell, self._last, out=out[:, 0])
 
 
 class Embedded(nn.Module):
