@@ -22,9 +22,9 @@ def draw_from_codes(config: SampleConfig, n: int) -> tuple[Tensor, pictures.Pict
     """
     for key in ("occlude", "mask", "image", "given", "size"):
         if getattr(config, key) is not None:
-            raise UserError(f"{key}: only for a density of images; {config.ckpt} draws codes")
+            raise UserError(f"{key}: only for a density of images; {config.ckpt} draws images through codes")
     if config.gif:
-        raise UserError(f"gif=true: only for a density of images; {config.ckpt} draws codes")
+        raise UserError(f"gif=true: only for a density of images; {config.ckpt} draws images through codes")
     vq = load_vqvae(config.ckpt).to(pick_device(config.device))
     y = classes_to_draw(config, vq.knows_classes, n)
 
