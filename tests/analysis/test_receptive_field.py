@@ -6,11 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers.builders import write_checkpoint
 from pixelcnn_lit import build
 from pixelcnn_lit.analysis.receptive_field import untrained
-from pixelcnn_lit.config import ReceptiveFieldConfig, compose
+from pixelcnn_lit.config import ReceptiveFieldConfig
 from pixelcnn_lit.receptive_field import main
-from pixelcnn_lit.storage import checkpoint
 
 TINY = "pixelcnn model.n_res=1 model.hidden=6 data.levels=2"
 
@@ -35,9 +35,7 @@ def run(tmp_path, monkeypatch, capfd):
 
 def test_a_panel_for_each_network_and_checkpoint(run, tmp_path):
     choices = ["model.n_res=2", "model.hidden=6", "data.levels=2", "data.image_shape=[3,8,8]"]
-    weights = {checkpoint.PREFIX + name: weight for name, weight in build(choices).state_dict().items()}
-    content = {checkpoint.KEY: checkpoint.header(compose(choices)), "state_dict": weights}
-    checkpoint.write(tmp_path / "best.ckpt", content)
+    write_checkpoint(tmp_path / "best.ckpt", build(choices), choices)
     wish = [f'model="{TINY}","{TINY} model.n_res=2"', "ckpt=best.ckpt", "size=[15,15]", "out=new/rf.png", "dpi=40"]
     status, lines, _ = run(*wish)
     assert status == 0

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import pixelcnn_lit
+from helpers.builders import write_checkpoint
 from helpers.process import fails, forked, succeeds
 from pixelcnn_lit import UserError, build
 from pixelcnn_lit.analysis import shipped
@@ -53,10 +54,7 @@ def test_a_name_that_is_not_there_is_refused_with_those_that_are(tmp_path):
 
 def test_a_model_that_float16_spoils_is_not_shipped(tmp_path, mnist_dir, monkeypatch):
     overrides = ["model.n_res=1", "model.hidden=4", "data.levels=4", f"data.dir={mnist_dir}", "data.source=torchvision"]
-    weights = {checkpoint.PREFIX + key: weight for key, weight in build(overrides).state_dict().items()}
-    checkpoint.write(
-        tmp_path / "a.ckpt", {checkpoint.KEY: checkpoint.header(compose(overrides)), "state_dict": weights}
-    )
+    write_checkpoint(tmp_path / "a.ckpt", build(overrides), overrides)
     out = tmp_path / "a.safetensors"
     for bound, value, message in (("WORST", -1.0, "in float16 it has"), ("MOST_BYTES", 100, "at most 100")):
         with monkeypatch.context() as patch:

@@ -7,10 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers.builders import write_checkpoint
 from helpers.process import fails, forked, succeeds
 from pixelcnn_lit import build, load
-from pixelcnn_lit.config import compose
-from pixelcnn_lit.storage import checkpoint
 
 SIZES = ["model=gated_pixelcnn", "model.n_res=1", "model.hidden=4", "model.n_classes=${data.n_classes}"]
 NUMBERS = [str(number) for number in range(11)]
@@ -33,10 +32,7 @@ def untrained(path, overrides, names):
         for name, parameter in density.named_parameters():
             if name.endswith("class_bias"):
                 parameter.normal_(std=3)
-    weights = {checkpoint.PREFIX + name: weight for name, weight in density.state_dict().items()}
-    checkpoint.write(
-        path, {checkpoint.KEY: checkpoint.header(compose([*SIZES, *overrides]), names), "state_dict": weights}
-    )
+    write_checkpoint(path, density, [*SIZES, *overrides], names)
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers.builders import write_checkpoint
 from helpers.process import command, fails, forked, succeeds
 from pixelcnn_lit import build, load
 from pixelcnn_lit.analysis.calibration import calibration, with_noise
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.datamodule import ImageDataModule
-from pixelcnn_lit.storage import checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +30,7 @@ def conditional(tmp_path_factory, mnist_dir):
             if name.endswith("class_bias"):
                 parameter.normal_(std=3)
     path = tmp_path_factory.mktemp("conditional") / "model.ckpt"
-    weights = {checkpoint.PREFIX + name: weight for name, weight in density.state_dict().items()}
-    checkpoint.write(path, {checkpoint.KEY: checkpoint.header(compose(overrides)), "state_dict": weights})
+    write_checkpoint(path, density, overrides)
     return path
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers.builders import write_checkpoint
 from helpers.process import fails, forked, succeeds
 from pixelcnn_lit import build, load
-from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.storage import checkpoint
 
@@ -28,9 +28,7 @@ def untrained(tmp_path_factory, mnist_dir):
             for parameter_name, parameter in density.named_parameters():
                 if parameter_name.endswith("context_weight"):
                     parameter.normal_(std=2)
-        weights = {checkpoint.PREFIX + key: weight for key, weight in density.state_dict().items()}
-        content = {checkpoint.KEY: checkpoint.header(compose(overrides)), "state_dict": weights}
-        checkpoint.write(folder / f"{name}.ckpt", content)
+        write_checkpoint(folder / f"{name}.ckpt", density, overrides)
     return folder
 
 

@@ -6,6 +6,7 @@ import gzip
 import itertools
 import math
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pixelcnn_lit.config import compose
 from pixelcnn_lit.config.model import NETWORKS
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.factory import build_network
 from pixelcnn_lit.likelihood import Categorical, Likelihood, LogisticMixture
 from pixelcnn_lit.orders import ManyOrders
+from pixelcnn_lit.storage import checkpoint
 
 SIZES: dict[str, dict[str, Any]] = {
     "pixelcnn": {"kernel_size": 3, "first_kernel_size": 7},
@@ -89,6 +92,12 @@ def write_idx(path: Path, array: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     content = struct.pack(f">I{array.ndim}I", 0x0800 + array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def write_checkpoint(path: Path, density: Density, overrides: Sequence[str], names: Sequence[str] = ()) -> None:
+    """A checkpoint of a density that ``build(overrides)`` made, as a run writes it, without the state of a training."""
+    weights = {checkpoint.PREFIX + name: weight.cpu() for name, weight in density.state_dict().items()}
+    checkpoint.write(path, {checkpoint.KEY: checkpoint.header(compose(overrides), names), "state_dict": weights})
 
 
 def write_mnist(folder: Path, train: int = 48, test: int = 20, name: str = "MNIST", suffix: str = "") -> Path:
