@@ -24,6 +24,7 @@ from pixelcnn_lit.data.datamodule import PARTS, ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.messages import say
 from pixelcnn_lit.storage.checkpoint import load_with_config
 from pixelcnn_lit.storage.files import write_whole
 
@@ -106,7 +107,7 @@ def detect(config: ScoreConfig) -> None:
         panels = [(score.title, score.unit, score.own, score.other) for score in found]
         histograms.draw(panels, f"own: {own.what}", f"other: {other.what}").savefig(file, format="png", dpi=100)
     report(config, found, sides)
-    _say(f"{config.out} and the histograms, {picture}")
+    say(f"{config.out} and the histograms, {picture}")
 
 
 def refuse_contradictions(config: ScoreConfig) -> None:
@@ -233,7 +234,3 @@ def report(config: ScoreConfig, found: Sequence[Score], sides: tuple[Images, Ima
     get_console().print(rows)
     if found[0].separation.auroc < 0.5:
         note("the model finds the other images more probable than its own: its likelihood alone does not tell them")
-
-
-def _say(text: str) -> None:
-    get_console().print(text, highlight=False, soft_wrap=True, markup=False)

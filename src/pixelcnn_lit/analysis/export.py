@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich import get_console
-
 from pixelcnn_lit.config import ExportConfig
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.messages import say
 from pixelcnn_lit.storage import checkpoint
 from pixelcnn_lit.storage.archive import write_safetensors
 
@@ -20,4 +19,4 @@ def export(config: ExportConfig) -> None:
     density, trained = checkpoint.load_with_config(config.ckpt)
     write_safetensors(out, density.state_dict(), checkpoint.header(trained, density.class_names))
     size = out.stat().st_size
-    get_console().print(f"{out}: {trained.model.name}, {size:,} bytes", highlight=False, soft_wrap=True, markup=False)
+    say(f"{out}: {trained.model.name}, {size:,} bytes")

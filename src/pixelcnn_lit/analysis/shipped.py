@@ -17,6 +17,7 @@ from pixelcnn_lit.config.types import PRETRAINED
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.messages import say
 from pixelcnn_lit.storage import checkpoint
 from pixelcnn_lit.storage.archive import read_safetensors, write_safetensors
 
@@ -92,33 +93,26 @@ def known(path: Path) -> Mapping[str, Any]:
     return own
 
 
-def parameters(density: Density) -> int:
-    """The number of parameters of a density."""
-    return sum(weight.numel() for weight in density.parameters())
-
-
-@torch.inference_mode()
 def show(config: PretrainedConfig) -> None:
     """Print a table of the models that come with the package."""
     rows = Table(show_header=True, header_style="bold")
     for column in ("ckpt=pretrained:", "network", "data", "test bits/dim", "parameters", "kB"):
         numbers = column in ("test bits/dim", "parameters", "kB")
         rows.add_column(column, justify="right" if numbers else "left", no_wrap=column != "data", overflow="fold")
+    lines = []
     for name, path in shipped().items():
-        density, trained = checkpoint.load_with_config(path)
-        figures = known(path)["shipped"]
-        binarised = ", binarised" if trained.data.binarize else ""
+        weights, own = read_safetensors(path)
+        figures, data = own["shipped"], own["config"]["data"]
+        binarised = ", binarised" if data["binarize"] else ""
         rows.add_row(
             name,
-            trained.model.name,
-            f"{trained.data.name} ({figures['source']}), {trained.data.levels} levels{binarised}",
+            own["config"]["model"]["name"],
+            f"{data['name']} ({figures['source']}), {data['levels']} levels{binarised}",
             f"{figures['test/bits_per_dim']:.4f}",
-            f"{parameters(density):,}",
+            f"{sum(weight.numel() for weight in weights.values()):,}",
             f"{path.stat().st_size / 1000:.0f}",
         )
-    console = get_console()
-    console.print(rows)
-    for name, path in shipped().items():
-        figures = known(path)["shipped"]
-        told = f"{name}, {figures['date']}, of {figures['images']:,} test images: {figures['command']}"
-        console.print(told, highlight=False, markup=False, soft_wrap=True)
+        lines.append(f"{name}, {figures['date']}, of {figures['images']:,} test images: {figures['command']}")
+    get_console().print(rows)
+    for line in lines:
+        say(line)

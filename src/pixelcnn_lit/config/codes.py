@@ -15,11 +15,11 @@ from pydantic import Field, model_validator
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from pixelcnn_lit.config.data import DATA_SETS, DataConfig
+from pixelcnn_lit.config.places import RECORD, best_of
 from pixelcnn_lit.config.types import Model, NCodes, Place, at_home
 
 CODE_LEVELS = {1: ("top",), 2: ("top", "bottom"), 3: ("top", "middle", "bottom")}
 """The names of the levels of codes, by their number. The top has the lowest resolution."""
-RECORD, BEST = Path(".hydra", "config.yaml"), Path("checkpoints", "best.ckpt")
 STAGE = "autoencoder"
 """The folder of the autoencoder in the folder of the command ``vqvae``."""
 
@@ -81,7 +81,7 @@ def described(ckpt: str, level: Any) -> dict[str, Any]:
         plain: Any = OmegaConf.to_container(OmegaConf.load(record))
         factors, images = plain["autoencoder"]["downsampling"], plain["data"]
         known = of_level(level, factors, plain["autoencoder"]["n_codes"], images["image_shape"], images["n_classes"])
-        best = path if path.is_file() else record.parents[1] / BEST
+        best = path if path.is_file() else best_of(record.parents[1])
         return {**known, "digest": digest(best) if best.is_file() else None}
     except (OmegaConfBaseException, YAMLError, OSError, KeyError, TypeError) as error:
         raise ValueError(f"data.ckpt={ckpt}: {record} is of no autoencoder") from error

@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pixelcnn_lit.config.changes import flat
+from pixelcnn_lit.config.places import RECORD
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown
 from pixelcnn_lit.sweeps.jobs import SWEEP_KEYS, Job
@@ -93,7 +94,7 @@ def runs_below(folder: Path) -> list[Run]:
 def read(folder: Path) -> Run:
     """Read a run from its folder. A damaged file counts as missing."""
     overrides = tuple(str(override) for override in _yaml(folder / run_folder.OVERRIDES) or ())
-    config = _yaml(folder / run_folder.RECORD)
+    config = _yaml(folder / RECORD)
     return Run(
         folder,
         run_folder.status(folder),

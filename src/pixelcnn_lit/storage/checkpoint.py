@@ -16,6 +16,7 @@ from pixelcnn_lit.config.changes import ORIGIN, changes
 from pixelcnn_lit.config.codes import STAGE
 from pixelcnn_lit.config.kinds import run_section
 from pixelcnn_lit.config.migrate import FORMAT, migrated
+from pixelcnn_lit.config.places import BEST, best_of
 from pixelcnn_lit.config.types import at_home
 from pixelcnn_lit.data.classes import FIXED
 from pixelcnn_lit.density import Density
@@ -29,7 +30,7 @@ PREFIXES: Mapping[type[RunConfig], str] = {TrainConfig: "density.", AutoencoderR
 """What the names of a model's weights begin with in a checkpoint, by the kind of run."""
 PREFIX = PREFIXES[TrainConfig]
 SAFETENSORS = ".safetensors"
-LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 
 def header(config: RunConfig, class_names: Sequence[str] = ()) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def _content(path: Path, where: str) -> tuple[Any, bool]:
     """The content of a file, in the form of a Lightning checkpoint, and whether it has a checksum."""
     # os.path, unlike pathlib, returns False for names that no file can have.
     if os.path.isdir(path):  # noqa: PTH112
-        raise UserError(f"{where}: a folder; name a file, such as {path / 'checkpoints' / BEST}")
+        raise UserError(f"{where}: a folder; name a file, such as {best_of(path)}")
     if not os.path.isfile(path):  # noqa: PTH113
         raise UserError(f"{where}: no such file")
     try:
@@ -184,7 +185,7 @@ def best_in(path: str | Path) -> Path:
     """The best checkpoint of a run's folder, or of its stage ``autoencoder``; ``path`` itself if that is neither."""
     path = Path(at_home(str(path)))
     for stage in ("", STAGE):
-        best = path / stage / "checkpoints" / BEST
+        best = best_of(path / stage)
         if os.path.isfile(best):  # noqa: PTH113
             return best
     return path

@@ -20,6 +20,7 @@ from pixelcnn_lit.config import RunConfig, check, inside
 from pixelcnn_lit.config.changes import changes
 from pixelcnn_lit.config.kinds import run_section
 from pixelcnn_lit.config.migrate import migrated
+from pixelcnn_lit.config.places import CHECKPOINTS, RECORD
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.scores import SCORES, Score
 from pixelcnn_lit.storage.files import shown, write_whole
@@ -32,8 +33,8 @@ else:
     CAN_LOCK = True
 
 METRICS, STOPPED, LOCK = "metrics.json", "stopped.json", ".lock"
-RECORD, OVERRIDES = Path(".hydra", "config.yaml"), Path(".hydra", "overrides.yaml")
-CHECKPOINTS, CURVE = "checkpoints", "validation.csv"
+OVERRIDES = RECORD.with_name("overrides.yaml")
+CURVE = "validation.csv"
 LOG = "train.log"
 TRIAL = "trial.json"
 """The file in the folder of a search's job that says which trial it is."""

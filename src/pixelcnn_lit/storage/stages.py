@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
-from pixelcnn_lit.config.codes import BEST, CODE_LEVELS, STAGE, CodesData, digest
+from pixelcnn_lit.config.codes import CODE_LEVELS, STAGE, CodesData, digest
+from pixelcnn_lit.config.places import best_of
 from pixelcnn_lit.config.types import at_home, located
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
@@ -30,7 +31,7 @@ def load(path: str | Path) -> Density | Autoencoder | VQVAE:
 def has_priors(path: str | Path) -> bool:
     """Whether this is a folder of ``vqvae`` in which a prior was trained."""
     folder = Path(at_home(str(path)))
-    return _best(folder, STAGE).is_file() and any(_best(folder, level).is_file() for level in CODE_LEVELS[3])
+    return best_of(folder / STAGE).is_file() and any(best_of(folder / level).is_file() for level in CODE_LEVELS[3])
 
 
 def load_vqvae(path: str | Path) -> VQVAE:
@@ -39,11 +40,11 @@ def load_vqvae(path: str | Path) -> VQVAE:
     Raises UserError if a level of codes has no prior yet, or one that was trained on another autoencoder's codes.
     """
     folder = Path(at_home(str(path)))
-    autoencoder, _ = checkpoint.load_autoencoder(_best(folder, STAGE))
-    found = digest(_best(folder, STAGE))
+    autoencoder, _ = checkpoint.load_autoencoder(best_of(folder / STAGE))
+    found = digest(best_of(folder / STAGE))
     priors = {}
     for level in autoencoder.names:
-        best = _best(folder, level)
+        best = best_of(folder / level)
         if not best.is_file():
             raise UserError(f"ckpt={path}: the codes of level {level} have no prior yet; the command vqvae goes on")
         priors[level], trained = checkpoint.load_with_config(best)
@@ -53,7 +54,3 @@ def load_vqvae(path: str | Path) -> VQVAE:
         return VQVAE(autoencoder, priors)
     except ValueError as error:
         raise UserError(f"ckpt={path}: {error}") from error
-
-
-def _best(folder: Path, stage: str) -> Path:
-    return folder / stage / BEST

@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pixelcnn_lit.config import Section, TrainConfig, TrainerConfig, check, load_plugins, plugins_of
+from pixelcnn_lit.config.places import RECORD
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import message
 from pixelcnn_lit.storage import run_folder
@@ -52,7 +53,7 @@ class JobSweeper(Sweeper):
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Lock the sweep's folder during the block. SIGTERM then works like Ctrl-C, so that the jobs can save."""
-        if (self.dir / run_folder.RECORD).exists():
+        if (self.dir / RECORD).exists():
             raise UserError(f"{shown(self.dir)}: holds a single run; give the sweep another name")
         with run_folder.held(self.dir):
             with write_whole(self.dir / "multirun.yaml") as file:

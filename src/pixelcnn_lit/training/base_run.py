@@ -20,6 +20,7 @@ from pixelcnn_lit import messages
 from pixelcnn_lit.config import RunConfig
 from pixelcnn_lit.config.changes import ORIGIN, changes
 from pixelcnn_lit.config.parts import imported
+from pixelcnn_lit.config.places import BEST, CHECKPOINTS
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.device import enough_memory
 from pixelcnn_lit.errors import Interrupted, UserError
@@ -78,7 +79,7 @@ class BaseRun(ABC, Generic[C]):
         self.ckpt, self._before = self._start()
         self.data = self._data()
         self.throughput, self.signals, self._position = Throughput(), StopSignals(), Position()
-        self._finite = FiniteSteps(config.on_nan, self.folder / run_folder.CHECKPOINTS)
+        self._finite = FiniteSteps(config.on_nan, self.folder / CHECKPOINTS)
         self._curve = ValidationCurve(self.score, self.folder, self.throughput)
         self.trainer = self._make_trainer(callbacks)
         self.data.setup()
@@ -158,7 +159,7 @@ class BaseRun(ABC, Generic[C]):
 
     @property
     def _checkpoints(self) -> Path:
-        return self.folder / run_folder.CHECKPOINTS
+        return self.folder / CHECKPOINTS
 
     def _make_trainer(self, first: Sequence[Callback]) -> pl.Trainer:
         options = trainer_options(self.config, self.folder)
@@ -265,7 +266,7 @@ class BaseRun(ABC, Generic[C]):
             return Path(keeper.best_model_path), None if score is None else float(score)
         # Training ended before its first validation, by max_steps or max_time: the last state is the best one.
         at_the_end = self._validated()
-        best = self._checkpoints / checkpoint.BEST
+        best = self._checkpoints / BEST
         self.trainer.save_checkpoint(best)
         return best, at_the_end
 

@@ -23,6 +23,7 @@ from lightning_fabric.plugins import CheckpointIO
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from torch import Tensor
 
+from pixelcnn_lit.config.places import BEST
 from pixelcnn_lit.data.datamodule import Batch, BatchIndices
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import checkpoint as checkpoints
@@ -145,7 +146,7 @@ class BestCheckpoint(ModelCheckpoint):
         """``ckpt`` is the checkpoint from which the run resumes; the old best.ckpt is in the same folder."""
         super().__init__(folder, filename="best", monitor=monitor, enable_version_counter=False)
         self._path = Path(self.format_checkpoint_name({}))
-        self._before = self._path if ckpt is None else ckpt.with_name(checkpoints.BEST)
+        self._before = self._path if ckpt is None else ckpt.with_name(BEST)
 
     @property
     def state_key(self) -> str:

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from pixelcnn_lit import messages, pictures
 from pixelcnn_lit.config import TrainConfig, VqvaeConfig, compose
-from pixelcnn_lit.config.codes import BEST, STAGE, digest
+from pixelcnn_lit.config.codes import STAGE, digest
+from pixelcnn_lit.config.places import best_of
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
@@ -39,18 +40,17 @@ def vqvae(config: VqvaeConfig) -> None:
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    prior_configs(config, folder, None)
+    priors(config, folder, None)
     results = {STAGE: _stage(STAGE, AutoencoderRun, config.first, folder, (list(hydra.overrides.task), hydra))}
-    found = digest(folder / STAGE / BEST)
-    for level, prior in prior_configs(config, folder, found).items():
-        told = config.told(shown(folder), found)[level]
+    trained = digest(best_of(folder / STAGE))
+    for level, (told, prior) in priors(config, folder, trained).items():
         results[level] = _stage(level, Run, prior, folder, (told, hydra))
     if run_folder.rank() == 0:
         conclude(config, folder, results)
 
 
-def prior_configs(config: VqvaeConfig, folder: Path, trained: str | None) -> dict[str, TrainConfig]:
-    """The config of each prior's run. Raise UserError for overrides that are wrong.
+def priors(config: VqvaeConfig, folder: Path, trained: str | None) -> dict[str, tuple[list[str], TrainConfig]]:
+    """The overrides of each prior's run, and the config that they make. Raise UserError for overrides that are wrong.
 
     ``trained`` is the digest of the autoencoder's checkpoint, None before there is one.
     """
@@ -58,13 +58,13 @@ def prior_configs(config: VqvaeConfig, folder: Path, trained: str | None) -> dic
         told = config.told(shown(folder), trained)
     except ValueError as error:
         raise UserError(f"priors: {error}") from error
-    configs = {}
+    found = {}
     for level, overrides in told.items():
         try:
-            configs[level] = compose(overrides)
+            found[level] = overrides, compose(overrides)
         except UserError as error:
             raise UserError(f"priors.{level}: {error}") from error
-    return configs
+    return found
 
 
 def _stage(name: str, kind: Any, config: Any, folder: Path, told: Any) -> dict[str, Any]:
@@ -75,10 +75,10 @@ def _stage(name: str, kind: Any, config: Any, folder: Path, told: Any) -> dict[s
 def conclude(config: VqvaeConfig, folder: Path, results: dict[str, dict[str, Any]]) -> None:
     """Write two pictures and summary.json of the whole, and show a table."""
     shutil.copyfile(folder / STAGE / RECONSTRUCTIONS, folder / RECONSTRUCTIONS)
-    first, priors = results[STAGE], {level: found for level, found in results.items() if level != STAGE}
+    first, runs = results[STAGE], {level: result for level, result in results.items() if level != STAGE}
     found: dict[str, Any] = {"test/psnr": first.get("test/psnr"), "perplexity": first.get("perplexity")}
-    found["bits_per_code"] = {level: bits(folder / level, result) for level, result in priors.items()}
-    if len(priors) == len(config.autoencoder.downsampling):
+    found["bits_per_code"] = {level: bits(folder / level, result) for level, result in runs.items()}
+    if len(runs) == len(config.autoencoder.downsampling):
         start = time.perf_counter()
         vq = load_vqvae(folder)
         x = vq.sample(SAMPLES, config.seed)
@@ -92,7 +92,7 @@ def conclude(config: VqvaeConfig, folder: Path, results: dict[str, dict[str, Any
 
 def bits(folder: Path, result: dict[str, Any]) -> dict[str, float | None]:
     """Bits a code of a prior, of all three splits: a prior that overfits is better on the training images."""
-    density, trained = checkpoint.load_with_config(folder / "checkpoints" / checkpoint.BEST)
+    density, trained = checkpoint.load_with_config(folder)
     data = ImageDataModule(trained.data, trained.seed, context=trained.context)
     return {"train": of_split(density, data, "train"), "val": result.get(BITS.val), "test": result.get(BITS.test)}
 

@@ -84,8 +84,9 @@ def git(*arguments: str, cwd: Path) -> str:
 class Metrics(ABC):
     """The results of a finished run, of its best checkpoint. ``train_seconds`` counts training steps only."""
 
+    test: float | None
     val: float | None
-    """The score of validation."""
+    """The scores of test and validation, by which checkpoints are compared."""
     data: str
     source: str
     levels: int
@@ -112,9 +113,9 @@ class Metrics(ABC):
     def scores(self) -> dict[str, float | None]:
         """The scores of the test and of the validation, by their names in metrics.json."""
 
-    @abstractmethod
     def hparams(self) -> dict[str, float | None]:
         """The scores by which TensorBoard's HParams compares runs."""
+        return {"hparams/test": self.test, "hparams/val": self.val}
 
     @abstractmethod
     def rows(self) -> Iterator[tuple[str, str]]:
@@ -123,7 +124,7 @@ class Metrics(ABC):
     def as_json(self) -> dict[str, Any]:
         """The content of metrics.json. NaN and infinite values become null."""
         own = {field.name for field in fields(self)} - {field.name for field in fields(Metrics)}
-        rest = {key: value for key, value in asdict(self).items() if key not in {*own, "val"}}
+        rest = {key: value for key, value in asdict(self).items() if key not in {*own, "test", "val"}}
         rest["train_seconds"] = round(self.train_seconds, 3)
         if self.images_per_second is not None:
             rest["images_per_second"] = round(self.images_per_second, 2)
@@ -138,7 +139,6 @@ class Metrics(ABC):
 class DensityMetrics(Metrics):
     """Those of a density: ``test`` and ``val`` are bits per dimension."""
 
-    test: float | None
     dimensions: int
     model: str
     context: str
@@ -157,9 +157,6 @@ class DensityMetrics(Metrics):
     def more(self) -> dict[str, Any]:
         return {"model": self.model, "context": self.context, "precision_gap": self.precision_gap}
 
-    def hparams(self) -> dict[str, float | None]:
-        return {"hparams/test": self.test, "hparams/val": self.val}
-
     def rows(self) -> Iterator[tuple[str, str]]:
         given = "" if self.context == "none" else f", given context={self.context}"
         yield "test bits/dim", number(self.test, ".4f", f"{given}, of {self.test_images:,} images")
@@ -173,7 +170,6 @@ class DensityMetrics(Metrics):
 class AutoencoderMetrics(Metrics):
     """Those of an autoencoder: ``test`` and ``val`` are squared errors per dimension, of images in [0, 1]."""
 
-    test: float | None
     psnr: float | None
     """Of the test split, in dB."""
     n_codes: int
@@ -186,9 +182,6 @@ class AutoencoderMetrics(Metrics):
 
     def more(self) -> dict[str, Any]:
         return {"n_codes": self.n_codes, "perplexity": self.perplexity, "alive": self.alive}
-
-    def hparams(self) -> dict[str, float | None]:
-        return {"hparams/test": self.test, "hparams/val": self.val}
 
     def rows(self) -> Iterator[tuple[str, str]]:
         yield "test squared error", number(self.test, ERROR.form, f", of {self.test_images:,} images in [0, 1]")
