@@ -9,20 +9,13 @@ from typing import Self
 
 import torch
 
+from pixelcnn_lit.device import name_of
+
 
 def machine(device: str) -> str:
     """The device, its threads and the versions, in one line."""
-    name = torch.cuda.get_device_name() if device == "cuda" else f"{processor()}, {torch.get_num_threads()} threads"
-    return f"{name}, torch {torch.__version__}, Python {platform.python_version()}"
-
-
-def processor() -> str:
-    """The CPU's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.machine()
+    threads = "" if device == "cuda" else f", {torch.get_num_threads()} threads"
+    return f"{name_of(torch.device(device))}{threads}, torch {torch.__version__}, Python {platform.python_version()}"
 
 
 def synchronise(device: str) -> None:

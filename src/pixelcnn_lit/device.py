@@ -1,10 +1,12 @@
-"""The device, precision and memory that a command uses."""
+"""The device, precision and memory that a command uses, and the name of the machine."""
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -21,6 +23,17 @@ def pick_device(wish: str) -> torch.device:
     if wish == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: no CUDA GPU here; device=cpu or auto would work")
     return torch.device(wish)
+
+
+def name_of(device: torch.device) -> str:
+    """The name of a GPU, or of this machine's processor where the system tells it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def fast_precision(accelerator: str) -> str:

@@ -33,6 +33,14 @@ def test_a_curve_has_each_validation_once_and_no_unfinished_line(tmp_path):
     assert collect.curve(tmp_path / "none") == ()
 
 
+def test_seconds_that_nobody_counted_are_left_out_of_the_validations(tmp_path):
+    columns = "epochs,steps,bits_per_dim,seconds,processor_seconds\n"
+    (tmp_path / "validation.csv").write_text(columns + "1,3,0.9,1.5,2.5\n2,6,0.8,3.0,\n")
+    first, second = collect.validations(tmp_path)
+    assert first == {"epochs": 1, "steps": 3, "bits_per_dim": 0.9, "seconds": 1.5, "processor_seconds": 2.5}
+    assert second == {"epochs": 2, "steps": 6, "bits_per_dim": 0.8, "seconds": 3}
+
+
 def test_a_command_can_be_pasted(sweep, monkeypatch):
     monkeypatch.chdir(sweep.parent)
     command = collect.read(sweep / "a").command()

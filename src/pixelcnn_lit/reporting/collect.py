@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from pixelcnn_lit.config.changes import flat
 from pixelcnn_lit.config.places import RECORD
+from pixelcnn_lit.scores import BITS
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown
 from pixelcnn_lit.sweeps.jobs import SWEEP_KEYS, Job
@@ -114,12 +115,21 @@ def _yaml(path: Path) -> Any:
 
 def curve(folder: Path) -> tuple[tuple[float, float], ...]:
     """The validations of a run as (epochs, bits per dimension), in the order of steps, without repetitions."""
-    by_step: dict[int, tuple[float, float]] = {}
+    return tuple((row["epochs"], row[BITS.name]) for row in validations(folder) if {"epochs", BITS.name} <= row.keys())
+
+
+def validations(folder: Path) -> tuple[dict[str, float], ...]:
+    """The lines of a run's validation.csv by the names of its columns, in the order of steps, without repetitions.
+
+    A value that is not there, such as seconds that nobody counted, is left out. There are none without the file.
+    """
+    by_step: dict[float, dict[str, float]] = {}
     try:
         with (folder / run_folder.CURVE).open(newline="") as file:
             for row in csv.DictReader(file):
                 try:
-                    by_step[int(row["steps"])] = float(row["epochs"]), float(row["bits_per_dim"])
+                    values = {key: float(value) for key, value in row.items() if value}
+                    by_step[values["steps"]] = values
                 except (KeyError, TypeError, ValueError):
                     continue  # a line that a killed run did not finish
     except OSError:

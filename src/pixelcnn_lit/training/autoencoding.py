@@ -159,6 +159,7 @@ class AutoencoderRun(BaseRun[AutoencoderRunConfig]):
     """
 
     score = ERROR
+    program = "vqvae"
 
     @property
     def autoencoder(self) -> Autoencoder:

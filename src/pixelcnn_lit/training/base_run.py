@@ -31,6 +31,7 @@ from pixelcnn_lit.training import loggers, precision, summary, validations
 from pixelcnn_lit.training.averaging import AveragedWeights
 from pixelcnn_lit.training.base import LitModel
 from pixelcnn_lit.training.callbacks import EpochLines, FiniteSteps, ProgressBar, Throughput, ValidationCurve
+from pixelcnn_lit.training.origin import origin
 from pixelcnn_lit.training.profile import make_profiler
 from pixelcnn_lit.training.resume import (
     BestCheckpoint,
@@ -53,6 +54,8 @@ class BaseRun(ABC, Generic[C]):
 
     score: ClassVar[Score]
     """The score by which checkpoints are compared; the lowest is the best."""
+    program: ClassVar[str]
+    """The module of the command that starts such a run."""
 
     def __init__(
         self,
@@ -277,10 +280,12 @@ class BaseRun(ABC, Generic[C]):
 
     def _facts(self, best: Path | None) -> dict[str, Any]:
         """What the results of every run say beside its scores: the arguments of :class:`summary.Metrics`."""
+        overrides, hydra = self._told
         return {
             "data": self.config.data.name,
             "source": self.data.source,
             "levels": self.config.data.levels,
+            "binarize": self.config.data.binarize,
             "params": summary.parameter_count(self.module.model),
             "epochs": self.trainer.current_epoch,
             "steps": self.trainer.global_step,
@@ -289,12 +294,13 @@ class BaseRun(ABC, Generic[C]):
             "test_images": self._images("test", self.trainer.num_test_batches),
             "val_images": self._images("val", self.trainer.num_val_batches),
             "train_seconds": self.throughput.seconds,
+            "processor_seconds": self.throughput.processor_seconds,
             "precision": str(self.trainer.precision),
             "images_per_second": self.throughput.images_per_second,
             "skipped_steps": self._finite.skipped,
             "best_ckpt": None if best is None else str(best.absolute().relative_to(self.folder.absolute())),
             "seed": self.config.seed,
-            "git": summary.git_revision(),
+            **origin(self.program, overrides if hydra else None, self.trainer.strategy.root_device),
         }
 
     def _limits(self) -> dict[str, int | float]:

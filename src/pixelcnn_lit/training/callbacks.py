@@ -22,13 +22,18 @@ from pixelcnn_lit.training.module import LitDensity
 
 
 class Throughput(pl.Callback):
-    """Measures training images per second, without validation. Checkpoints store it, so a resumed run counts all."""
+    """Measures training images per second, without validation. Checkpoints store it, so a resumed run counts all.
+
+    ``processor_seconds`` are those of all threads of this process, in the same steps as ``seconds``. They are None
+    where the run resumed from a checkpoint that is older than they are.
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.processor_seconds: float | None = 0.0
         self.images = 0
         self.last_epoch = 0.0
-        self._mark = 0.0
+        self._mark, self._processor_mark = 0.0, 0.0
         self._epoch_seconds = 0.0
         self._epoch_images = 0
 
@@ -37,36 +42,43 @@ class Throughput(pl.Callback):
         """The mean over the whole training; None before the first step."""
         return self.images / self.seconds if self.seconds else None
 
+    def _start(self) -> None:
+        self._mark, self._processor_mark = time.perf_counter(), time.process_time()
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._mark = time.perf_counter()
+        self._start()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch_seconds, self._epoch_images = 0.0, 0
-        self._mark = time.perf_counter()
+        self._start()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        now = time.perf_counter()
-        elapsed, self._mark = now - self._mark, now
+        before, processor_before = self._mark, self._processor_mark
+        self._start()
+        elapsed = self._mark - before
         count = len(batch[0]) * trainer.world_size
         self.seconds += elapsed
+        if self.processor_seconds is not None:
+            self.processor_seconds += self._processor_mark - processor_before
         self.images += count
         self._epoch_seconds += elapsed
         self._epoch_images += count
         self.last_epoch = self._epoch_images / self._epoch_seconds
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._mark = time.perf_counter()
+        self._start()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         pl_module.log("images_per_second", self.last_epoch, rank_zero_only=True)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "images": self.images}
+        return {"seconds": self.seconds, "processor_seconds": self.processor_seconds, "images": self.images}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds, self.images = state_dict["seconds"], state_dict["images"]
+        self.processor_seconds = state_dict.get("processor_seconds")
 
 
 def may_read(trainer: pl.Trainer, device: torch.device) -> bool:
@@ -189,9 +201,10 @@ class EpochLines(pl.Callback):
 
 
 class ValidationCurve(pl.Callback):
-    """Writes one line per validation to validation.csv: epochs, steps, the score and seconds of training.
+    """Writes one line per validation to validation.csv: epochs, steps, the score and both seconds of training.
 
-    A run that resumes from an earlier step repeats some lines. Only the seconds of the repeated lines differ.
+    A run that resumes from an earlier step repeats some lines. Only the seconds of the repeated lines differ. A file
+    that an older version began keeps its columns.
     """
 
     def __init__(self, score: Score, folder: Path, throughput: Throughput) -> None:
@@ -214,10 +227,25 @@ class ValidationCurve(pl.Callback):
             return
         steps = self._last = trainer.global_step
         epochs = steps * trainer.accumulate_grad_batches / trainer.num_training_batches
-        new = not self._path.exists()
-        with self._path.open("a") as file:
-            file.write(f"epochs,steps,{self._score.name},seconds\n" * new)
-            file.write(f"{epochs:.4g},{steps},{float(value):.6f},{self._throughput.seconds:.1f}\n")
+        seconds, processor = self._throughput.seconds, self._throughput.processor_seconds
+        self._add(
+            {
+                "epochs": f"{epochs:.4g}",
+                "steps": str(steps),
+                self._score.name: f"{float(value):.6f}",
+                "seconds": f"{seconds:.1f}",
+                "processor_seconds": "" if processor is None else f"{processor:.1f}",
+            }
+        )
+
+    def _add(self, row: dict[str, str]) -> None:
+        with self._path.open("a+") as file:
+            file.seek(0)
+            columns = file.readline().strip().split(",")
+            if not row.keys() >= set(columns):  # the file is new, or begins with what a killed run did not finish
+                columns = list(row)
+                file.write(",".join(columns) + "\n")
+            file.write(",".join(row[column] for column in columns) + "\n")
 
 
 def board_for_pictures(trainer: pl.Trainer, every_n_epochs: int) -> TensorBoard | None:

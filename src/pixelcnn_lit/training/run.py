@@ -39,6 +39,7 @@ class Run(BaseRun[TrainConfig]):
     """
 
     score = BITS
+    program = "train"
 
     @property
     def density(self) -> Any:

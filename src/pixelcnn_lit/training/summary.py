@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import subprocess
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -63,26 +62,12 @@ def headline(config: RunConfig, module: LitModel, data: ImageDataModule, run_dir
     )
 
 
-def git_revision() -> str | None:
-    """The git commit of this code, with "-dirty" if files were changed since; None if the code is not in a checkout."""
-    here = Path(__file__)
-    try:
-        # Without this check, a package installed inside another repository would report the commit of that one.
-        git("ls-files", "--error-unmatch", here.name, cwd=here.parent)
-        return git("describe", "--always", "--dirty", "--abbrev=12", cwd=here.parent)
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def git(*arguments: str, cwd: Path) -> str:
-    """The output of a git command. Raise OSError if git is missing, subprocess.SubprocessError if the command fails."""
-    done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, timeout=10, check=True)
-    return done.stdout.strip()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Metrics(ABC):
-    """The results of a finished run, of its best checkpoint. ``train_seconds`` counts training steps only."""
+    """The results of a finished run, of its best checkpoint, and what made them.
+
+    Both seconds are those of the training steps alone, without validations; a run that resumed has them all.
+    """
 
     test: float | None
     val: float | None
@@ -90,6 +75,7 @@ class Metrics(ABC):
     data: str
     source: str
     levels: int
+    binarize: str | None
     params: int
     epochs: int
     steps: int
@@ -101,12 +87,25 @@ class Metrics(ABC):
     val_images: int
     """The numbers of images that the scores are means over."""
     train_seconds: float
+    """By the clock."""
+    processor_seconds: float | None
+    """Of all threads of the first process. None where a checkpoint that the run resumed from does not know them."""
     precision: str
     images_per_second: float | None
     skipped_steps: int
     best_ckpt: str | None
     """Relative to the run's folder, which may be moved."""
     seed: int
+    command: str | None
+    """What a shell was told; None for a run that Python code started."""
+    date: str
+    """When the run ended, in ISO 8601, UTC."""
+    machine: str
+    """The name of the GPU, or of the processor."""
+    threads: int
+    torch: str
+    version: str
+    """Of this package."""
     git: str | None
 
     @abstractmethod
@@ -126,6 +125,8 @@ class Metrics(ABC):
         own = {field.name for field in fields(self)} - {field.name for field in fields(Metrics)}
         rest = {key: value for key, value in asdict(self).items() if key not in {*own, "test", "val"}}
         rest["train_seconds"] = round(self.train_seconds, 3)
+        if self.processor_seconds is not None:
+            rest["processor_seconds"] = round(self.processor_seconds, 3)
         if self.images_per_second is not None:
             rest["images_per_second"] = round(self.images_per_second, 2)
         return valid({**self.scores(), **self.more(), **rest})
@@ -246,7 +247,8 @@ def table(metrics: Metrics, folder: Path) -> Table:
     if metrics.steps_after_validation:
         rows.add_row("after the last validation", f"{metrics.steps_after_validation:,} steps, which best.ckpt lacks")
     rows.add_row("seed", str(metrics.seed))
-    rows.add_row("training", number(metrics.train_seconds, ",.0f", " s"))
+    processor = number(metrics.processor_seconds, ",.0f", " processor seconds")
+    rows.add_row("training", number(metrics.train_seconds, ",.0f", f" s, {processor}"))
     rows.add_row("images/s", number(metrics.images_per_second, ",.0f", f", in {metrics.precision}"))
     rows.add_row("folder", escape(shown(folder)))
     left = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if not path.name.startswith("."))

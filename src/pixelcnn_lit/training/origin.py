@@ -1,0 +1,48 @@
+"""Where the figures of a run come from: its command, its date, its machine and its code."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import pixelcnn_lit
+from pixelcnn_lit.device import name_of
+
+
+def origin(program: str, overrides: Sequence[str] | None, device: torch.device) -> dict[str, Any]:
+    """What metrics.json says of it: fields of :class:`~pixelcnn_lit.training.summary.Metrics`.
+
+    ``program`` is the module of the command and ``overrides`` its arguments, None for a run that Python code started.
+    """
+    return {
+        "command": None if overrides is None else shlex.join(["python", "-m", f"pixelcnn_lit.{program}", *overrides]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": name_of(device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "version": pixelcnn_lit.__version__,
+        "git": git_revision(),
+    }
+
+
+def git_revision() -> str | None:
+    """The git commit of this code, with "-dirty" if files were changed since; None if the code is not in a checkout."""
+    here = Path(__file__)
+    try:
+        # Without this check, a package installed inside another repository would report the commit of that one.
+        git("ls-files", "--error-unmatch", here.name, cwd=here.parent)
+        return git("describe", "--always", "--dirty", "--abbrev=12", cwd=here.parent)
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    """The output of a git command. Raise OSError if git is missing, subprocess.SubprocessError if the command fails."""
+    done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()

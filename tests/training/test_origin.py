@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import torch
+
+import pixelcnn_lit
+from helpers.running import TINY, ScriptedRun
+from pixelcnn_lit.config import compose
+from pixelcnn_lit.device import name_of
+from pixelcnn_lit.errors import Interrupted
+from pixelcnn_lit.reporting.collect import validations
+from pixelcnn_lit.storage import checkpoint
+from pixelcnn_lit.training import origin
+from pixelcnn_lit.training.run import Run
+
+
+def test_the_revision_is_that_of_the_checkout_that_holds_the_code(tmp_path, monkeypatch):
+    repository = tmp_path / "somebodys"
+    package = repository / "site-packages"
+    package.mkdir(parents=True)
+    (package / "origin.py").write_text("")
+    run = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "init", "--quiet", str(repository)], check=True)
+    subprocess.run([*run, "commit", "--quiet", "--allow-empty", "-m", "theirs"], cwd=repository, check=True)
+    monkeypatch.setattr(origin, "__file__", str(package / "origin.py"))
+    assert origin.git_revision() is None
+    subprocess.run(["git", "add", "."], cwd=repository, check=True)
+    assert origin.git_revision().endswith("-dirty")
+    monkeypatch.setattr(origin, "__file__", str(tmp_path / "origin.py"))
+    assert origin.git_revision() is None
+
+
+def options(mnist_dir):
+    return [*TINY, f"data.dir={mnist_dir}", "callbacks.early_stopping.patience=null", "trainer.val_check_interval=5"]
+
+
+def test_the_metrics_say_what_made_them(mnist_dir, tmp_path):
+    overrides = [*options(mnist_dir), "data.binarize=dynamic", "callbacks.pictures.n=4"]
+    run = Run(compose(overrides), tmp_path, told=(overrides, {"a": 1}))
+    run.fit()
+    run.conclude()
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert written["command"] == "python -m pixelcnn_lit.train " + " ".join(overrides)
+    assert abs(datetime.fromisoformat(written["date"]) - datetime.now(UTC)) < timedelta(minutes=5)
+    assert (written["machine"], written["threads"]) == (name_of(torch.device("cpu")), torch.get_num_threads())
+    assert (written["torch"], written["version"]) == (torch.__version__, pixelcnn_lit.__version__)
+    assert written["binarize"] == "dynamic"
+    assert 0 < written["processor_seconds"] < 10 * written["train_seconds"] + 1
+    curve = validations(tmp_path)
+    assert [row["steps"] for row in curve] == [5, 10, 16, 21, 27, 32]
+    for name in ("seconds", "processor_seconds"):
+        seconds = [row[name] for row in curve]
+        assert seconds == sorted(seconds)
+        assert seconds[-1] <= written["train_seconds" if name == "seconds" else name] + 0.1
+
+
+def test_a_run_that_python_code_started_has_no_command(mnist_dir, tmp_path):
+    run = Run(compose([*options(mnist_dir), "trainer.max_steps=1"]), tmp_path)
+    run.fit()
+    assert run.conclude().command is None
+
+
+def test_a_run_that_goes_on_adds_its_seconds_up(mnist_dir, tmp_path):
+    def die():
+        raise KeyboardInterrupt
+
+    run = ScriptedRun(compose(options(mnist_dir)), tmp_path, every_minutes=1e-9)
+    with pytest.raises(Interrupted):
+        run.go(12, die)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    before = checkpoint.read(last)[1]["callbacks"]["Throughput"]
+    run.go()
+    after = checkpoint.read(last)[1]["callbacks"]["Throughput"]
+    assert 0 < before["processor_seconds"] < after["processor_seconds"]
+    assert 0 < before["seconds"] < after["seconds"]
+
+
+def test_processor_seconds_that_an_older_run_did_not_count_stay_unknown(mnist_dir, tmp_path):
+    """And the curve that it began keeps its columns."""
+    short = [*options(mnist_dir), "trainer.max_epochs=1"]
+    ScriptedRun(compose(short), tmp_path / "old").go()
+    last = tmp_path / "old" / "checkpoints" / "last.ckpt"
+    _, content = checkpoint.read(last)
+    del content["callbacks"]["Throughput"]["processor_seconds"]
+    checkpoint.write(last, content)
+    curve = tmp_path / "validation.csv"
+    curve.write_text("epochs,steps,bits_per_dim,seconds\n0.45,5,0.9,1.0\n")
+    run = Run(compose([*short, "trainer.max_epochs=2", f"ckpt={last}"]), tmp_path)
+    run.fit()
+    metrics = run.conclude()
+    assert metrics.processor_seconds is None
+    assert metrics.train_seconds > 0
+    assert [sorted(row) for row in validations(tmp_path)] == [["bits_per_dim", "epochs", "seconds", "steps"]] * 3
