@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from benchmarks.kept import told
 from pixelcnn_lit.analysis.shipped import ship
 from pixelcnn_lit.cli import one_line_errors
 from pixelcnn_lit.config.types import PRETRAINED
 from pixelcnn_lit.errors import UserError
-
-LEFT_OUT = ("name=", "ckpt=", "data.dir=", "overwrite=")
-"""Overrides that say where something is, and not what is trained."""
 
 
 @one_line_errors()
@@ -23,8 +22,8 @@ def main() -> None:
         raise UserError("usage: python -m benchmarks.ship RUN NAME")
     run, out = Path(sys.argv[1]), PRETRAINED / f"{sys.argv[2]}.safetensors"
     overrides = [str(text) for text in OmegaConf.load(run / ".hydra" / "overrides.yaml")]
-    told = " ".join(text for text in overrides if not text.startswith(LEFT_OUT))
-    figures = ship(run / "checkpoints" / "best.ckpt", out, f"python -m pixelcnn_lit.train {told}")
+    command = shlex.join(["python", "-m", "pixelcnn_lit.train", *told(overrides)])
+    figures = ship(run / "checkpoints" / "best.ckpt", out, command)
     print(f"{out}: {out.stat().st_size:,} bytes, {figures['test/bits_per_dim']:.5f} bits/dim")
 
 

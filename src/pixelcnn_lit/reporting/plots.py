@@ -64,7 +64,7 @@ def over_key(key: str, others: Sequence[str], found: Sequence[Run]) -> str | Non
     if len(groups) > MOST:  # of a search: no two runs differ in one key alone
         groups = {run.folder.name: [run] for run in scored}
     with rc_context(STYLE):
-        figure, axes = _axes()
+        figure, axes = new_axes()
         for number, (label, members) in enumerate(groups.items()):
             members = sorted(members, key=lambda run: places[run.value(key)])
             x = [places[run.value(key)] for run in members]
@@ -90,7 +90,7 @@ def curves(keys: Sequence[str], found: Sequence[Run]) -> str | None:
     if not drawn:
         return None
     with rc_context(STYLE):
-        figure, axes = _axes()
+        figure, axes = new_axes()
         for number, run in enumerate(drawn):
             label = ", ".join(f"{key.split('.')[-1]} {run.value(key)}" for key in keys) or run.folder.name
             epochs, bits = zip(*run.curve, strict=True)
@@ -98,17 +98,22 @@ def curves(keys: Sequence[str], found: Sequence[Run]) -> str | None:
             colour = COLOURS[number % len(COLOURS)]
             axes.plot(epochs, bits, style, color=colour, label=label, linewidth=1.6)
             axes.plot(epochs[-1:], bits[-1:], "o", color=colour, markersize=4)
-        everything = [bits for run in drawn for _, bits in run.curve]
-        low, middle, high = min(everything), median(everything), max(everything)
-        worst = max(min(bits for _, bits in run.curve) for run in drawn)
-        top = max(low + 4 * (middle - low), worst + 0.1 * (worst - low))
-        if high > top > low:  # a bad start would make all curves flat; the best value of every run stays visible
-            axes.set_ylim(low - 0.05 * (top - low), top)
+        keep_visible(axes, [[bits for _, bits in run.curve] for run in drawn])
         if max(run.curve[-1][0] for run in drawn) >= 2:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epochs")
         axes.set_ylabel("validation bits/dim")
         return _svg(figure, axes, legend=len(drawn) <= MOST)
+
+
+def keep_visible(axes: Axes, curves: Sequence[Sequence[float]]) -> None:
+    """Cut off a bad start, which would make all curves flat; the best value of every curve stays visible."""
+    everything = [value for curve in curves for value in curve]
+    low, middle, high = min(everything), median(everything), max(everything)
+    worst = max(min(curve) for curve in curves)
+    top = max(low + 4 * (middle - low), worst + 0.1 * (worst - low))
+    if high > top > low:
+        axes.set_ylim(low - 0.05 * (top - low), top)
 
 
 def _places(texts: Sequence[str]) -> dict[str, float]:
@@ -127,7 +132,8 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _axes() -> tuple[Figure, Axes]:
+def new_axes() -> tuple[Figure, Axes]:
+    """An empty plot."""
     figure = Figure(figsize=(6.4, 3.9), layout="constrained")
     return figure, figure.add_subplot()
 

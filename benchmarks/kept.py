@@ -1,0 +1,135 @@
+"""Runs that are kept under docs/results: their metrics.json and validation.csv, without the places of a machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.reporting.collect import read as reading
+from pixelcnn_lit.reporting.collect import validations
+from pixelcnn_lit.scores import ERROR, Score
+from pixelcnn_lit.storage import run_folder
+from pixelcnn_lit.storage.files import copy_whole, write_whole
+
+WHERE = ("name", "data.dir", "overwrite", "sweep", "launcher")
+"""Keys of a command that say where something is or runs, and not what is trained; so do those of Hydra itself."""
+UP_TO_THE_NAME = re.compile(r"[^=,\[\]{}'\"]*/")
+"""In a value: the folders before a name."""
+PLACE = re.compile(r"(^|[\s=,\[{'\"])(/|~/?)\w")
+"""What only a text with a place of one machine has."""
+NEEDED = {"data", "source", "levels", "test_images"}
+"""What says of which images a score is a mean."""
+IN_CONFIG = {"context": "context.name", "binarize": "data.binarize"}
+"""Keys of the metrics that older runs have in their config alone."""
+NAME = r"\w[\w-]*(/\w[\w-]*)*"
+"""Of a kept run."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A kept run: its ``name`` below docs/results, its metrics, and its validations in the order of steps."""
+
+    name: str
+    metrics: Mapping[str, Any]
+    score: Score
+    """The score by which its checkpoints were compared."""
+    curve: tuple[Mapping[str, float], ...]
+
+
+def kept_runs(folder: Path) -> dict[str, Kept]:
+    """All runs that are kept below a folder, by name.
+
+    Raises UserError for metrics that are damaged or name a place of somebody's machine.
+    """
+    return {run.name: run for run in (read(path.parent, folder) for path in sorted(folder.rglob(run_folder.METRICS)))}
+
+
+def read(folder: Path, results: Path) -> Kept:
+    """The kept run in a folder below ``results``."""
+    metrics = run_folder.finished(folder) or {}
+    score = run_folder.score_in(metrics)
+    if score is None:
+        raise UserError(f"{folder / run_folder.METRICS}: damaged, or not of a run: it has no test score")
+    if lacking := NEEDED - metrics.keys():
+        raise UserError(f"{folder / run_folder.METRICS}: lacks {', '.join(sorted(lacking))}")
+    for key, value in metrics.items():
+        if isinstance(value, str) and PLACE.search(value):
+            raise UserError(f"{folder / run_folder.METRICS}: {key} names a place of one machine, {value!r}")
+    curve = tuple(row for row in validations(folder) if score.name in row)
+    return Kept(folder.relative_to(results).as_posix(), metrics, score, curve)
+
+
+def keep(run: Path, name: str, results: Path, *, replace: bool) -> Path:
+    """Copy what is kept of a finished run to ``results``/``name``. Returns that folder.
+
+    What an older run does not say in its metrics is taken from the other files in its folder, where they know it.
+
+    Raises UserError for a run that is not finished, a name outside ``results``, and one that is taken, unless
+    ``replace``.
+    """
+    metrics = run_folder.finished(run)
+    if metrics is None:
+        raise UserError(f"{run}: no finished run: it has no complete {run_folder.METRICS}")
+    if not re.fullmatch(NAME, name):
+        raise UserError(f"{name}: must be letters, digits, _ and -, with / between folders")
+    folder = results / name
+    if folder.exists() and not replace:
+        raise UserError(f"{folder}: there is a kept run of this name already; --replace takes its place")
+    older = {key: value for key, value in of_the_folder(run, metrics).items() if key not in metrics}
+    found = {**metrics, **older, "source": Path(metrics["source"]).name}
+    if command := found.get("command"):
+        found["command"] = without_places(command)
+    with write_whole(folder / run_folder.METRICS) as file:
+        file.write(json.dumps(found, indent=2).encode() + b"\n")
+    if (run / run_folder.CURVE).exists():
+        copy_whole(run / run_folder.CURVE, folder / run_folder.CURVE)
+    return folder
+
+
+def of_the_folder(run: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What today's metrics say of a run and other files in its folder know too."""
+    known = reading(run)
+    found = {key: known.config[name] for key, name in IN_CONFIG.items() if name in known.config}
+    if known.overrides:
+        program = "vqvae" if run_folder.score_in(metrics) == ERROR else "train"
+        found["command"] = shlex.join(["python", "-m", f"pixelcnn_lit.{program}", *known.overrides])
+    if date := date_of(run):
+        found["date"] = date
+    return found
+
+
+def date_of(run: Path) -> str | None:
+    """The day of the last line that says "finished" in a run's log; None without one."""
+    try:
+        lines = (run / run_folder.LOG).read_text().splitlines()
+    except OSError:
+        return None
+    days = [match[1] for line in lines if (match := re.match(r"\[(\d{4}-\d\d-\d\d) .*finished:", line))]
+    return days[-1] if days else None
+
+
+def without_places(command: str) -> str:
+    """A command without what says where something is: of files and folders, their names stay.
+
+    >>> without_places("python -m pixelcnn_lit.train data=npz data.path=/home/me/cats.npz name=mine")
+    'python -m pixelcnn_lit.train data=npz data.path=cats.npz'
+    """
+    return shlex.join(told(shlex.split(command)))
+
+
+def told(words: Sequence[str]) -> list[str]:
+    """The words of a command, or its overrides alone, without places."""
+    left = (word for word in words if not is_place(word.lstrip("+~").partition("=")[0]))
+    parts = (word.partition("=") for word in left)
+    return [key + sign + UP_TO_THE_NAME.sub("", value) for key, sign, value in parts]
+
+
+def is_place(key: str) -> bool:
+    """Whether a key of a command says where something is, and not what is trained."""
+    return key in WHERE or key.partition(".")[0].partition("/")[0] == "hydra"
