@@ -14,6 +14,7 @@ import torch
 from conformance import CASES, EXAMPLES, Case, dependence, given, images, spread_density
 from helpers.builders import all_images
 from pixelcnn_lit import load
+from pixelcnn_lit.analysis import codec
 from pixelcnn_lit.analysis.export import export
 from pixelcnn_lit.config import ExportConfig, TrainConfig
 from pixelcnn_lit.config.likelihood import LIKELIHOODS
@@ -339,3 +340,22 @@ def test_a_training_of_two_steps_is_resumed_and_concluded(case, configs, device,
     metrics = run.conclude()
     assert np.isfinite(metrics.test)
     assert (tmp_path / "run" / "metrics.json").exists()
+
+
+@over([case for case in CASES if case.context is None and not case.codes])
+def test_images_are_coded_in_the_bits_of_their_best_class_and_scan_and_come_back(case, density, device):
+    """Those of two sizes, since one turned by columns has another size then."""
+    coder = codec.in_double(density)
+    for size in ((4, 3), (3, 3)):
+        x = images(case, 6, size).to(device)
+        of_labels = codec.label_log_probs(coder, x, 4)
+        labels = of_labels.argmax(1)
+        block = codec.encode(coder, x, labels, 4)
+        assert torch.equal(codec.decode(coder, block, tuple(x.shape), 6), x)
+        count = (case.classes or 1) * case.orders
+        assert of_labels.shape == (6, count)
+        bits = (math.log2(count) - of_labels.max(1).values / math.log(2)).sum().item()
+        of_mixture = -coder.log_prob(x).sum().item() / math.log(2)
+        assert of_mixture - 1e-9 <= bits <= of_mixture + 6 * math.log2(count) + 1e-9
+        # Rounding costs little, and the end of the coder 64 bits.
+        assert 8 * len(block.payload) < bits + 0.002 * x.numel() + 64

@@ -59,6 +59,10 @@ class Density(Conditionals):
         self.class_names: tuple[str, ...] = ()
         """The name of each class; empty if there are no classes, or nobody has said how they are called."""
 
+    def raster(self) -> Density:
+        """The density in raster order of which this one is made: this one itself."""
+        return self
+
     def initialise(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> None:
         """Initialise the network on a batch of training images; by default a network does nothing, PixelCNN++ does.
 

@@ -78,7 +78,7 @@ class ManyOrders(Density):
 
     def initialise(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> None:
         """As of Density, on the images in the first scan."""
-        self._raster().initialise(x, *self._labelled(self._given(x, y if self.n_classes else None, context), x, 0))
+        self.raster().initialise(x, *self._labelled(self._given(x, y if self.n_classes else None, context), x, 0))
 
     def log_prob(
         self,
@@ -168,8 +168,8 @@ class ManyOrders(Density):
             raise ValueError(f"order must be in 0..{len(self.scans) - 1}, got {order}")
         return torch.full((len(x),), order, device=x.device)
 
-    def _raster(self) -> Density:
-        """The same network as a density in raster order, whose classes are pairs of a class and a scan."""
+    def raster(self) -> Density:
+        """The same network as a density in raster order, whose classes are ``y * orders + o``; of turned images."""
         labels = len(self.scans) * (self.n_classes or 1)
         density = Density(self.network, self.likelihood, self.image_shape, labels, self.context_shape, self.inputs)
         density.training = self.training  # of this module alone: the network is in its mode already
@@ -182,7 +182,7 @@ class ManyOrders(Density):
 
     def _along(self, ask: Ask, x: Tensor, given: Given, order: Tensor) -> Tensor:
         """What ``ask`` gives of each image in its own scan, turned back: (N, ..., H, W)."""
-        raster, parts, places = self._raster(), [], []
+        raster, parts, places = self.raster(), [], []
         for part in alike(order, self.scans, (x.shape[2], x.shape[3])):
             own = self._labelled(Given(*(None if each is None else each[part] for each in given)), part, order[part])
             if own.context is not None:
@@ -218,7 +218,7 @@ class ManyOrders(Density):
         if own.context is not None:
             own = own._replace(context=turned(own.context, order[part], self.scans))
         mask = None if known is None else turned(known[part], order[part], self.scans)
-        drawn = draw(self._raster(), turned(x, order[part], self.scans), mask, own, how)
+        drawn = draw(self.raster(), turned(x, order[part], self.scans), mask, own, how)
         return turned(drawn, order[part], self.scans, back=True)
 
     def _draw_labels(self, x: Tensor, known: Tensor | None, given: Given, how: Draw) -> tuple[Tensor | None, Tensor]:
@@ -237,7 +237,7 @@ class ManyOrders(Density):
 
     def _known_log_probs(self, x: Tensor, known: Tensor, context: Tensor | None) -> Tensor:
         """``log p(known start of the scan | class, scan)``, -inf for scans that are not used: (N, classes, orders)."""
-        fit, raster = usable(known, self.scans), self._raster()
+        fit, raster = usable(known, self.scans), self.raster()
         weights = torch.full((len(x), self.n_classes or 1, len(self.scans)), -math.inf, device=x.device)
         for order, scan in enumerate(self.scans):
             chosen = fit[:, order].nonzero()[:, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from helpers.process import fails, forked, succeeds
+from pixelcnn_lit import load
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.factory import build_density
@@ -19,10 +21,10 @@ from pixelcnn_lit.storage.checkpoint import KEY, PREFIX, header, write
 
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory, mnist_dir):
-    """Checkpoints of untrained models: one of 256 levels, the same with other weights, and one with a context."""
+    """Checkpoints of untrained models: of 256 levels, with other weights, with a context, and of classes and scans."""
     folder = tmp_path_factory.mktemp("compress")
     for seed, (name, overrides) in enumerate(
-        {"a": [], "b": [], "small": ["context=small"], "orders": ["model.orders=2"]}.items()
+        {"a": [], "b": [], "small": ["context=small"], "orders": ["model.orders=2", "model.n_classes=10"]}.items()
     ):
         tiny = ["model.n_res=1", "model.hidden=3", "data.levels=256", f"data.dir={mnist_dir}"]
         config = compose([*tiny, *overrides])
@@ -58,12 +60,30 @@ def test_the_file_is_as_long_as_the_likelihood_says_and_gives_the_images_back(ar
     np.testing.assert_array_equal(np.load(tmp_path / "few.npy"), images[5:8])
 
 
+def test_a_mixture_of_scans_and_classes_tells_its_own_bits_and_at_most_a_label_more(arena, mnist_dir, tmp_path):
+    folder, _ = arena
+    out = [f"out={tmp_path / 'x.pxl'}", "n=7", "batch_size=3"]
+    output = succeeds(forked("compress", "ckpt=orders.ckpt", *out, cwd=folder))
+    assert "at most 4.32 bits an image more than of the model" in output  # log2(2 scans x 10 classes)
+    density = load(folder / "orders.ckpt")
+    data = ImageDataModule(compose([f"data.dir={mnist_dir}", "data.levels=256"]).data, seed=0)
+    x = data.split("test").images[:7]
+    with torch.no_grad():
+        expected = density.bits_per_dim(x).mean().item()
+    says, size = bits(output, "bits/dim of the model"), bits(output, "bits/dim of the file")
+    assert says == pytest.approx(expected, abs=1e-5)
+    _, begin = pxl.read_header(tmp_path / "x.pxl")
+    assert size < 1.003 * says + (7 * math.log2(20) + 8 * (begin + 8)) / (7 * 784)
+    chosen = [f"file={tmp_path / 'x.pxl'}", f"out={tmp_path / 'x.npy'}", "ckpt=orders.ckpt"]
+    succeeds(forked("decompress", *chosen, cwd=folder))
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), x.numpy())
+
+
 @pytest.mark.parametrize(
     ("command", "arguments", "message"),
     [
         ("compress", "ckpt=a.ckpt out=x.zip", "out=x.zip: must end in .pxl"),
         ("compress", "ckpt=small.ckpt", "ckpt=small.ckpt: has context=small, which a compressed file does not hold"),
-        ("compress", "ckpt=orders.ckpt", "ckpt=orders.ckpt: mixes 2 orders of pixels; only the raster order is coded"),
         ("sample", "ckpt=orders.ckpt gif=true n=1", "gif=true: shows rows from the top; orders.ckpt mixes 2 orders"),
         ("decompress", "ckpt=b.ckpt file=x.pxl", "file=x.pxl: written with another model (pixelcnn) than ckpt=b.ckpt"),
         ("decompress", "ckpt=a.ckpt file=x.pxl out=x.png", "out=x.png: must end in .npy"),

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.sampling.conditionals import CachedConditionals, Given, NaiveConditionals
+from pixelcnn_lit.sampling.scans import alike, turned
 
 STEP = 16
 FLOOR = 18 * STEP
@@ -78,62 +79,115 @@ def in_double(density: Density) -> Density:
     return copy.deepcopy(density).double().eval()
 
 
+def labels_of(density: Density) -> int:
+    """How many labels an image may have: ``y * orders + o`` for class y and scan o; 1 if there are neither."""
+    return density.raster().n_classes or 1
+
+
 @torch.inference_mode()
-def encode(density: Density, x: Tensor, batch_size: int) -> Block:
+def label_log_probs(density: Density, x: Tensor, batch_size: int) -> Tensor:
+    """``log p(x | label)`` in nats: levels (N, C, H, W) -> (N, labels).
+
+    All labels are equally probable, so the mean of the probabilities of a row is p(x). The label with the highest one
+    is that in which :func:`encode` needs the fewest bits.
+    """
+    raster, scans = density.raster(), density.scans
+
+    def of(part: Tensor) -> Tensor:
+        turns = [scan.turn(part).contiguous() for scan in scans]
+        if raster.n_classes is None:
+            return raster.log_prob(turns[0])[:, None]
+        each = [raster.log_prob(turns[label % len(scans)], label) for label in range(raster.n_classes)]
+        return torch.stack(each, dim=1)
+
+    return torch.cat([of(part) for part in x.split(batch_size)])
+
+
+@torch.inference_mode()
+def encode(density: Density, x: Tensor, labels: Tensor, batch_size: int) -> Block:
     """Encode levels x (N, C, H, W), N at most 65,536, with a density of :func:`in_double`.
 
-    A class-conditional density codes the most probable class of each image first: -log2 of its share 1/K, and then
-    p(x | y), in all hardly more than p(x) costs. The network gets ``batch_size`` images at a time.
+    The ``labels`` (N,) say in which class and scan each image is coded. They cost -log2 of 1 / labels each, and then
+    come the images given their labels. With the best labels that is at most log2(labels) bits an image more than
+    -log2 p(x). The network gets ``batch_size`` images at a time.
     """
-    classes = _classes(density, x, batch_size)
-    parts, borders = [], []
+    raster, order = density.raster(), labels % len(density.scans)
+    coder, family = STREAM.queue.RangeEncoder(), STREAM.model.Categorical(perfect=False)
+    if labels_of(density) > 1:
+        coder.encode(labels.cpu().numpy().astype(np.int32), STREAM.model.Uniform(labels_of(density)))
+    corrections = []
+    for part in alike(order, density.scans, (x.shape[2], x.shape[3])):
+        own = turned(x[part], order[part], density.scans)
+        each, borders = _all_multiples(raster, own, labels[part], batch_size)
+        levels = _by_place(own.cpu().numpy()[:, None])[..., 0].astype(np.int32)
+        for symbols, row in zip(levels, each, strict=True):
+            coder.encode(symbols, family, weights()[row])
+        corrections.append(_corrections(each, borders, part.cpu().numpy()))
+    return Block(coder.get_compressed().astype("<u4").tobytes(), np.concatenate(corrections))
+
+
+def _all_multiples(
+    raster: Density, x: Tensor, labels: Tensor, batch_size: int
+) -> tuple[Multiples, NDArray[np.integer[Any]]]:
+    """The multiples of all places (places, N, levels), and the indices (K, 3) of those at a border."""
+    each = np.empty((x[0].numel(), len(x), raster.levels), np.int16)
+    borders = []
     for first in range(0, len(x), batch_size):
         part = slice(first, first + batch_size)
-        found, near = multiples(density.logits(x[part], None if classes is None else classes[part]))
-        # (N, levels, C, H, W) -> (places in raster order, N, levels)
-        parts.append(_by_place(found))
+        found, near = multiples(raster.logits(x[part], None if raster.n_classes is None else labels[part]))
+        each[:, part] = _by_place(found)
         borders.append(np.argwhere(_by_place(near)) + np.array([0, first, 0]))
-    each, at_border = np.concatenate(parts, axis=1), np.concatenate(borders)
-    levels = _by_place(x.cpu().numpy()[:, None])[..., 0].astype(np.int32)
-    coder, family = STREAM.queue.RangeEncoder(), STREAM.model.Categorical(perfect=False)
-    if classes is not None and density.n_classes is not None and density.n_classes > 1:
-        coder.encode(classes.cpu().numpy().astype(np.int32), STREAM.model.Uniform(density.n_classes))
-    for symbols, row in zip(levels, each, strict=True):
-        coder.encode(symbols, family, weights()[row])
-    at_border = at_border[np.argsort(at_border[:, 0], kind="stable")]
-    corrections = np.zeros(len(at_border), CORRECTION)
-    corrections["place"], corrections["image"], corrections["level"] = at_border.T
-    corrections["multiple"] = each[tuple(at_border.T)]
-    return Block(coder.get_compressed().astype("<u4").tobytes(), corrections)
+    return each, np.concatenate(borders)
+
+
+def _corrections(each: Multiples, borders: NDArray[np.integer[Any]], numbers: NDArray[np.int64]) -> NDArray[Any]:
+    """What is written of the multiples at a border, in the order of places; ``numbers`` are those of the images."""
+    borders = borders[np.argsort(borders[:, 0], kind="stable")]
+    found = np.zeros(len(borders), CORRECTION)
+    found["place"], found["image"], found["level"] = borders[:, 0], numbers[borders[:, 1]], borders[:, 2]
+    found["multiple"] = each[tuple(borders.T)]
+    return found
 
 
 @torch.inference_mode()
 def decode(density: Density, block: Block, shape: tuple[int, int, int, int], batch_size: int) -> Tensor:
     """Decode a block of images (N, C, H, W) with the density that encoded it: levels, uint8.
 
-    The images are decoded side by side, pixel by pixel, by the caches of the sampler, ``batch_size`` a cursor.
+    The images are decoded side by side, pixel by pixel, by the caches of the sampler, ``batch_size`` a cursor. Where
+    scans turn images to two sizes, those of one size come before those of the other.
 
     Raises WrongDataError for bytes that this density has not written. Not all are noticed here.
     """
     n, channels, height, width = shape
     x = torch.zeros(shape, dtype=torch.uint8, device=density.device)
     coder = STREAM.queue.RangeDecoder(np.frombuffer(block.payload, "<u4").astype(np.uint32))
-    family = STREAM.model.Categorical(perfect=False)
-    fixes = _by_number(block.corrections, n, density.levels, height * width * channels)
+    _check_corrections(block.corrections, n, density.levels, height * width * channels)
     try:
-        classes = None
-        if density.n_classes is not None:
-            several = density.n_classes > 1
-            drawn = coder.decode(STREAM.model.Uniform(density.n_classes), n) if several else np.zeros(n)
-            classes = torch.from_numpy(drawn.astype(np.int64)).to(density.device)
-        for place, logits, write in _walk(density, x, classes, batch_size):
-            found, _ = multiples(logits)
-            for fix in fixes.get(place, ()):
-                found[fix["image"], fix["level"]] = fix["multiple"]
-            write(torch.from_numpy(coder.decode(family, weights()[found])).to(x.device, torch.uint8))
+        several = labels_of(density) > 1
+        drawn = coder.decode(STREAM.model.Uniform(labels_of(density)), n) if several else np.zeros(n)
+        labels = torch.from_numpy(drawn.astype(np.int64)).to(density.device)
+        order = labels % len(density.scans)
+        for part in alike(order, density.scans, (height, width)):
+            own = turned(x[part], order[part], density.scans)
+            fixes = _by_number(block.corrections, part.cpu().numpy())
+            _decode_alike(density.raster(), coder, own, labels[part], fixes, batch_size)
+            x[part] = turned(own, order[part], density.scans, back=True)
     except AssertionError as error:
         raise WrongDataError(str(error)) from error
     return x
+
+
+def _decode_alike(
+    raster: Density, coder: Any, x: Tensor, labels: Tensor, fixes: dict[int, list[Any]], batch_size: int
+) -> None:
+    """Decode images of one size into x (N, C, H, W), given their labels (N,)."""
+    family = STREAM.model.Categorical(perfect=False)
+    classes = None if raster.n_classes is None else labels
+    for place, logits, write in _walk(raster, x, classes, batch_size):
+        found, _ = multiples(logits)
+        for image, level, multiple in fixes.get(place, ()):
+            found[image, level] = multiple
+        write(torch.from_numpy(coder.decode(family, weights()[found])).to(x.device, torch.uint8))
 
 
 def _walk(density: Density, x: Tensor, classes: Tensor | None, batch_size: int) -> Iterator[tuple[int, Tensor, Any]]:
@@ -162,24 +216,24 @@ def _walk(density: Density, x: Tensor, classes: Tensor | None, batch_size: int) 
             yield number * width * channels + position, torch.cat(logits), write
 
 
-def _classes(density: Density, x: Tensor, batch_size: int) -> Tensor | None:
-    if density.n_classes is None:
-        return None
-    return torch.cat([density.class_log_probs(part).argmax(1) for part in x.split(batch_size)])
-
-
 def _by_place(values: NDArray[Any]) -> NDArray[Any]:
     """(N, L, C, H, W) -> (H W C, N, L): the places in raster order first, channels inside."""
     n, levels, channels, height, width = values.shape
     return np.ascontiguousarray(values.transpose(3, 4, 2, 0, 1)).reshape(height * width * channels, n, levels)
 
 
-def _by_number(corrections: NDArray[Any], n: int, levels: int, places: int) -> dict[int, list[Any]]:
-    """The corrections of each place. Raise WrongDataError for what lies outside of the block."""
+def _check_corrections(corrections: NDArray[Any], n: int, levels: int, places: int) -> None:
+    """Raise WrongDataError for a correction that lies outside of the block."""
     bounds = (("place", places), ("image", n), ("level", levels), ("multiple", FLOOR + 1))
     if len(corrections) and any(corrections[key].max() >= bound for key, bound in bounds):
         raise WrongDataError("a correction outside of the block")
-    found: dict[int, list[Any]] = {}
+
+
+def _by_number(corrections: NDArray[Any], numbers: NDArray[np.int64]) -> dict[int, list[tuple[int, int, int]]]:
+    """The corrections of each place, (image, level, multiple), of the images with these numbers, counted among them."""
+    where = {int(number): image for image, number in enumerate(numbers)}
+    found: dict[int, list[tuple[int, int, int]]] = {}
     for one in corrections:
-        found.setdefault(int(one["place"]), []).append(one)
+        if (image := where.get(int(one["image"]))) is not None:
+            found.setdefault(int(one["place"]), []).append((image, int(one["level"]), int(one["multiple"])))
     return found

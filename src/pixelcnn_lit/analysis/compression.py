@@ -18,7 +18,17 @@ from rich.table import Table
 from torch import Tensor
 
 import pixelcnn_lit
-from pixelcnn_lit.analysis.codec import CORRECTION, STEP, Block, WrongDataError, decode, encode, in_double
+from pixelcnn_lit.analysis.codec import (
+    CORRECTION,
+    STEP,
+    Block,
+    WrongDataError,
+    decode,
+    encode,
+    in_double,
+    label_log_probs,
+    labels_of,
+)
 from pixelcnn_lit.config import CompressConfig, DecompressConfig, TrainConfig
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
@@ -51,10 +61,9 @@ def compress(config: CompressConfig) -> None:
     with enough_memory(f"batch_size={config.batch_size}, block={config.block}"):
         parts = x.split(config.block)
         for part in track(parts, "blocks", console=console, transient=True, disable=not console.is_terminal):
-            block = encode(coder, part.to(device), config.batch_size)
-            with torch.inference_mode():
-                for few in part.split(config.batch_size):
-                    nats -= coder.log_prob(few.to(device)).sum().cpu()
+            of_labels = label_log_probs(coder, part.to(device), config.batch_size)
+            block = encode(coder, part.to(device), of_labels.argmax(1), config.batch_size)
+            nats -= (of_labels.logsumexp(1) - math.log(labels_of(coder))).sum().cpu()
             headers.append(described(block, part))
             contents.append(block.corrections.tobytes() + block.payload)
     header = pxl.Header(
@@ -68,7 +77,7 @@ def compress(config: CompressConfig) -> None:
         blocks=headers,
     )
     size = pxl.write(config.out, header, contents)
-    report(config, x, size, float(nats), time.perf_counter() - start)
+    report(config, x, size, float(nats), labels_of(coder), time.perf_counter() - start)
 
 
 def described(block: Block, levels: Tensor) -> pxl.BlockHeader:
@@ -88,8 +97,6 @@ def loaded(path: str) -> tuple[Density, TrainConfig]:
     density, trained = load_with_config(path)
     if density.context_shape is not None:
         raise UserError(f"ckpt={path}: has context={trained.context.name}, which a compressed file does not hold")
-    if len(density.scans) > 1:
-        raise UserError(f"ckpt={path}: mixes {len(density.scans)} orders of pixels; only the raster order is coded")
     if density.levels > 256:
         raise UserError(f"ckpt={path}: has {density.levels} levels; images of at most 256 are compressed")
     return density, trained
@@ -105,7 +112,7 @@ def digest(density: Density, trained: TrainConfig) -> str:
     return found.hexdigest()[:32]
 
 
-def report(config: CompressConfig, x: Tensor, size: int, nats: float, seconds: float) -> None:
+def report(config: CompressConfig, x: Tensor, size: int, nats: float, labels: int, seconds: float) -> None:
     """Show how long the file is, and how long the likelihood says that it has to be."""
     values = x.numel()
     rows = Table(show_header=False)
@@ -116,6 +123,8 @@ def report(config: CompressConfig, x: Tensor, size: int, nats: float, seconds: f
     rows.add_row("bytes", f"{size:,}")
     rows.add_row("bits/dim of the file", f"{8 * size / values:.6f}")
     rows.add_row("bits/dim of the model", f"{nats / math.log(2) / values:.6f}")
+    if labels > 1:
+        rows.add_row("for the class or scan", f"at most {math.log2(labels):.2f} bits an image more than of the model")
     get_console().print(rows)
 
 
