@@ -348,14 +348,13 @@ def test_images_are_coded_in_the_bits_of_their_best_class_and_scan_and_come_back
     coder = codec.in_double(density)
     for size in ((4, 3), (3, 3)):
         x = images(case, 6, size).to(device)
-        of_labels = codec.label_log_probs(coder, x, 4)
-        labels = of_labels.argmax(1)
-        block = codec.encode(coder, x, labels, 4)
+        block, log_prob = codec.encode(coder, x, 4)
+        torch.testing.assert_close(log_prob, coder.log_prob(x))
         assert torch.equal(codec.decode(coder, block, tuple(x.shape), 6), x)
-        count = (case.classes or 1) * case.orders
+        of_labels, count = codec.label_log_probs(coder, x, 4), (case.classes or 1) * case.orders
         assert of_labels.shape == (6, count)
         bits = (math.log2(count) - of_labels.max(1).values / math.log(2)).sum().item()
-        of_mixture = -coder.log_prob(x).sum().item() / math.log(2)
+        of_mixture = -log_prob.sum().item() / math.log(2)
         assert of_mixture - 1e-9 <= bits <= of_mixture + 6 * math.log2(count) + 1e-9
         # Rounding costs little, and the end of the coder 64 bits.
         assert 8 * len(block.payload) < bits + 0.002 * x.numel() + 64

@@ -5,13 +5,17 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from helpers.builders import tiny_density
 from pixelcnn_lit.analysis import codec
-from pixelcnn_lit.analysis.codec import CORRECTION, FLOOR, ONE, STEP, Block, WrongDataError, decode, in_double
+from pixelcnn_lit.analysis.codec import CORRECTION, FLOOR, ONE, STEP, Block, WrongDataError, decode, encode, in_double
 from pixelcnn_lit.config.model import NETWORKS
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.likelihood import Categorical
 
 KINDS = [(name, mix) for name in NETWORKS.names() for mix in (None, 2)]
 
@@ -21,9 +25,9 @@ def some(levels, channels, n, size=(6, 5), seed=0):
     return torch.randint(0, levels, (n, channels, *size), generator=generator, dtype=torch.uint8)
 
 
-def encode(density, x, batch_size):
-    """With the labels of the highest probability, as the command does."""
-    return codec.encode(density, x, codec.label_log_probs(density, x, batch_size).argmax(1), batch_size)
+def encoded(density, x, batch_size):
+    """The block alone, where the likelihood is no matter."""
+    return encode(density, x, batch_size)[0]
 
 
 @pytest.mark.parametrize(("network", "n_mix"), KINDS)
@@ -33,7 +37,7 @@ def test_images_come_back_bit_for_bit_in_any_batches(network, n_mix, levels, cha
         n_mix = 2  # it leaves the channels of a pixel to the likelihood
     density = in_double(tiny_density(levels, channels, network=network, n_mix=n_mix, n_classes=n_classes, size=(6, 5)))
     x = some(levels, channels, 7)
-    block = encode(density, x, batch_size=3)
+    block = encoded(density, x, batch_size=3)
     for batch_size in (7, 1, 2):
         assert torch.equal(decode(density, block, tuple(x.shape), batch_size), x)
 
@@ -45,7 +49,7 @@ def test_images_come_back_bit_for_bit_in_any_batches(network, n_mix, levels, cha
 def test_images_of_any_form_come_back(levels, channels, height, width, n, seed):
     density = in_double(tiny_density(levels, channels, seed=seed, size=(height, width)))
     x = some(levels, channels, n, (height, width), seed)
-    assert torch.equal(decode(density, encode(density, x, 2), tuple(x.shape), n), x)
+    assert torch.equal(decode(density, encoded(density, x, 2), tuple(x.shape), n), x)
 
 
 def test_other_numbers_of_threads_change_nothing():
@@ -54,10 +58,10 @@ def test_other_numbers_of_threads_change_nothing():
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        block = encode(density, x, 16)
+        block = encoded(density, x, 16)
         torch.set_num_threads(2)
         assert torch.equal(decode(density, block, tuple(x.shape), 5), x)
-        assert encode(density, x, 4).payload == block.payload
+        assert encoded(density, x, 4).payload == block.payload
     finally:
         torch.set_num_threads(before)
 
@@ -66,8 +70,9 @@ def test_other_numbers_of_threads_change_nothing():
 def test_the_length_is_what_the_likelihood_says(levels, n_mix):
     density = in_double(tiny_density(levels, n_mix=n_mix, size=(12, 12)))
     x = density.sample(64, seed=0, size=(12, 12))
-    block = encode(density, x, 64)
+    block, log_prob = encode(density, x, 64)
     with torch.no_grad():
+        torch.testing.assert_close(log_prob, density.log_prob(x))
         bits = float(density.bits_per_dim(x).mean())
     overhead = 64 / x.numel()  # the last words of the range coder
     found = 8 * (len(block.payload) + block.corrections.nbytes) / x.numel()
@@ -86,7 +91,7 @@ def test_a_value_at_a_border_is_written_down_and_decoded_as_it_was(monkeypatch):
     density = in_double(tiny_density(4, size=(6, 5)))
     x = some(4, 1, 3)
     monkeypatch.setattr(codec, "DRIFT", 1e-3)
-    block = encode(density, x, 3)
+    block = encoded(density, x, 3)
     assert 0 < len(block.corrections) < x.numel() * 4
     honest = codec.multiples
     changed = 0
@@ -122,6 +127,37 @@ def test_a_pixel_at_a_time_differs_from_a_whole_image_by_far_less_than_the_drift
         for place, logits, write in codec._walk(density, drawn, None, 4):
             assert (logits.log_softmax(1) - whole[:, :, place]).abs().max() < codec.DRIFT / 100
             write(x.flatten(1)[:, place])
+
+
+class FromOutside(nn.Module):
+    """A stranger's network, which knows nothing of cursors: a pixel sees the sum of those before it."""
+
+    def __init__(self, dtype):
+        super().__init__()
+        self.out, self.dtype = nn.Conv2d(1, 4, 1), dtype
+
+    def forward(self, x):
+        before = F.pad(x.flatten(1).to(self.dtype).cumsum(1), (1, 0))[:, :-1]
+        return self.out((before.sin() / 3).to(x.dtype).view_as(x))
+
+
+def test_a_network_from_outside_without_caches_is_coded_too():
+    density = in_double(Density(FromOutside(torch.double), Categorical(levels=4), (1, 6, 5)))
+    x = some(4, 1, 5)
+    assert codec.found_drift(density, x) < codec.DRIFT / 100
+    for batch_size in (5, 2):
+        assert torch.equal(decode(density, encoded(density, x, 3), tuple(x.shape), batch_size), x)
+
+
+def test_a_network_that_computes_in_less_than_float64_is_found_out(monkeypatch):
+    class Rounds(FromOutside):
+        """Its float32 sums depend on how many images it gets."""
+
+        def forward(self, x):
+            return super().forward(x) + (1e-7 if len(x) == 1 else 0) * torch.arange(4.0)[:, None, None]
+
+    density = in_double(Density(Rounds(torch.float32), Categorical(levels=4), (1, 6, 5)))
+    assert 1e-8 < codec.found_drift(density, some(4, 1, 5)) < 1e-6
 
 
 @pytest.mark.parametrize("field", ["place", "image", "level", "multiple"])

@@ -16,6 +16,7 @@ So the levels are equal as long as two computations differ by less than DRIFT. I
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
@@ -38,6 +39,7 @@ FLOOR = 18 * STEP
 DRIFT = 2.0**-32
 ONE = 2**36
 """The weight of probability 1. Sums of weights are exact in float64."""
+CHECKED_ROWS = 4
 CORRECTION = np.dtype([("place", "<u4"), ("image", "<u2"), ("level", "<u2"), ("multiple", "<u2")])
 """A log-probability that is given: at a place in raster order, of an image of the block and a level."""
 
@@ -88,8 +90,7 @@ def labels_of(density: Density) -> int:
 def label_log_probs(density: Density, x: Tensor, batch_size: int) -> Tensor:
     """``log p(x | label)`` in nats: levels (N, C, H, W) -> (N, labels).
 
-    All labels are equally probable, so the mean of the probabilities of a row is p(x). The label with the highest one
-    is that in which :func:`encode` needs the fewest bits.
+    All labels are equally probable, so the mean of the probabilities of a row is p(x).
     """
     raster, scans = density.raster(), density.scans
 
@@ -104,40 +105,49 @@ def label_log_probs(density: Density, x: Tensor, batch_size: int) -> Tensor:
 
 
 @torch.inference_mode()
-def encode(density: Density, x: Tensor, labels: Tensor, batch_size: int) -> Block:
-    """Encode levels x (N, C, H, W), N at most 65,536, with a density of :func:`in_double`.
+def encode(density: Density, x: Tensor, batch_size: int) -> tuple[Block, Tensor]:
+    """Encode levels x (N, C, H, W), N at most 65,536, with a density of :func:`in_double`; log p(x) in nats, (N,), too.
 
-    The ``labels`` (N,) say in which class and scan each image is coded. They cost -log2 of 1 / labels each, and then
-    come the images given their labels. With the best labels that is at most log2(labels) bits an image more than
+    Each image is coded in the class and scan, its label, in which it has the fewest bits. The labels come first, -log2
+    of 1 / labels each, and then the images given their labels. So an image takes at most log2(labels) bits more than
     -log2 p(x). The network gets ``batch_size`` images at a time.
     """
-    raster, order = density.raster(), labels % len(density.scans)
+    of_labels = label_log_probs(density, x, batch_size) if labels_of(density) > 1 else None
+    labels = torch.zeros(len(x), dtype=torch.long, device=x.device) if of_labels is None else of_labels.argmax(1)
+    order, log_prob = labels % len(density.scans), torch.empty(len(x), dtype=torch.double, device=x.device)
     coder, family = STREAM.queue.RangeEncoder(), STREAM.model.Categorical(perfect=False)
-    if labels_of(density) > 1:
+    if of_labels is not None:
         coder.encode(labels.cpu().numpy().astype(np.int32), STREAM.model.Uniform(labels_of(density)))
     corrections = []
     for part in alike(order, density.scans, (x.shape[2], x.shape[3])):
         own = turned(x[part], order[part], density.scans)
-        each, borders = _all_multiples(raster, own, labels[part], batch_size)
+        each, borders, log_prob[part] = _all_multiples(density.raster(), own, labels[part], batch_size)
         levels = _by_place(own.cpu().numpy()[:, None])[..., 0].astype(np.int32)
         for symbols, row in zip(levels, each, strict=True):
             coder.encode(symbols, family, weights()[row])
         corrections.append(_corrections(each, borders, part.cpu().numpy()))
-    return Block(coder.get_compressed().astype("<u4").tobytes(), np.concatenate(corrections))
+    if of_labels is not None:
+        log_prob = of_labels.logsumexp(1) - math.log(of_labels.shape[1])
+    return Block(coder.get_compressed().astype("<u4").tobytes(), np.concatenate(corrections)), log_prob
 
 
 def _all_multiples(
     raster: Density, x: Tensor, labels: Tensor, batch_size: int
-) -> tuple[Multiples, NDArray[np.integer[Any]]]:
-    """The multiples of all places (places, N, levels), and the indices (K, 3) of those at a border."""
+) -> tuple[Multiples, NDArray[np.integer[Any]], Tensor]:
+    """The multiples of all places (places, N, levels), the indices (K, 3) of those at a border, log p(x | label)."""
     each = np.empty((x[0].numel(), len(x), raster.levels), np.int16)
-    borders = []
+    borders, log_probs = [], []
     for first in range(0, len(x), batch_size):
         part = slice(first, first + batch_size)
-        found, near = multiples(raster.logits(x[part], None if raster.n_classes is None else labels[part]))
-        each[:, part] = _by_place(found)
-        borders.append(np.argwhere(_by_place(near)) + np.array([0, first, 0]))
-    return each, np.concatenate(borders)
+        params = raster.params(x[part], None if raster.n_classes is None else labels[part])
+        log_probs.append(raster.likelihood.log_prob(params, x[part]).flatten(1).sum(1))
+        for channel in range(x.shape[1]):
+            found, near = multiples(raster.likelihood.logits(params, x[part], channel))
+            places = slice(channel, None, x.shape[1])
+            each[places, part] = _by_place(found[:, :, None])
+            at = np.argwhere(_by_place(near[:, :, None]))
+            borders.append(at * [x.shape[1], 1, 1] + [channel, first, 0])
+    return each, np.concatenate(borders), torch.cat(log_probs)
 
 
 def _corrections(each: Multiples, borders: NDArray[np.integer[Any]], numbers: NDArray[np.int64]) -> NDArray[Any]:
@@ -147,6 +157,27 @@ def _corrections(each: Multiples, borders: NDArray[np.integer[Any]], numbers: ND
     found["place"], found["image"], found["level"] = borders[:, 0], numbers[borders[:, 1]], borders[:, 2]
     found["multiple"] = each[tuple(borders.T)]
     return found
+
+
+@torch.inference_mode()
+def found_drift(density: Density, x: Tensor) -> float:
+    """By how many nats the first rows of x[0] differ between a pass over all images and a pixel at a time.
+
+    What is more than :data:`DRIFT` may not be decoded: the network computes in less than float64 somewhere.
+    """
+    raster, x = density.raster(), x[:2]
+    labels = None if raster.n_classes is None else torch.zeros(len(x), dtype=torch.long, device=x.device)
+    whole = raster.logits(x, labels)[0].log_softmax(0)
+    drawn, worst = torch.zeros_like(x[:1]), 0.0
+    for place, logits, write in _walk(raster, drawn, None if labels is None else labels[:1], 1):
+        pixel, channel = divmod(place, x.shape[1])
+        row, column = divmod(pixel, x.shape[3])
+        if row == CHECKED_ROWS:
+            break
+        gap = (logits.log_softmax(1)[0] - whole[:, channel, row, column]).abs()
+        worst = max(worst, float(gap[whole[:, channel, row, column] > -FLOOR / STEP].max()))
+        write(x[:1, channel, row, column])
+    return worst
 
 
 @torch.inference_mode()

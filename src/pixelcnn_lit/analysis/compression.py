@@ -20,13 +20,14 @@ from torch import Tensor
 import pixelcnn_lit
 from pixelcnn_lit.analysis.codec import (
     CORRECTION,
+    DRIFT,
     STEP,
     Block,
     WrongDataError,
     decode,
     encode,
+    found_drift,
     in_double,
-    label_log_probs,
     labels_of,
 )
 from pixelcnn_lit.config import CompressConfig, DecompressConfig, TrainConfig
@@ -55,15 +56,17 @@ def compress(config: CompressConfig) -> None:
     x = data.split(config.split).images[: config.n]
     start, device = time.perf_counter(), pick_device(config.device)
     coder = in_double(density).to(device)
+    check_drift(config, coder, x)
     headers, contents = [], []
     nats = torch.zeros((), dtype=torch.double)
     console = get_console()
     with enough_memory(f"batch_size={config.batch_size}, block={config.block}"):
         parts = x.split(config.block)
         for part in track(parts, "blocks", console=console, transient=True, disable=not console.is_terminal):
-            of_labels = label_log_probs(coder, part.to(device), config.batch_size)
-            block = encode(coder, part.to(device), of_labels.argmax(1), config.batch_size)
-            nats -= (of_labels.logsumexp(1) - math.log(labels_of(coder))).sum().cpu()
+            block, log_prob = encode(coder, part.to(device), config.batch_size)
+            if log_prob.isnan().any():
+                raise UserError(f"ckpt={config.ckpt}: its logits are NaN: its weights have gone wrong")
+            nats -= log_prob.sum().cpu()
             headers.append(described(block, part))
             contents.append(block.corrections.tobytes() + block.payload)
     header = pxl.Header(
@@ -78,6 +81,17 @@ def compress(config: CompressConfig) -> None:
     )
     size = pxl.write(config.out, header, contents)
     report(config, x, size, float(nats), labels_of(coder), time.perf_counter() - start)
+
+
+def check_drift(config: CompressConfig, coder: Density, x: Tensor) -> None:
+    """Raise UserError for a network with which a file could be written but perhaps not read."""
+    drift = found_drift(coder, x.to(coder.device))
+    if drift > DRIFT:
+        raise UserError(
+            f"ckpt={config.ckpt}: in float64 its conditionals differ by {drift:.1e} nats between whole images and a "
+            f"pixel at a time, and no file could be read that was written by more than {DRIFT:.1e}; does a part of the "
+            "network compute in float32?"
+        )
 
 
 def described(block: Block, levels: Tensor) -> pxl.BlockHeader:
