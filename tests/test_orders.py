@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from helpers.builders import all_images, tiny_density
+from helpers.builders import all_images, progress_of, tiny_density
 from pixelcnn_lit.config.model import NETWORKS
 from pixelcnn_lit.masks import half_known
 
@@ -109,3 +109,25 @@ def test_training_draws_a_scan_for_each_image():
 def test_an_order_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match=r"order must be in 0..1, got 2"):
         tiny_density(orders=2).log_prob(torch.zeros(1, 1, 3, 3, dtype=torch.uint8), order=2)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (3, 5)])
+@pytest.mark.parametrize("completes", [False, True])
+def test_progress_hands_out_the_whole_batch_each_image_in_its_own_scan(size, completes):
+    density = tiny_density(4, orders=8, size=size)
+    if completes:
+        known = torch.zeros(size, dtype=torch.bool)
+        known[0, 0] = True
+        x, told = progress_of(density.complete, torch.full((20, 1, *size), 3), known, seed=0)
+    else:
+        x, told = progress_of(density.sample, 20, seed=0)
+    assert told[0].done == 0
+    assert int(told[0].seen.sum()) == 20 * completes
+    assert told[-1].done == told[-1].total
+    assert told[-1].seen.all()
+    for before, after in itertools.pairwise(told):
+        assert before.done / before.total <= after.done / after.total
+        assert not (before.seen & ~after.seen).any()
+    for so_far in told:
+        assert so_far.x[so_far.seen[:, None]].equal(x[so_far.seen[:, None]])
+    assert len({image.numpy().tobytes() for image in told[len(told) // 4].seen}) > 1

@@ -102,7 +102,8 @@ def test_maps_of_bits_lie_below_their_images(n_classes):
 
 def test_a_drawing_goes_from_nothing_to_all_row_by_row(tmp_path):
     x = torch.randint(0, 4, (5, 1, 6, 4))
-    grids = pictures.drawing(x, None, levels=4, scale=2)
+    when = torch.arange(1, 7)[:, None].expand(5, 6, 4) / 6
+    grids = pictures.drawing(x, when, levels=4, scale=2)
     assert len(grids) == 7
     hidden = torch.zeros(6, 4, dtype=torch.bool)
     for row, picture in enumerate(grids):
@@ -116,17 +117,19 @@ def test_a_drawing_goes_from_nothing_to_all_row_by_row(tmp_path):
         np.testing.assert_array_equal(np.asarray(film.convert("RGB")), pictures.sample_grid(x, 4, 2))
 
 
-def test_known_pixels_are_there_from_the_start_and_rows_of_them_take_no_time():
-    x, known = torch.ones(1, 1, 5, 4, dtype=torch.uint8), torch.ones(5, 4, dtype=torch.bool)
-    known[2:4, 1:] = False
-    first, middle, last = pictures.drawing(x, known, levels=2, scale=1)
+def test_known_pixels_are_there_from_the_start_and_each_image_has_its_own_time():
+    x, when = torch.ones(2, 1, 5, 4, dtype=torch.uint8), torch.zeros(2, 5, 4)
+    when[0, 2, 1:], when[0, 3, 1:] = 0.5, 1
+    when[1, 4, :] = 1
+    first, middle, last = pictures.drawing(x, when, levels=2, scale=1)
     blue = lambda picture: int((picture == pictures.HIDDEN).all(-1).sum())  # noqa: E731
-    assert [blue(first), blue(middle), blue(last)] == [6, 3, 0]
-    (all_known,) = pictures.drawing(x, known | True, levels=2, scale=1)
+    assert [blue(first), blue(middle), blue(last)] == [10, 7, 0]
+    (all_known,) = pictures.drawing(x, 0 * when, levels=2, scale=1)
     assert blue(all_known) == 0
 
 
 def test_a_large_image_has_no_more_frames_than_a_film_needs():
-    grids = pictures.drawing(torch.zeros(1, 1, 300, 2, dtype=torch.uint8), None, levels=2, scale=1)
+    when = torch.arange(1, 301)[None, :, None].expand(1, 300, 2) / 300
+    grids = pictures.drawing(torch.zeros(1, 1, 300, 2, dtype=torch.uint8), when, levels=2, scale=1)
     assert len(grids) == pictures.FRAMES + 1
     np.testing.assert_array_equal(grids[-1], pictures.sample_grid(torch.zeros(1, 1, 300, 2), 2, 1))

@@ -181,7 +181,7 @@ class Density(Conditionals):
             temperature: Divides the logits. 0 takes the mode of each conditional.
             method: "cached" costs about one pass of the network, "naive" one pass per pixel; the images are the same.
             first: The number of the first image.
-            progress: Called as ``progress(done, total)`` after each row.
+            progress: Called with a ``sampling.draw.SoFar`` before the first row and after each: the images so far.
 
         Raises:
             ValueError: n, seed or temperature is negative, size is empty, or method, y or context does not fit.

@@ -14,7 +14,7 @@ from pixelcnn_lit.likelihood import Likelihood
 from pixelcnn_lit.nn.context import ContextShape
 from pixelcnn_lit.nn.inputs import Embedded, Scaled
 from pixelcnn_lit.sampling.conditionals import Given
-from pixelcnn_lit.sampling.draw import Draw, draw
+from pixelcnn_lit.sampling.draw import Draw, Progress, SoFar, draw
 from pixelcnn_lit.sampling.noise import Streams, gumbel
 from pixelcnn_lit.sampling.scans import SCANS, alike, leading, turned, usable
 
@@ -203,12 +203,32 @@ class ManyOrders(Density):
         try:
             y, order = self._draw_labels(x, known, given, how)
             assert isinstance(how.first, int)
-            for part in alike(order, self.scans, (x.shape[2], x.shape[3])):
-                own = dataclasses.replace(how, first=[how.first + number for number in part.tolist()])
+            parts = list(alike(order, self.scans, (x.shape[2], x.shape[3])))
+            seen = x.new_zeros(len(x), *x.shape[2:], dtype=torch.bool) if known is None else known.clone()
+            for number, part in enumerate(parts):
+                progress = self._turning_back(how.progress, x, seen, order, part, (number, len(parts)))
+                first = [how.first + image for image in part.tolist()]
+                own = dataclasses.replace(how, first=first, progress=progress)
                 x[part] = self._drawn_alike(x[part], known, given._replace(y=y), order, part, own)
+                seen[part] = True
         finally:
             self.train(was_training)
         return x
+
+    def _turning_back(
+        self, progress: Progress | None, x: Tensor, seen: Tensor, order: Tensor, part: Tensor, which: tuple[int, int]
+    ) -> Progress | None:
+        """What tells ``progress`` of the whole batch, while one ``part`` of it, which is turned, is drawn."""
+        if progress is None:
+            return None
+        number, count = which
+
+        def told(so_far: SoFar) -> None:
+            x[part] = turned(so_far.x, order[part], self.scans, back=True)
+            seen[part] = turned(so_far.seen, order[part], self.scans, back=True)
+            progress(SoFar(number * so_far.total + so_far.done, count * so_far.total, x, seen))
+
+        return told
 
     def _drawn_alike(
         self, x: Tensor, known: Tensor | None, given: Given, order: Tensor, part: Tensor, how: Draw

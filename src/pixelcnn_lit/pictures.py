@@ -155,9 +155,9 @@ def bands(parts: Sequence[Pixels], scale: int) -> Picture:
 
 
 def with_hidden(originals: NDArray[np.uint8], known: Tensor) -> NDArray[np.uint8]:
-    """Pictures (N, H, W, 3) whose pixels that are not ``known`` (H, W) are blue."""
+    """Pictures (N, H, W, 3) whose pixels that are not ``known``, (H, W) or (N, H, W), are blue."""
     given = originals.copy()
-    given[:, ~known.cpu().numpy()] = HIDDEN
+    given[~known.cpu().expand(given.shape[:3]).numpy()] = HIDDEN
     return given
 
 
@@ -179,21 +179,17 @@ def own_grid(
     return grid(np.concatenate(cells), columns, scale)
 
 
-def drawing(x: Tensor, known: Tensor | None, levels: int, scale: int) -> list[Picture]:
-    """Grids of images (N, C, H, W) as they are drawn, from nothing to all: what is not drawn yet is blue.
+def drawing(x: Tensor, when: Tensor, levels: int, scale: int) -> list[Picture]:
+    """Grids of images (N, C, H, W) as they are drawn, from what was known to all: what is not drawn yet is blue.
 
-    ``known`` (H, W) are pixels that were given. A grid follows each row, or :data:`FRAMES` in all.
+    ``when`` (N, H, W) says for each pixel when it was drawn, above 0, or 0 if it was known. A grid follows each such
+    moment, or :data:`FRAMES` in all.
     """
-    pixels, (height, width) = as_rgb(x, levels), x.shape[2:]
+    pixels, moments = as_rgb(x, levels), when[when > 0].unique().tolist()
     columns = 8 if len(x) <= 64 else int(np.ceil(np.sqrt(len(x))))
-    seen = torch.zeros(height, width, dtype=torch.bool) if known is None else known.cpu().clone()
-    rows = (~seen).any(1).nonzero().flatten().add(1).tolist()
-    count = min(len(rows), FRAMES)
-    grids = []
-    for done in (0, *(rows[round((i + 1) * len(rows) / count) - 1] for i in range(count))):
-        seen[:done] = True
-        grids.append(grid(with_hidden(pixels, seen), columns, scale))
-    return grids
+    count = min(len(moments), FRAMES)
+    shown = (0.0, *(moments[round((i + 1) * len(moments) / count) - 1] for i in range(count)))
+    return [grid(with_hidden(pixels, when <= moment), columns, scale) for moment in shown]
 
 
 def save_gif(path: str | Path, grids: Sequence[Picture]) -> None:

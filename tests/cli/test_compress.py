@@ -84,7 +84,6 @@ def test_a_mixture_of_scans_and_classes_tells_its_own_bits_and_at_most_a_label_m
     [
         ("compress", "ckpt=a.ckpt out=x.zip", "out=x.zip: must end in .pxl"),
         ("compress", "ckpt=small.ckpt", "ckpt=small.ckpt: has context=small, which a compressed file does not hold"),
-        ("sample", "ckpt=orders.ckpt gif=true n=1", "gif=true: shows rows from the top; orders.ckpt mixes 2 orders"),
         ("decompress", "ckpt=b.ckpt file=x.pxl", "file=x.pxl: written with another model (pixelcnn) than ckpt=b.ckpt"),
         ("decompress", "ckpt=a.ckpt file=x.pxl out=x.png", "out=x.png: must end in .npy"),
         ("decompress", "ckpt=a.ckpt file=none.pxl", "file=none.pxl: no such file"),

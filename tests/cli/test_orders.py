@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image, ImageSequence
 
 from helpers.process import forked, succeeds
+from pixelcnn_lit.pictures import HIDDEN
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,18 @@ def test_any_half_is_completed_given_all_known_pixels(run, tmp_path, side):
     output = succeeds(forked("sample", ckpt, f"occlude={side}", "n=3", cwd=tmp_path))
     assert "all 392 known pixels condition the drawn ones" in output
     assert "cannot condition" not in output
+
+
+def test_a_film_shows_each_image_in_its_own_scan(run, tmp_path):
+    succeeds(forked("sample", f"ckpt={run}", "n=6", "batch_size=4", "gif=true", "scale=1", cwd=tmp_path))
+    with Image.open(tmp_path / "samples.gif") as film:
+        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
+    with Image.open(tmp_path / "samples.png") as picture:
+        np.testing.assert_array_equal(frames[-1], np.asarray(picture))
+    assert len(frames) == 29
+    blue = (np.stack(frames)[14] == HIDDEN).all(-1)
+    halves = {blue[1:29, 1 + 29 * i : 29 + 29 * i].tobytes() for i in range(6)}
+    assert 1 < len(halves) <= 4
 
 
 def test_a_wrong_number_of_orders_is_one_line(tmp_path):

@@ -1,12 +1,13 @@
-"""Small models and data sets for the tests."""
+"""Small models and data sets for the tests, and what a model tells while it draws."""
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import itertools
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pixelcnn_lit.density import Density
 from pixelcnn_lit.factory import build_network
 from pixelcnn_lit.likelihood import Categorical, Likelihood, LogisticMixture
 from pixelcnn_lit.orders import ManyOrders
+from pixelcnn_lit.sampling.draw import SoFar
 from pixelcnn_lit.storage import checkpoint
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -70,6 +72,16 @@ def all_images(levels: int, shape: tuple[int, int, int]) -> torch.Tensor:
     """Every image of (C, H, W), as a batch."""
     values = list(itertools.product(range(levels), repeat=math.prod(shape)))
     return torch.tensor(values, dtype=torch.uint8).view(-1, *shape)
+
+
+def progress_of(how: Callable[..., torch.Tensor], *arguments: Any, **keywords: Any) -> tuple[torch.Tensor, list[SoFar]]:
+    """What ``density.sample`` or ``complete`` gives, and what it told of it on the way, copied."""
+    told: list[SoFar] = []
+
+    def note(so_far: SoFar) -> None:
+        told.append(dataclasses.replace(so_far, x=so_far.x.clone(), seen=so_far.seen.clone()))
+
+    return how(*arguments, progress=note, **keywords), told
 
 
 def dependence(network: nn.Module, height: int, width: int, channels: int = 1) -> torch.Tensor:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import nn
 
-from helpers.builders import all_images, tiny_density
+from helpers.builders import all_images, progress_of, tiny_density
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.likelihood import Categorical
@@ -249,16 +249,28 @@ def test_a_network_without_a_cached_path_is_sampled_naively():
     assert torch.equal(density.sample(5, seed=0), density.sample(5, seed=0, method="naive"))
 
 
-def test_progress_counts_the_rows_that_are_drawn():
-    density = tiny_density(size=(5, 3))
-    seen = []
-    density.sample(1, seed=0, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(row, 5) for row in range(1, 6)]
-    seen.clear()
-    known = torch.zeros(5, 3, dtype=torch.bool)
+@pytest.mark.parametrize("method", ["cached", "naive"])
+def test_progress_tells_of_each_row_and_hands_out_the_images_so_far(method):
+    density = tiny_density(4, size=(5, 3))
+    x, told = progress_of(density.sample, 3, seed=0, method=method)
+    assert [(so_far.done, so_far.total) for so_far in told] == [(row, 5) for row in range(6)]
+    for row, so_far in enumerate(told):
+        assert so_far.seen.equal((torch.arange(5) < row)[None, :, None].expand(3, 5, 3))
+        assert so_far.x[:, :, :row].equal(x[:, :, :row])
+
+
+def test_progress_of_a_completion_counts_the_rows_that_are_drawn():
+    density, known = tiny_density(size=(5, 3)), torch.zeros(5, 3, dtype=torch.bool)
     known[:2] = known[4:] = True
-    density.complete(torch.zeros(1, 1, 5, 3, dtype=torch.uint8), known, 0, progress=lambda *p: seen.append(p))
-    assert seen == [(1, 2), (2, 2)]
+    known[3, 0] = True
+    original = torch.ones(2, 1, 5, 3, dtype=torch.uint8)
+    x, told = progress_of(density.complete, original, known, seed=0)
+    assert [(so_far.done, so_far.total) for so_far in told] == [(0, 2), (1, 2), (2, 2)]
+    assert [int((~so_far.seen).sum()) for so_far in told] == [10, 4, 0]
+    for so_far in told:
+        seen = so_far.seen[:, None]
+        assert so_far.x[seen].equal(x[seen])
+    assert progress_of(density.complete, original, known | True, seed=0)[1] == []
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.given import of_split, own_batch, own_image, picture_size, refuse_codes
-from pixelcnn_lit.analysis.progress import in_batches
+from pixelcnn_lit.analysis.progress import Film, in_batches
 from pixelcnn_lit.config import SampleConfig, TrainConfig
 from pixelcnn_lit.data.datamodule import Batch
 from pixelcnn_lit.density import Density
@@ -25,7 +25,7 @@ Pair = tuple[pictures.Pixels, Tensor]
 
 
 def answer(
-    config: SampleConfig, density: Density, trained: TrainConfig, y: Tensor | None
+    config: SampleConfig, density: Density, trained: TrainConfig, y: Tensor | None, film: Film | None
 ) -> tuple[Tensor, pictures.Picture]:
     """Draw n images given the context of each picture: of the first ones of the split, or of the user's own.
 
@@ -42,7 +42,7 @@ def answer(
     def drawn(part: slice, **how: Any) -> Tensor:
         return density.sample(part.stop - part.start, context=repeated[part], size=size, **how)
 
-    x = in_batches(config, len(repeated), y, "answers", drawn)
+    x = in_batches(config, len(repeated), y, "answers", drawn, film)
     scale = config.scale or pictures.default_scale(x.shape[3])
     return x, pictures.own_grid(originals, pictures.context_as_rgb(context, size), x, density.levels, scale)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.given import of_split, own_batch
-from pixelcnn_lit.analysis.progress import in_batches
+from pixelcnn_lit.analysis.progress import Film, in_batches
 from pixelcnn_lit.config import SampleConfig, TrainConfig
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.masks import half_known, read_mask, unusable
@@ -22,7 +22,13 @@ HALVES = 4
 
 
 def complete(
-    config: SampleConfig, density: Density, trained: TrainConfig, y: Tensor | None, n: int, known: Tensor
+    config: SampleConfig,
+    density: Density,
+    trained: TrainConfig,
+    y: Tensor | None,
+    n: int,
+    known: Tensor,
+    film: Film | None,
 ) -> tuple[Tensor, pictures.Picture]:
     """Complete the first n images of the split, or each of the user's own pictures n times; ``known`` is (H, W).
 
@@ -37,7 +43,7 @@ def complete(
     def drawn(part: slice, **how: Any) -> Tensor:
         return density.complete(repeated[part], known, context=None if context is None else context[part], **how)
 
-    x = in_batches(config, len(repeated), y, "completions", drawn)
+    x = in_batches(config, len(repeated), y, "completions", drawn, film)
     scale = config.scale or pictures.default_scale(x.shape[3])
     if own:
         pixels = pictures.as_rgb(original, density.levels)

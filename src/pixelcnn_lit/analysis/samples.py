@@ -13,7 +13,7 @@ from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.answers import GIVEN, answer
 from pixelcnn_lit.analysis.completions import complete, known_pixels
 from pixelcnn_lit.analysis.labels import classes_to_draw, tell_old_order
-from pixelcnn_lit.analysis.progress import in_batches
+from pixelcnn_lit.analysis.progress import Film, in_batches
 from pixelcnn_lit.analysis.vqvae_samples import draw_from_codes
 from pixelcnn_lit.config import SampleConfig
 from pixelcnn_lit.density import Density
@@ -48,23 +48,21 @@ def drawn(config: SampleConfig) -> tuple[Tensor, pictures.Picture]:
     density, trained = load_with_config(config.ckpt)
     refuse_without(density, config)
     density.to(pick_device(config.device), DTYPES[config.precision])
-    if config.gif and len(density.scans) > 1:
-        raise UserError(f"gif=true: shows rows from the top; {config.ckpt} mixes {len(density.scans)} orders of pixels")
     total = how_many(config, density)
     y = classes_to_draw(config, density, total)
     tell_old_order(config, density, trained)
-    known: Tensor | None = None
+    film = Film() if config.gif else None
     with enough_memory(f"batch_size={config.batch_size}, n={total}"):
         if config.completes:
             known = known_pixels(config, density.scans, *trained.data.image_shape[1:])
-            x, picture = complete(config, density, trained, y, config.n or SAMPLES, known)
+            x, picture = complete(config, density, trained, y, config.n or SAMPLES, known, film)
         elif density.context_shape is not None:
-            x, picture = answer(config, density, trained, y)
+            x, picture = answer(config, density, trained, y, film)
         else:
-            x, picture = draw(config, density, total, y)
-    if config.gif:
+            x, picture = draw(config, density, total, y, film)
+    if film is not None:
         out, scale = Path(config.out).with_suffix(".gif"), config.scale or pictures.default_scale(x.shape[3])
-        pictures.save_gif(out, pictures.drawing(x, known, density.levels, scale))
+        pictures.save_gif(out, pictures.drawing(x, film.when, density.levels, scale))
         say(f"{out}: row by row")
     return x, picture
 
@@ -104,13 +102,15 @@ def how_many(config: SampleConfig, density: Density) -> int:
     return (config.n or SAMPLES) * (len(config.own_pictures) or 1)
 
 
-def draw(config: SampleConfig, density: Density, n: int, y: Tensor | None) -> tuple[Tensor, pictures.Picture]:
+def draw(
+    config: SampleConfig, density: Density, n: int, y: Tensor | None, film: Film | None
+) -> tuple[Tensor, pictures.Picture]:
     """Draw one sample per class in y, or ``n`` samples without y. Return the levels and a grid."""
 
     def drawn(part: slice, **how: Any) -> Tensor:
         return density.sample(part.stop - part.start, size=config.size, **how)
 
-    x = in_batches(config, n if y is None else len(y), y, "samples", drawn)
+    x = in_batches(config, n if y is None else len(y), y, "samples", drawn, film)
     scale = config.scale or pictures.default_scale(x.shape[3])
     rows = density.n_classes if config.label == "each" else None
     return x, pictures.sample_grid(x, density.levels, scale, rows, density.class_names if rows else ())

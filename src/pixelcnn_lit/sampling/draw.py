@@ -31,7 +31,23 @@ from pixelcnn_lit.sampling.replay import CudaGraph, NotRecordableError, Recordin
 from pixelcnn_lit.sampling.ties import TieBreaker
 
 Method = Literal["cached", "naive"]
-Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class SoFar:
+    """Images while they are drawn: ``done`` of ``total`` rows, of those in which a pixel is drawn.
+
+    ``seen`` (N, H, W) says which pixels are known or drawn, and ``x`` (N, C, H, W) are their levels; of the others it
+    says nothing. Both are the sampler's own: copy what you keep.
+    """
+
+    done: int
+    total: int
+    x: Tensor
+    seen: Tensor
+
+
+Progress = Callable[[SoFar], None]
 
 
 @dataclass(frozen=True)
@@ -77,14 +93,25 @@ def draw(model: Conditionals, x: Tensor, known: Tensor | None, given: Given, how
     try:
         if model.n_classes is not None and given.y is None:
             given = given._replace(y=draw_classes(model, x, known, given.context, how))
+        seen = _seen(x, known)
+        _tell(how.progress, SoFar(0, stop - start, x, seen))
         rows = RowDrawer(model, x, known, given, how, start)
         for row in range(start, stop):
             rows.draw(row)
-            if how.progress is not None:
-                how.progress(row + 1 - start, stop - start)
+            seen[:, row] = True
+            _tell(how.progress, SoFar(row + 1 - start, stop - start, x, seen))
     finally:
         model.train(was_training)
     return x
+
+
+def _seen(x: Tensor, known: Tensor | None) -> Tensor:
+    return x.new_zeros(len(x), *x.shape[2:], dtype=torch.bool) if known is None else known.clone()
+
+
+def _tell(progress: Progress | None, so_far: SoFar) -> None:
+    if progress is not None:
+        progress(so_far)
 
 
 _told: set[str] = set()
