@@ -24,6 +24,7 @@ FLOORS = [
     {"training", "analysis"},
     {"sweeps"},
     {"reporting"},
+    {"page"},
     {"cli"},
     {
         "train",
@@ -33,6 +34,7 @@ FLOORS = [
         "explain",
         "compress",
         "decompress",
+        "demo",
         "export",
         "report",
         "receptive_field",

@@ -59,20 +59,25 @@ def known_pixels(config: SampleConfig, scans: Sequence[Scan], height: int, width
         assert config.mask is not None
         known = read_mask(config.mask, height, width)
         say(f"mask={config.mask}: {int(known.sum())} of {known.numel()} pixels are known, the others are drawn")
+    if not unusable(known, scans):
+        say(conditioning(known, scans))
+        return known
+    get_console().print(f"note: {conditioning(known, scans)}", style="yellow", highlight=False)
+    return known
+
+
+def conditioning(known: Tensor, scans: Sequence[Scan]) -> str:
+    """How many of the known pixels of a mask (H, W) a model of these scans uses, in one or two sentences."""
     total, late = int(known.sum()), unusable(known, scans)
     if not late:
-        say(f"all {total} known pixels condition the drawn ones")
-        return known
+        return f"all {total} known pixels condition the drawn ones"
     order = "raster order (rows from the top, pixels from the left)" if len(scans) == 1 else "each of the model's scans"
     more = (
         ""
         if len(scans) >= HALVES or unusable(known, SCANS[:HALVES])
         else f" A model with model.orders={HALVES} uses all."
     )
-    get_console().print(
-        f"note: {late} of {total} known pixels come after an unknown one in {order}. They stay as they are, but cannot "
-        f"condition the unknown pixels before them.{more}",
-        style="yellow",
-        highlight=False,
+    return (
+        f"{late} of {total} known pixels come after an unknown one in {order}. They stay as they are, but cannot "
+        f"condition the unknown pixels before them.{more}"
     )
-    return known

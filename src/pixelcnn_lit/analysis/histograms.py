@@ -42,3 +42,18 @@ def _panel(axes: Axes, title: str, unit: str, own: Tensor, other: Tensor) -> Non
     axes.set_xlabel(f"{unit} (strange images to the right)", fontsize=9)
     axes.set_ylabel("share of images", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw_place(scores: Tensor, place: float, label: str, what: str) -> Figure:
+    """Draw the histogram of ``scores`` (N,), of images that ``what`` names, and a line at ``place`` with its label."""
+    figure = Figure(figsize=(5.4, 2.9), layout="constrained")
+    axes = figure.subplots()
+    low, high = min(float(scores.min()), place), max(float(scores.max()), place)
+    bins = np.linspace(low, high if high > low else low + 1, BINS + 1).tolist()
+    axes.hist(scores.numpy(), bins, weights=np.full(len(scores), 1 / len(scores)), color=OWN, alpha=0.6, label=what)
+    axes.axvline(place, color=OTHER, linewidth=2, label=label)
+    axes.set_xlabel("bits/dim (strange images to the right)", fontsize=9)
+    axes.set_ylabel("share of images", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", frameon=False, fontsize=9)
+    return figure

@@ -7,6 +7,7 @@ from pixelcnn_lit.config.checking import check
 from pixelcnn_lit.config.commands import (
     CompressConfig,
     DecompressConfig,
+    DemoConfig,
     EvaluateConfig,
     ExplainConfig,
     ExportConfig,
@@ -37,6 +38,7 @@ __all__ = [
     "Count",
     "DataConfig",
     "DecompressConfig",
+    "DemoConfig",
     "EvaluateConfig",
     "ExplainConfig",
     "ExportConfig",

@@ -215,6 +215,19 @@ class ScoreConfig(Section):
     own: OwnData
 
 
+class DemoConfig(Section):
+    """The keys of ``demo``."""
+
+    plugins: Plugins
+    ckpt: Model
+    beside: Model | None
+    n: Annotated[int, Field(ge=1, le=10_000)]
+    host: Name
+    port: Annotated[int, Field(ge=1, le=65535)]
+    device: Literal["auto", "cpu", "cuda"]
+    data: OtherData
+
+
 class PretrainedConfig(Section):
     """The keys of ``pretrained``: none."""
 

@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextvars import ContextVar
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.errors import UserError
 
 TIMEOUT = 5.0  # seconds without an answer from the server
+
+
+_forbidden: ContextVar[bool] = ContextVar("forbidden", default=False)
 
 
 class NotFoundError(Exception):
@@ -28,6 +32,16 @@ def torchvision_datasets(name: str) -> Any:
 
 
 @contextmanager
+def without_downloads() -> Iterator[None]:
+    """In this block, a download is not tried: it fails at once."""
+    token = _forbidden.set(True)
+    try:
+        yield
+    finally:
+        _forbidden.reset(token)
+
+
+@contextmanager
 def downloading(folder: Path, what: str) -> Iterator[Path]:
     """Run a download in this block, without its own messages. Yields a new folder for it, beside where files will be.
 
@@ -36,6 +50,8 @@ def downloading(folder: Path, what: str) -> Iterator[Path]:
 
     Raises NotFoundError, whose message begins with ``what``, if the download fails, and UserError as the block does.
     """
+    if _forbidden.get():
+        raise NotFoundError(f"{what} is not downloaded here")
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(TIMEOUT)
     aside = None

@@ -163,21 +163,26 @@ def decode(path: Path, shape: tuple[int, ...]) -> Decoded:
     Transparent pixels become white: an editor may have left anything under them. Raises UserError that names a broken
     file.
     """
-    channels, height, width = shape
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             if is_deep(image):
                 raise UserError(f"{path}: has more than 8 bits a channel, which are not read; make them 8")
             upright, transparent = _on_white(ImageOps.exif_transpose(image))
-            upright = upright.convert(MODES[channels])
-            pixels = np.asarray(ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS))
+            pixels = fitted(upright, shape)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(f"{path}: has more than {Image.MAX_IMAGE_PIXELS} pixels, which is not read") from error
     except UserError:
         raise
     except Exception as error:  # Pillow raises a different kind for each way that a file is broken
         raise UserError(f"{path}: cannot be read as a PNG or JPEG image") from error
-    return Decoded(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), transparent, upright.size[::-1])
+    return Decoded(pixels, transparent, upright.size[::-1])
+
+
+def fitted(image: Image.Image, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Intensities of ``shape`` (C, H, W), C of 1 or 3: the middle part of that form of a picture, resized (Lanczos)."""
+    channels, height, width = shape
+    pixels = np.asarray(ImageOps.fit(image.convert(MODES[channels]), (width, height), Image.Resampling.LANCZOS))
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
 def is_deep(image: ImageFile.ImageFile) -> bool:

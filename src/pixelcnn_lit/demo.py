@@ -1,0 +1,13 @@
+"""``python -m pixelcnn_lit.demo``: a page in the browser that completes, draws, scores and compares."""
+
+from pixelcnn_lit import cli
+from pixelcnn_lit.config import DemoConfig
+
+
+def main() -> None:
+    """Run the command."""
+    cli.run("demo", DemoConfig, "pixelcnn_lit.page.server:serve")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""How a tab answers a visitor: bit by bit, and an error is a sentence on the page."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from pixelcnn_lit.messages import message
+
+Answer = Callable[..., Iterator[Any]]
+
+ONE_AT_A_TIME: dict[str, Any] = {
+    "concurrency_id": "model",
+    "concurrency_limit": 1,
+    "show_progress": "minimal",
+    "api_visibility": "private",
+}
+"""How events that ask a model are heard: one after the other, so that each has all cores, and from the page alone."""
+
+
+def in_sentences(work: Answer) -> Answer:
+    """``work``, whose errors are shown on the page as one sentence each."""
+
+    @functools.wraps(work)
+    def told(*arguments: Any) -> Iterator[Any]:
+        try:
+            yield from work(*arguments)
+        except Exception as error:
+            raise gr.Error(message(error), print_exception=False, title="") from error
+
+    return told

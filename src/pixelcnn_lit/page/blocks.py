@@ -1,0 +1,66 @@
+"""The page: a model to choose, and the tabs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import gradio as gr
+
+from pixelcnn_lit.config import DemoConfig
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.page import draw_tab
+from pixelcnn_lit.page.figures import said
+from pixelcnn_lit.page.models import Model
+
+WAITING = 64
+"""So many visitors may wait for an answer; the next one is told that the queue is full."""
+LARGEST_UPLOAD = "8mb"
+OLD = 600
+"""After so many seconds an upload is removed."""
+THEME = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"])
+CSS = """
+.images { display: flex; flex-wrap: wrap; gap: 12px; }
+.images figure { margin: 0; }
+.images img { image-rendering: pixelated; }
+.images figcaption { font-size: 12px; text-align: center; }
+img.figure { background: white; max-width: 560px; width: 100%; }
+a.download { margin-right: 16px; text-decoration: underline; }
+"""
+
+
+def launch(models: Mapping[str, Model], config: DemoConfig) -> gr.Blocks:
+    """Serve the page in threads of its own. Raises UserError if the port is taken."""
+    page = build(models)
+    page.queue(max_size=WAITING, api_open=False)
+    try:
+        page.launch(
+            server_name=config.host,
+            server_port=config.port,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            ssr_mode=False,
+            show_error=True,
+            max_file_size=LARGEST_UPLOAD,
+            enable_monitoring=False,
+            footer_links=[],
+            theme=THEME,
+            css=CSS,
+        )
+    except OSError as error:
+        raise UserError(f"port={config.port}: cannot be listened to on {config.host}; port=7861 may be free") from error
+    return page
+
+
+def build(models: Mapping[str, Model]) -> gr.Blocks:
+    """The page, which is served by nobody yet."""
+    with gr.Blocks(title="pixelcnn-lit", analytics_enabled=False, delete_cache=(OLD, OLD)) as page:
+        first = next(iter(models))
+        chosen = gr.Dropdown(list(models), value=first, label="Model", filterable=False)
+        sentence = gr.HTML(said(models[first].sentence))
+        chosen.change(
+            lambda name: said(models[name].sentence), chosen, sentence, api_visibility="private", show_progress="hidden"
+        )
+        with gr.Tab("Draw"):
+            draw_tab.fill(models, chosen)
+    return page

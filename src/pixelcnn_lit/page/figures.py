@@ -1,0 +1,60 @@
+"""Images as HTML that needs no file: each is a PNG in the text itself, enlarged by the browser."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from pixelcnn_lit.pictures import Picture, Pixels
+
+WIDE = 112
+"""So many pixels of the screen an image is wide, about."""
+
+
+def uri(content: bytes, mime: str) -> str:
+    """A file as an address that holds it."""
+    return f"data:{mime};base64,{base64.b64encode(content).decode()}"
+
+
+def png(picture: Picture) -> bytes:
+    """A picture (H, W, 3) as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(file, format="PNG")
+    return file.getvalue()
+
+
+def shown(images: Pixels, captions: Sequence[str], wide: int = WIDE) -> str:
+    """A row of images (N, H, W, 3), each above its caption; it breaks where the page ends."""
+    figures = []
+    scale = max(1, round(wide / images.shape[2]))
+    for image, caption in zip(images, captions, strict=True):
+        address, text = uri(png(image), "image/png"), escape(caption)
+        width, height = image.shape[1] * scale, image.shape[0] * scale
+        figures.append(
+            f'<figure style="width: {width}px"><img src="{address}" width="{width}" height="{height}" alt="{text}">'
+            f"<figcaption>{text}</figcaption></figure>"
+        )
+    return f'<div class="images">{"".join(figures)}</div>'
+
+
+def said(*sentences: str) -> str:
+    """Sentences as a paragraph."""
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences if sentence)
+
+
+def drawn(figure: Figure, alt: str) -> str:
+    """A figure of Matplotlib."""
+    file = io.BytesIO()
+    figure.savefig(file, format="svg")
+    return f'<img class="figure" src="{uri(file.getvalue(), "image/svg+xml")}" alt="{escape(alt)}">'
+
+
+def download(content: bytes, mime: str, name: str) -> str:
+    """A link that saves a file."""
+    return f'<a class="download" download="{escape(name)}" href="{uri(content, mime)}">{escape(name)}</a>'

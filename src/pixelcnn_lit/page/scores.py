@@ -1,0 +1,94 @@
+"""What images cost: completions, and a picture beside the test images of a model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pixelcnn_lit.config import OtherData, compose
+from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.download import without_downloads
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.page.models import Model
+
+AT_ONCE = 1 << 22
+"""So many logits are held at a time."""
+DIGITS = (1, 28, 28)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The bits/dim (N,) of test images under a model, and a sentence that says which images they are."""
+
+    bits_per_dim: Tensor
+    sentence: str
+
+    def place(self, bits_per_dim: float) -> str:
+        """Where a picture stands among them, in a sentence."""
+        n = len(self.bits_per_dim)
+        dearer = int((self.bits_per_dim >= bits_per_dim).sum())
+        return f"{dearer} of these {n} images cost as many bits or more, {n - dearer} cost fewer"
+
+
+@torch.inference_mode()
+def bits(density: Density, x: Tensor) -> Tensor:
+    """The bits of each pixel, ``-log2 p(pixel | those before it)``: levels (N, C, H, W) -> (N, H, W).
+
+    Their sum over an image is ``-log2 p(x)``. Raises UserError if it is not finite.
+    """
+    few = max(1, AT_ONCE // (math.prod(x.shape[1:]) * density.levels))
+    nats = torch.cat([density.nats(part).sum(1).cpu() for part in x.split(few)])
+    if not nats.isfinite().all():
+        raise UserError("log p(x) is not finite: the weights of this model have gone wrong")
+    return nats / math.log(2)
+
+
+def costs(density: Density, x: Tensor, known: Tensor) -> list[str]:
+    """A caption for each completion of an image whose ``known`` pixels (H, W) were given: its bits.
+
+    In one scan, the bits of the drawn pixels are those of each given all pixels before it. A mixture of scans shares
+    the bits out among pixels, so of that they are told in all alone.
+    """
+    each = bits(density, x)
+    totals = each.flatten(1).sum(1).tolist()
+    if len(density.scans) > 1:
+        return [f"{total:.0f} bits in all" for total in totals]
+    drawn = each[:, ~known].sum(1).tolist()
+    return [f"{part:.0f} bits drawn, {total:.0f} in all" for part, total in zip(drawn, totals, strict=True)]
+
+
+def reference(model: Model, data: OtherData, n: int) -> Reference:
+    """The first n test images of the model's run, or of other ``data``, scored. Nothing is downloaded.
+
+    Where the images of the run are not at hand, they are the digits that come with the package, and the sentence says
+    so. Raises UserError if these do not fit the model, or ``data`` cannot be read.
+    """
+    images, what = _test_images(model, data)
+    few = images[:n]
+    count = f"{len(few)}" if len(few) == len(images) else f"the first {len(few)} of {len(images):,}"
+    per_dim = bits(model.density, few).flatten(1).sum(1) / math.prod(few.shape[1:])
+    return Reference(per_dim, f"The histogram is of {count} {what}.")
+
+
+def _test_images(model: Model, data: OtherData) -> tuple[Tensor, str]:
+    wish = data.instead_of(model.trained.data, n_classes=0)
+    if getattr(wish, "source", None) == "auto":  # which would take other digits in place of files, in silence
+        wish = wish.model_copy(update={"source": "torchvision"})
+    try:
+        with without_downloads():
+            found = ImageDataModule(wish, model.trained.seed)
+            images = found.split("test").images
+    except UserError:
+        if data.name is not None or wish.name != "mnist" or wish.image_shape != DIGITS:
+            raise
+        told = [f"data.levels={wish.levels}", f"data.binarize={wish.binarize or 'null'}"]
+        digits = ImageDataModule(compose(["data=digits", *told]).data, 0)
+        return digits.split("test").images, (
+            "digits that come with the package, since MNIST's test images are not on this disk; they are some of "
+            "MNIST's training images, so this model may have seen them"
+        )
+    return images, f"test images of {wish.name} ({found.source})"
