@@ -70,7 +70,7 @@ class Case:
             modules = ",".join(path.stem for path in sorted((EXAMPLES / self.folder).glob("*.py")))
             conf = (EXAMPLES / self.folder / "conf").as_uri()
             foreign = [f"plugins=[{modules}]", f"hydra.searchpath=['{conf}']"]
-        return [*foreign, *data, *self.overrides]
+        return [*foreign, *self.overrides, *data]
 
     def config(self, more: Sequence[str] = ()) -> TrainConfig:
         """The checked config, and ``more`` overrides."""
@@ -104,6 +104,7 @@ SNAIL = (
     *("model.heads=2", "model.key_size=3", "model.value_size=4", "model.dropout=0.1"),
 )
 ATTENTION = ("model=attention_pixelcnn", "model.hidden=6", "model.kernel_size=3", "model.first_kernel_size=3")
+LMCONV = ("model=lmconv", "model.n_res=1", "model.hidden=6", "model.orders=1")
 MIXTURE = ("likelihood=logistic_mixture", "likelihood.n_mix=2")
 GAUSSIAN = ("likelihood=discrete_gaussian",)
 
@@ -122,6 +123,11 @@ CASES = [
     Case("snail", SNAIL, 4, classes=2, trains=True),
     Case("snail-colour", SNAIL, channels=3),
     Case("snail-mixture-256-colour", (*SNAIL, *MIXTURE), 256, channels=3),
+    Case("lmconv", LMCONV, 4, trains=True),
+    Case("lmconv-colour", LMCONV, channels=3),
+    Case("lmconv-8-orders-classes", LMCONV, classes=2, orders=8, trains=True),
+    Case("lmconv-mixture-2-orders-grey", (*LMCONV, *MIXTURE), 4, channels=3, context="grey", orders=2),
+    Case("lmconv-small", LMCONV, context="small", factor=2),
     Case("pixelcnn-small", PIXELCNN, 4, context="small", factor=2, trains=True),
     Case("gated-grey-classes", GATED, channels=3, classes=2, context="grey"),
     Case("pp-mixture-grey", (*PP, *MIXTURE), 4, channels=3, context="grey"),

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.masks import half_known, read_mask, unusable
+from pixelcnn_lit.masks import read_mask, unusable, visible_beside
 from pixelcnn_lit.sampling.scans import SCANS
 
 
@@ -23,13 +23,13 @@ from pixelcnn_lit.sampling.scans import SCANS
     ],
 )
 def test_half_of_the_pixels_are_hidden(side, hidden):
-    assert torch.equal(~half_known(side, 2, 3), torch.tensor(hidden, dtype=torch.bool))
+    assert torch.equal(~visible_beside(side, 2, 3), torch.tensor(hidden, dtype=torch.bool))
 
 
 @pytest.mark.parametrize(("side", "late"), [("bottom", 0), ("top", 8), ("left", 4), ("right", 2)])
 def test_known_pixels_after_unknown_ones_are_counted(side, late):
     size = (4, 4) if side in ("bottom", "top") else (2, 4)
-    assert unusable(half_known(side, *size)) == late
+    assert unusable(visible_beside(side, *size)) == late
 
 
 def test_a_mask_image_knows_its_bright_pixels(tmp_path):
@@ -132,6 +132,6 @@ def test_a_mask_that_would_unfold_to_gigabytes_is_refused_by_its_header(tmp_path
 @pytest.mark.parametrize("side", ["bottom", "top", "left", "right"])
 @pytest.mark.parametrize("size", [(4, 4), (5, 3)], ids=str)
 def test_with_four_scans_all_pixels_of_any_half_are_used(side, size):
-    known = half_known(side, *size)
+    known = visible_beside(side, *size)
     assert unusable(known, SCANS[:4]) == 0
     assert (unusable(known, SCANS[:2]) == 0) == (side in ("bottom", "top"))

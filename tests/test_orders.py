@@ -8,7 +8,7 @@ from scipy import stats
 
 from helpers.builders import all_images, progress_of, tiny_density
 from pixelcnn_lit.config.model import NETWORKS
-from pixelcnn_lit.masks import half_known
+from pixelcnn_lit.masks import visible_beside
 
 
 @pytest.mark.parametrize(("network", "orders"), [(name, 8) for name in NETWORKS.names()] + [("pixelcnn", 2)])
@@ -59,7 +59,7 @@ def test_a_scan_sees_the_pixels_before_it_alone():
 def test_samples_and_completions_of_each_half_follow_the_exact_conditional(side, size, n_classes):
     """Of the mixture of the scans in which the known half comes first, given the known half."""
     density = tiny_density(2, orders=8, size=size, network="gated_pixelcnn", n_classes=n_classes)
-    known = torch.zeros(size, dtype=torch.bool) if side is None else half_known(side, *size)
+    known = torch.zeros(size, dtype=torch.bool) if side is None else visible_beside(side, *size)
     images = all_images(2, (1, *size))
     start = torch.tensor([1, 0, 1, 1, 0, 1][: size[0] * size[1]], dtype=torch.uint8).view(size)
     images = images[(images[:, 0][:, known] == start[known]).all(1)]
@@ -88,7 +88,7 @@ def test_cached_and_naive_draws_are_equal_and_depend_on_seed_and_number_alone(ne
     parts = [density.sample(n, seed=5, first=first) for first, n in ((0, 2), (2, 5))]
     assert torch.equal(cached, torch.cat(parts))
     scattered = torch.rand((7, *size), generator=torch.Generator().manual_seed(2)) < 0.5
-    for known in (scattered, half_known("left", *size), half_known("top", *size)):
+    for known in (scattered, visible_beside("left", *size), visible_beside("top", *size)):
         cached, naive = (density.complete(cached, known, 1, method=method) for method in ("cached", "naive"))
         assert torch.equal(cached, naive)
 

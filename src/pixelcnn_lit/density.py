@@ -38,6 +38,8 @@ class Density(Conditionals):
 
     scans: tuple[Scan, ...] = SCANS[:1]
     """The orders of pixels that the network knows: here the raster alone."""
+    any_order: bool = False
+    """Whether known pixels condition the drawn ones wherever they are."""
 
     def __init__(
         self,
@@ -133,7 +135,7 @@ class Density(Conditionals):
         Raises ValueError as :meth:`log_prob` does.
         """
         if self.n_classes is None or y is not None:
-            return torch.special.entr(self.logits(x, y, context).softmax(1)).sum(1)
+            return entropies(self.logits(x, y, context))
         each = self._nats_of_classes(x, context)
         weights = _log_weights(each).exp().to(each.dtype)[:, :, None]
         chances = weights[0] * self.logits(x, 0, context).softmax(1)
@@ -152,8 +154,7 @@ class Density(Conditionals):
         Raises ValueError as :meth:`log_prob` does, and for a class-conditional density without y.
         """
         x = self._checked(x)
-        params = self.params(x, *self._given(x, y, context))
-        return torch.stack([self.likelihood.logits(params, x, c) for c in range(x.shape[1])], dim=2)
+        return self.all_logits(x, *self._given(x, y, context))
 
     def sample(
         self,
@@ -223,15 +224,39 @@ class Density(Conditionals):
         :meth:`sample` does.
         """
         x = self._checked(x).to(self.device, level_type(self.levels), copy=True)
+        known = self._known(known, x)
+        given = self._given(x, y, context)
+        return self._drawn(x, known, given, Draw(_seed(seed), temperature, method, first, progress))
+
+    def completion_log_prob(
+        self, x: Tensor, known: Tensor, y: Tensor | int | None = None, context: Tensor | None = None
+    ) -> Tensor:
+        """``log q(hidden | known)``, in nats: (N,), of the distribution that :meth:`complete` draws from.
+
+        It is that of the pixels of x (N, C, H, W) that are not ``known``, (H, W) or (N, H, W): the sum of
+        ``log p(x_i | x_1, ..., x_{i-1})`` over them. Where no known pixel comes after a hidden one, q is the density's
+        own conditional ``p(hidden | known)``. Without y, a class-conditional density weighs its classes as
+        :meth:`complete` does.
+
+        Raises ValueError as :meth:`complete` does.
+        """
+        x = self._checked(x)
+        known = self._known(known, x)
+        labels = [y] if y is not None or self.n_classes is None else range(self.n_classes)
+        leading = known.flatten(1).cummin(1).values.view_as(known)
+        nats = torch.stack([self(x, *self._given(x, label, context)) for label in labels])
+        weights = (-(nats * leading[:, None]).flatten(2).sum(2)).log_softmax(0)
+        return (weights - (nats * ~known[:, None]).flatten(2).sum(2)).logsumexp(0)
+
+    def _known(self, known: Tensor, x: Tensor) -> Tensor:
+        """The masks of the known pixels of x, checked: (N, H, W) bool."""
         if known.dtype != torch.bool or tuple(known.shape) not in (
             (*x.shape[2:],),
             (x.shape[0], *x.shape[2:]),
         ):
             expected = f"bool of shape {tuple(x.shape[2:])} or {(x.shape[0], *x.shape[2:])}"
             raise ValueError(f"known must be {expected}, got {known.dtype} of shape {tuple(known.shape)}")
-        known = known.to(self.device).expand(x.shape[0], *x.shape[2:])
-        given = self._given(x, y, context)
-        return self._drawn(x, known, given, Draw(_seed(seed), temperature, method, first, progress))
+        return known.to(self.device).expand(x.shape[0], *x.shape[2:])
 
     def _drawn(self, x: Tensor, known: Tensor | None, given: Given, how: Draw) -> Tensor:
         """Draw the pixels of x that are not known (N, H, W), in place."""
@@ -291,6 +316,11 @@ class Density(Conditionals):
             got = f"{int(classes.min())}..{int(classes.max())}"
             raise ValueError(f"y must be in 0..{self.n_classes - 1}, got {got}")
         return classes.long().expand(n)
+
+
+def entropies(logits: Tensor) -> Tensor:
+    """The entropies of conditionals in nats, from their logits (N, levels, ...): (N, ...)."""
+    return torch.special.entr(logits.softmax(1)).sum(1)
 
 
 def _log_weights(nats: Tensor) -> Tensor:

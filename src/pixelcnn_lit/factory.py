@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from torch import nn
 
+from pixelcnn_lit.any_order import AnyOrder
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.config.context import ContextConfig, EncodedContext
 from pixelcnn_lit.config.data import DataConfig
 from pixelcnn_lit.config.likelihood import LIKELIHOODS, LikelihoodConfig
-from pixelcnn_lit.config.model import NETWORKS, NetworkConfig
+from pixelcnn_lit.config.model import NETWORKS, NetworkConfig, OrderedNetworkConfig
 from pixelcnn_lit.config.train import TrainConfig
 from pixelcnn_lit.config.vqvae import AutoencoderRunConfig
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.likelihood import Likelihood
 from pixelcnn_lit.nn.context import ContextEncoder, ContextShape
+from pixelcnn_lit.nn.contract import OrderedNetwork
 from pixelcnn_lit.nn.inputs import Embedded, Scaled
 from pixelcnn_lit.orders import ManyOrders
 
@@ -34,10 +36,14 @@ def build_density(config: TrainConfig) -> Density:
         network = build_network(config.model, likelihood, channels, encoder, inputs.features * channels)
     except (ValueError, TypeError) as error:
         raise UserError(f"model={config.model.name}: cannot be built: {error}") from error
-    given = config.model.n_classes, None if encoder is None else encoder.shape, inputs
+    shape, given = config.data.image_shape, (config.model.n_classes, None if encoder is None else encoder.shape, inputs)
+    if isinstance(config.model, OrderedNetworkConfig):
+        if not isinstance(network, OrderedNetwork):
+            raise UserError(f"model={config.model.name}: {type(network).__name__} is no OrderedNetwork")
+        return AnyOrder(network, likelihood, shape, config.model.orders, config.model.holes, *given)
     if config.model.orders > 1:
-        return ManyOrders(network, likelihood, config.data.image_shape, config.model.orders, *given)
-    return Density(network, likelihood, config.data.image_shape, *given)
+        return ManyOrders(network, likelihood, shape, config.model.orders, *given)
+    return Density(network, likelihood, shape, *given)
 
 
 def build_inputs(config: DataConfig) -> Scaled | Embedded:
@@ -76,8 +82,8 @@ def build_network(
     Raises ValueError if the network does not accept the likelihood, the channels or its own sizes.
     """
     context = {} if encoder is None else {"context_encoder": encoder}
-    sizes = config.model_dump(exclude={"name", "orders"})
-    if config.orders > 1:
+    sizes = config.model_dump(exclude=set(config.of_density))
+    if config.orders > 1 and not isinstance(config, OrderedNetworkConfig):
         sizes["n_classes"] = config.orders * (config.n_classes or 1)
     network: nn.Module = NETWORKS[config.name].load()(
         image_channels=channels if inputs is None else inputs,

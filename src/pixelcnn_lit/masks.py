@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from pixelcnn_lit.config.types import Occlusion
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.holes import random_known
 from pixelcnn_lit.sampling.scans import SCANS, Scan
 from pixelcnn_lit.storage.files import check_file
 
@@ -24,19 +25,21 @@ LOSSY = ("JPEG", "WEBP")
 WHITES = (1, 255, 65535)
 """What white may be in a mask: of 0 and 1, of 8 bits, of 16 bits."""
 
-Side = Literal["bottom", "top", "left", "right"]
 
+def visible_beside(occluded: Occlusion, height: int, width: int, seed: int = 0) -> Tensor:
+    """A mask in which one part of the image is unknown: (H, W) bool, True where known.
 
-def half_known(occluded: Side, height: int, width: int) -> Tensor:
-    """A mask in which one half of the image is unknown: (H, W) bool, True where known.
+    ``seed`` is for "random", in which some pixels are known and some are not, if there are several.
 
-    >>> from pixelcnn_lit.masks import half_known
-    >>> half_known("bottom", 4, 3).int()
+    >>> from pixelcnn_lit.masks import visible_beside
+    >>> visible_beside("bottom", 4, 3).int()
     tensor([[1, 1, 1],
             [1, 1, 1],
             [0, 0, 0],
             [0, 0, 0]], dtype=torch.int32)
     """
+    if occluded == "random":
+        return _random_known(height, width, torch.Generator().manual_seed(seed))
     known = torch.ones(height, width, dtype=torch.bool)
     rows, columns = slice(None), slice(None)
     if occluded == "bottom":
@@ -45,9 +48,18 @@ def half_known(occluded: Side, height: int, width: int) -> Tensor:
         rows = slice(height - height // 2)
     elif occluded == "left":
         columns = slice(width - width // 2)
-    else:
+    elif occluded == "right":
         columns = slice(width // 2, None)
+    else:
+        rows, columns = (slice(length // 4, length - length // 4) for length in (height, width))
     known[rows, columns] = False
+    return known
+
+
+def _random_known(height: int, width: int, generator: torch.Generator) -> Tensor:
+    known = random_known(1, height, width, generator)[0]
+    while height * width > 1 and (known.all() or not known.any()):
+        known = random_known(1, height, width, generator)[0]
     return known
 
 

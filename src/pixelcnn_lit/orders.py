@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from pixelcnn_lit.density import Density
+from pixelcnn_lit.density import Density, entropies
 from pixelcnn_lit.likelihood import Likelihood
 from pixelcnn_lit.nn.context import ContextShape
 from pixelcnn_lit.nn.inputs import Embedded, Scaled
-from pixelcnn_lit.sampling.conditionals import Given
+from pixelcnn_lit.sampling.conditionals import Conditionals, Given
 from pixelcnn_lit.sampling.draw import Draw, Progress, SoFar, draw
 from pixelcnn_lit.sampling.noise import Streams, gumbel
 from pixelcnn_lit.sampling.scans import SCANS, alike, leading, turned, usable
@@ -40,6 +41,9 @@ class ManyOrders(Density):
     (torch.Size([2]), torch.Size([2, 8]))
     """
 
+    numbers: ClassVar[tuple[int, ...]] = (2, 4, 8)
+    """How many scans there may be."""
+
     def __init__(
         self,
         network: nn.Module,
@@ -50,12 +54,14 @@ class ManyOrders(Density):
         context_shape: ContextShape | None = None,
         inputs: Scaled | Embedded | None = None,
     ) -> None:
-        """``orders`` is 2, 4 or 8; the network has ``orders * (n_classes or 1)`` classes. The rest is of Density.
+        """``orders`` is one of :attr:`numbers`. The network has ``orders * (n_classes or 1)`` classes.
+
+        The rest is of Density.
 
         Raises ValueError for another number of orders.
         """
-        if orders not in (2, 4, 8):
-            raise ValueError(f"orders must be 2, 4 or 8, got {orders}")
+        if orders not in self.numbers:
+            raise ValueError(f"orders must be one of {self.numbers}, got {orders}")
         super().__init__(network, likelihood, image_shape, n_classes, context_shape, inputs)
         self.scans = SCANS[:orders]
 
@@ -69,7 +75,7 @@ class ManyOrders(Density):
         if not self.training:
             return self.nats(x, y, context)
         order = torch.randint(len(self.scans), (len(x),), device=x.device)
-        return self._along(lambda raster, x, given: raster(x, *given), x, Given(y, context), order)
+        return self._along(_nats, x, Given(y, context), order)
 
     def given(self, y: Tensor | None, context: Tensor | None) -> dict[str, Tensor | None]:
         """The arguments of the network beside the image, in the first scan, which is the raster."""
@@ -86,10 +92,11 @@ class ManyOrders(Density):
         y: Tensor | int | None = None,
         context: Tensor | None = None,
         *,
-        order: int | None = None,
+        order: int | Tensor | None = None,
     ) -> Tensor:
         """``log p(x)`` of the mixture, or ``log p(x | o)`` of one ``order`` of :attr:`scans`, in nats: (N,).
 
+        ``order`` is the number of a scan, or one for each image (N,).
         The rest is of :meth:`Density.log_prob`. Raises ValueError for an order that is not there, too.
         """
         if order is None:
@@ -101,9 +108,11 @@ class ManyOrders(Density):
         each = [self.log_prob(x, y, context, order=order) for order in range(len(self.scans))]
         return torch.stack(each, dim=1)
 
-    def _labels_log_probs(self, x: Tensor, y: Tensor | int | None, context: Tensor | None, order: int) -> Tensor:
+    def _labels_log_probs(
+        self, x: Tensor, y: Tensor | int | None, context: Tensor | None, order: int | Tensor
+    ) -> Tensor:
         """``log p(x, y | o)`` of each class that may be, of y or of all: (classes, N)."""
-        parts = self._of_labels(lambda raster, x, given: raster(x, *given), x, y, context, order)
+        parts = self._of_labels(_nats, x, y, context, order)
         return -parts.flatten(2).sum(2) - math.log(len(parts))
 
     def nats(
@@ -112,7 +121,7 @@ class ManyOrders(Density):
         y: Tensor | int | None = None,
         context: Tensor | None = None,
         *,
-        order: int | None = None,
+        order: int | Tensor | None = None,
     ) -> Tensor:
         """The share of each dimension in ``-log p(x)``, in nats: levels (N, C, H, W) -> (N, C, H, W).
 
@@ -120,7 +129,7 @@ class ManyOrders(Density):
         they are the mean of these over the scans (and classes), weighted by ``p(o | x)``, and what is then missing in
         the sum is spread evenly: the sum over an image is ``-log p(x)``.
         """
-        each = self._components(lambda raster, x, given: raster(x, *given), x, y, context, order)
+        each = self._components(_nats, x, y, context, order)
         totals = -each.flatten(2).sum(2)  # (components, N)
         weights = totals.log_softmax(0)
         mean = torch.einsum("kn,knchw->nchw", weights.exp(), each)
@@ -133,47 +142,71 @@ class ManyOrders(Density):
         y: Tensor | int | None = None,
         context: Tensor | None = None,
         *,
-        order: int | None = None,
+        order: int | Tensor | None = None,
     ) -> Tensor:
         """The entropy of each conditional, in nats: (N, C, H, W), the mean over the scans as of :meth:`nats`."""
-        totals = self._components(lambda raster, x, given: raster(x, *given), x, y, context, order)
+        totals = self._components(_nats, x, y, context, order)
         weights = (-totals.flatten(2).sum(2)).softmax(0)
-        each = self._components(lambda raster, x, given: raster.entropy(x, *given), x, y, context, order)
+        each = self._components(lambda raster, x, given: entropies(raster.all_logits(x, *given)), x, y, context, order)
         return torch.einsum("kn,knchw->nchw", weights, each)
 
     def logits(
-        self, x: Tensor, y: Tensor | int | None = None, context: Tensor | None = None, *, order: int = 0
+        self, x: Tensor, y: Tensor | int | None = None, context: Tensor | None = None, *, order: int | Tensor = 0
     ) -> Tensor:
         """The logits of each conditional of one scan: levels (N, C, H, W) -> (N, levels, C, H, W)."""
         x = self._checked(x)
         given, orders = self._given(x, y, context), self._orders(x, order)
-        return self._along(lambda raster, x, given: raster.logits(x, *given), x, given, orders)
+        return self._along(lambda raster, x, given: raster.all_logits(x, *given), x, given, orders)
+
+    def completion_log_prob(
+        self, x: Tensor, known: Tensor, y: Tensor | int | None = None, context: Tensor | None = None
+    ) -> Tensor:
+        """``log q(hidden | known)``, in nats: (N,): a mixture over the scans (and classes) that :meth:`complete` takes."""
+        x = self._checked(x)
+        known, given = self._known(known, x), self._given(x, y, context)
+        weights = self._label_weights(x, known, given).flatten(1).log_softmax(1)
+        labels = range(self.n_classes or 1)
+        hidden = []
+        for label in [None] if self.n_classes is None else labels:
+            classes = None if label is None else torch.full((len(x),), label, device=x.device)
+            for order in range(len(self.scans)):
+                orders = self._orders_around(x, known, order)
+                nats = self._along(_nats, x, given._replace(y=classes), orders)
+                hidden.append(-(nats * ~known[:, None]).flatten(1).sum(1))
+        return (weights + torch.stack(hidden, dim=1)).logsumexp(1)
 
     def _components(
-        self, ask: Ask, x: Tensor, y: Tensor | int | None, context: Tensor | None, order: int | None
+        self, ask: Ask, x: Tensor, y: Tensor | int | None, context: Tensor | None, order: int | Tensor | None
     ) -> Tensor:
         """What ``ask`` gives of each scan and class: (components, N, ...)."""
         orders = range(len(self.scans)) if order is None else [order]
         return torch.cat([self._of_labels(ask, x, y, context, each) for each in orders])
 
-    def _of_labels(self, ask: Ask, x: Tensor, y: Tensor | int | None, context: Tensor | None, order: int) -> Tensor:
+    def _of_labels(
+        self, ask: Ask, x: Tensor, y: Tensor | int | None, context: Tensor | None, order: int | Tensor
+    ) -> Tensor:
         """What ``ask`` gives of one scan and each class that may be: (classes, N, ...)."""
         x = self._checked(x)
         classes = [y] if y is not None or self.n_classes is None else range(self.n_classes)
         orders = self._orders(x, order)
         return torch.stack([self._along(ask, x, self._given(x, label, context), orders) for label in classes])
 
-    def _orders(self, x: Tensor, order: int) -> Tensor:
-        if not 0 <= order < len(self.scans):
-            raise ValueError(f"order must be in 0..{len(self.scans) - 1}, got {order}")
-        return torch.full((len(x),), order, device=x.device)
+    def _orders(self, x: Tensor, order: int | Tensor) -> Tensor:
+        """The order of each image of x, (N,)."""
+        orders = torch.as_tensor(order, device=x.device)
+        if orders.dim() > 1 or orders.is_floating_point():
+            raise ValueError(f"order must be one number or one for each image, got shape {tuple(orders.shape)}")
+        wrong = orders[(orders < 0) | (orders >= len(self.scans))]
+        if len(wrong):
+            raise ValueError(f"order must be in 0..{len(self.scans) - 1}, got {int(wrong[0])}")
+        return orders.long().expand(len(x))
 
     def raster(self) -> Density:
         """The same network as a density in raster order, whose classes are ``y * orders + o``; of turned images."""
         labels = len(self.scans) * (self.n_classes or 1)
-        density = Density(self.network, self.likelihood, self.image_shape, labels, self.context_shape, self.inputs)
-        density.training = self.training  # of this module alone: the network is in its mode already
-        return density
+        raster = Density(self.network, self.likelihood, self.image_shape, labels, self.context_shape, self.inputs)
+        raster.training = self.training  # of this module alone: the network is in its mode already
+        return raster
 
     def _labelled(self, given: Given, x: Tensor, order: Tensor | int) -> Given:
         """What the raster density is given: y * orders + order in place of y, or the order alone."""
@@ -206,17 +239,19 @@ class ManyOrders(Density):
             parts = list(alike(order, self.scans, (x.shape[2], x.shape[3])))
             seen = x.new_zeros(len(x), *x.shape[2:], dtype=torch.bool) if known is None else known.clone()
             for number, part in enumerate(parts):
-                progress = self._turning_back(how.progress, x, seen, order, part, (number, len(parts)))
+                turn = self._turn(order[part], x[part], None if known is None else known[part])
                 first = [how.first + image for image in part.tolist()]
-                own = dataclasses.replace(how, first=first, progress=progress)
-                x[part] = self._drawn_alike(x[part], known, given._replace(y=y), order, part, own)
+                progress = self._turning_back(how.progress, x, seen, turn, part, (number, len(parts)))
+                own = Given(*(None if each is None else each[part] for each in given._replace(y=y)))
+                at_first = dataclasses.replace(how, first=first, progress=progress)
+                x[part] = self._drawn_turned(x[part], seen[part], own, order[part], turn, at_first)
                 seen[part] = True
         finally:
             self.train(was_training)
         return x
 
     def _turning_back(
-        self, progress: Progress | None, x: Tensor, seen: Tensor, order: Tensor, part: Tensor, which: tuple[int, int]
+        self, progress: Progress | None, x: Tensor, seen: Tensor, turn: Turn, part: Tensor, which: tuple[int, int]
     ) -> Progress | None:
         """What tells ``progress`` of the whole batch, while one ``part`` of it, which is turned, is drawn."""
         if progress is None:
@@ -224,25 +259,37 @@ class ManyOrders(Density):
         number, count = which
 
         def told(so_far: SoFar) -> None:
-            x[part] = turned(so_far.x, order[part], self.scans, back=True)
-            seen[part] = turned(so_far.seen, order[part], self.scans, back=True)
+            x[part] = turn.back(so_far.x)
+            seen[part] = turn.back(so_far.seen[:, None])[:, 0]
             progress(SoFar(number * so_far.total + so_far.done, count * so_far.total, x, seen))
 
         return told
 
-    def _drawn_alike(
-        self, x: Tensor, known: Tensor | None, given: Given, order: Tensor, part: Tensor, how: Draw
-    ) -> Tensor:
-        """Draw the images ``part`` of a batch, which have one size when turned."""
-        own = self._labelled(Given(*(None if each is None else each[part] for each in given)), part, order[part])
-        if own.context is not None:
-            own = own._replace(context=turned(own.context, order[part], self.scans))
-        mask = None if known is None else turned(known[part], order[part], self.scans)
-        drawn = draw(self.raster(), turned(x, order[part], self.scans), mask, own, how)
-        return turned(drawn, order[part], self.scans, back=True)
+    def _turn(self, order: Tensor, x: Tensor, known: Tensor | None) -> Turn:
+        """How images x of these orders, which have one size when turned, get to a raster sampler and back."""
+        scans = self.scans
+        return Turn(lambda x: turned(x, order, scans), lambda x: turned(x, order, scans, back=True))
+
+    def _drawn_turned(self, x: Tensor, known: Tensor, given: Given, order: Tensor, turn: Turn, how: Draw) -> Tensor:
+        """Draw the images x of these orders, of which ``known`` pixels (N, H, W) are there."""
+        own = self._labelled(given, x, order)
+        own = own if own.context is None else own._replace(context=turn.forth(own.context))
+        return turn.back(draw(self.raster(), turn.forth(x), turn.forth(known[:, None])[:, 0], own, how))
 
     def _draw_labels(self, x: Tensor, known: Tensor | None, given: Given, how: Draw) -> tuple[Tensor | None, Tensor]:
         """Draw a class, if there are classes and none is given, and a scan for each image, given what is known."""
+        weights, orders = self._label_weights(x, known, given), len(self.scans)
+        streams = Streams(how.seed, how.first, len(x), torch.device("cpu"), "classes")
+        noise = gumbel(streams, torch.empty(len(x), weights[0].numel()))
+        label = (weights.flatten(1) + noise.to(x.device)).argmax(1)
+        return (None if self.n_classes is None else label // orders), label % orders
+
+    def _orders_around(self, x: Tensor, known: Tensor, order: int) -> Tensor:
+        """The order of each image of x in which its hidden pixels are drawn, from the number of a scan."""
+        return self._orders(x, order)
+
+    def _label_weights(self, x: Tensor, known: Tensor | None, given: Given) -> Tensor:
+        """What the known pixels say of each class and scan, as unnormalised logarithms: (N, classes, orders)."""
         n, orders, classes = len(x), len(self.scans), self.n_classes or 1
         weights = torch.zeros(n, classes, orders, device=x.device)
         if known is not None:
@@ -250,10 +297,7 @@ class ManyOrders(Density):
         if given.y is not None:
             other = torch.arange(classes, device=x.device) != given.y[:, None]
             weights = weights.masked_fill(other[:, :, None], -math.inf)
-        streams = Streams(how.seed, how.first, n, torch.device("cpu"), "classes")
-        noise = gumbel(streams, torch.empty(n, classes * orders))
-        label = (weights.flatten(1) + noise.to(x.device)).argmax(1)
-        return (None if self.n_classes is None else label // orders), label % orders
+        return weights
 
     def _known_log_probs(self, x: Tensor, known: Tensor, context: Tensor | None) -> Tensor:
         """``log p(known start of the scan | class, scan)``, -inf for scans that are not used: (N, classes, orders)."""
@@ -275,5 +319,17 @@ class ManyOrders(Density):
         return weights
 
 
-Ask = Callable[[Density, Tensor, Given], Tensor]
-"""A question to the raster density: of images (N, C, H, W), and what they are given."""
+def _nats(raster: Conditionals, x: Tensor, given: Given) -> Tensor:
+    nats: Tensor = raster(x, *given)
+    return nats
+
+
+class Turn(NamedTuple):
+    """How images (N, F, H, W) get into the raster order in which they are drawn, and back."""
+
+    forth: Callable[[Tensor], Tensor]
+    back: Callable[[Tensor], Tensor]
+
+
+Ask = Callable[[Conditionals, Tensor, Given], Tensor]
+"""A question to the network in raster order: of images (N, C, H, W), and what they are given."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from pixelcnn_lit.data.datamodule import Batch
 from pixelcnn_lit.data.quantise import intensities
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.masks import half_known
+from pixelcnn_lit.masks import visible_beside
 from pixelcnn_lit.storage.files import write_whole
 
 Picture = NDArray[np.uint8]
@@ -130,7 +130,7 @@ def context_as_rgb(context: Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
 def draw_completions(density: Density, batch: Batch, seed: int, scale: int) -> Picture:
     """Complete the lower half of the images of ``batch``, and show them in a grid."""
     original, _, *context = batch
-    known = half_known("bottom", *original.shape[2:])
+    known = visible_beside("bottom", *original.shape[2:])
     completed = density.complete(original, known, seed, context=context[0] if context else None)
     return completion_grid(original, known, completed, density.levels, scale)
 

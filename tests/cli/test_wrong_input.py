@@ -84,7 +84,7 @@ def test_wrong_checkpoints(checkpoints, name, message):
     ("arguments", "message"),
     [
         ("", "ckpt"),
-        ("occlude=middle", "occlude='middle': must be one of bottom, top, left, right or null"),
+        ("occlude=middle", "occlude='middle': must be one of bottom, top, left, right, centre, random or null"),
         ("n=0", "n=0: must be an integer from 1 to"),
         ("temperature=-1", "temperature=-1: must be a number from 0 to 100"),
         ("out=samples.jpg", "out=samples.jpg: must end in .png"),

@@ -92,14 +92,13 @@ def test_the_trainer_presets_keep_lightnings_defaults_where_they_say_nothing():
         ("model.levels=3", "model.levels: no such key; allowed here: name, n_res"),
         (
             "model.name=transformer",
-            "model.name='transformer': must be one of gated_pixelcnn, pixelcnn, pixelcnn_pp, pixelsnail, or what a "
-            "module of "
-            "plugins=[MODULE] registers",
+            "model.name='transformer': must be one of gated_pixelcnn, lmconv, pixelcnn, pixelcnn_pp, pixelsnail, "
+            "or what a module of plugins=[MODULE] registers",
         ),
-        ("~model.name", "model.name: missing: must be one of gated_pixelcnn, pixelcnn"),
+        ("~model.name", "model.name: missing: must be one of gated_pixelcnn, lmconv, pixelcnn"),
         ("model.n_classes=3", "model.n_classes=3: mnist has 10 classes"),
         ("likelihood=null", "Config group override must be a string or a list"),
-        ("model=transformer", "Could not find 'model/transformer'; available: gated_pixelcnn, pixelcnn"),
+        ("model=transformer", "Could not find 'model/transformer'; available: gated_pixelcnn, lmconv, pixelcnn"),
         (
             "data=imagenet",
             "Could not find 'data/imagenet'; available: cifar10, codes, digits, fashion_mnist, images, mnist, npz",

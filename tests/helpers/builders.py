@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pixelcnn_lit.any_order import AnyOrder
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.config.model import NETWORKS
+from pixelcnn_lit.config.model import NETWORKS, OrderedNetworkConfig
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.factory import build_network
 from pixelcnn_lit.likelihood import Categorical, Likelihood, LogisticMixture
@@ -33,6 +34,7 @@ SIZES: dict[str, dict[str, Any]] = {
         **{"n_blocks": 1, "first_kernel_size": 3, "heads": 2},
         **{"key_size": 3, "value_size": 4, "dropout": 0.5},
     },
+    "lmconv": {"kernel_size": 3, "first_kernel_size": 3, "holes": 0.5},
 }
 
 
@@ -57,6 +59,8 @@ def tiny_density(
     options = {**SIZES[network], "n_res": n_res, "hidden": hidden, **sizes}
     section = NETWORKS[network].section(name=network, n_classes=n_classes, orders=orders, **options)
     built = build_network(section, likelihood, channels), likelihood, (channels, *size)
+    if isinstance(section, OrderedNetworkConfig):
+        return spread_out(AnyOrder(*built, orders, section.holes, n_classes))
     return spread_out(Density(*built, n_classes) if orders == 1 else ManyOrders(*built, orders, n_classes))
 
 

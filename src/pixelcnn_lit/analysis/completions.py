@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from rich import get_console
@@ -13,9 +12,9 @@ from pixelcnn_lit.analysis.given import of_split, own_batch
 from pixelcnn_lit.analysis.progress import Film, in_batches
 from pixelcnn_lit.config import SampleConfig, TrainConfig
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.masks import half_known, read_mask, unusable
+from pixelcnn_lit.masks import read_mask, unusable, visible_beside
 from pixelcnn_lit.messages import say
-from pixelcnn_lit.sampling.scans import SCANS, Scan
+from pixelcnn_lit.sampling.scans import SCANS
 
 HALVES = 4
 """With so many scans, any half is completed exactly."""
@@ -51,33 +50,33 @@ def complete(
     return x, pictures.completion_grid(original, known, x, density.levels, scale)
 
 
-def known_pixels(config: SampleConfig, scans: Sequence[Scan], height: int, width: int) -> Tensor:
-    """The mask of known pixels (H, W), and lines that say what it means for a model of these scans."""
+def known_pixels(config: SampleConfig, density: Density, height: int, width: int) -> Tensor:
+    """The mask of known pixels (H, W), and lines that say what it means for this model."""
     if config.occlude is not None:
-        known = half_known(config.occlude, height, width)
+        known = visible_beside(config.occlude, height, width, config.seed)
     else:
         assert config.mask is not None
         known = read_mask(config.mask, height, width)
         say(f"mask={config.mask}: {int(known.sum())} of {known.numel()} pixels are known, the others are drawn")
-    if not unusable(known, scans):
-        say(conditioning(known, scans))
+    if density.any_order or not unusable(known, density.scans):
+        say(conditioning(known, density))
         return known
-    get_console().print(f"note: {conditioning(known, scans)}", style="yellow", highlight=False)
+    get_console().print(f"note: {conditioning(known, density)}", style="yellow", highlight=False)
     return known
 
 
-def conditioning(known: Tensor, scans: Sequence[Scan]) -> str:
-    """How many of the known pixels of a mask (H, W) a model of these scans uses, in one or two sentences."""
-    total, late = int(known.sum()), unusable(known, scans)
+def conditioning(known: Tensor, density: Density) -> str:
+    """How many of the known pixels of a mask (H, W) a model uses, in one or two sentences."""
+    total, late = int(known.sum()), 0 if density.any_order else unusable(known, density.scans)
     if not late:
         return f"all {total} known pixels condition the drawn ones"
-    order = "raster order (rows from the top, pixels from the left)" if len(scans) == 1 else "each of the model's scans"
-    more = (
-        ""
-        if len(scans) >= HALVES or unusable(known, SCANS[:HALVES])
-        else f" A model with model.orders={HALVES} uses all."
-    )
+    order = "each of the model's scans"
+    if len(density.scans) == 1:
+        order = "raster order (rows from the top, pixels from the left)"
+    better = "A model=lmconv"
+    if not unusable(known, SCANS[:HALVES]):
+        better = f"A model with model.orders={HALVES}, or model=lmconv,"
     return (
         f"{late} of {total} known pixels come after an unknown one in {order}. They stay as they are, but cannot "
-        f"condition the unknown pixels before them.{more}"
+        f"condition the unknown pixels before them. {better} uses all."
     )

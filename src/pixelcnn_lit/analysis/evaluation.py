@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pixelcnn_lit.analysis.calibration import Calibration, calibration, with_noise
 from pixelcnn_lit.analysis.calibration import table as calibration_table
+from pixelcnn_lit.analysis.hidden import HiddenScore, score_hidden
 from pixelcnn_lit.config import EvaluateConfig, TrainConfig
 from pixelcnn_lit.data.classes import legend, listed, numbered
 from pixelcnn_lit.data.datamodule import ImageDataModule
@@ -165,9 +166,10 @@ def evaluate(config: EvaluateConfig) -> float:
         raise UserError(f"ckpt={config.ckpt}: {scores.bits_per_dim} bits/dim: its weights have gone wrong")
     shown = table(config, trained, data, scores)
     if config.beside is not None:
-        without = score_beside(config.beside, data, config.split, device)
-        shown.add_row(f"bits/dim of {escape(config.beside)}", f"{without.bits_per_dim:.6f}")
-        shown.add_row("by the context", f"{scores.bits_per_dim - without.bits_per_dim:+.6f}")
+        add_beside(shown, config.beside, scores, score_beside(config.beside, data, config.split, device))
+    if config.occlude is not None:
+        part = score_hidden(density, data, config.split, device, config.occlude, config.seed)
+        add_hidden(shown, config.occlude, part)
     if labelled:
         shown.add_row("classes", escape(legend(data.class_names)))
     if config.out is not None:
@@ -179,6 +181,22 @@ def evaluate(config: EvaluateConfig) -> float:
         noisy = [with_noise(density, data, config.split, share, device) for share in config.noise]
         get_console().print(calibration_table([0, *config.noise], [scores.calibration, *noisy]))
     return scores.bits_per_dim
+
+
+def add_beside(shown: Table, path: str, scores: Scores, without: Scores) -> None:
+    """Add to the table what the model without a context has, and what the context is worth."""
+    shown.add_row(f"bits/dim of {escape(path)}", f"{without.bits_per_dim:.6f}")
+    shown.add_row("by the context", f"{scores.bits_per_dim - without.bits_per_dim:+.6f}")
+
+
+def add_hidden(shown: Table, occluded: str, part: HiddenScore) -> None:
+    """Add to the table what is said of the hidden part."""
+    given = f"all {part.known} known pixels"
+    if part.unused:
+        given = f"{part.known - part.unused} known pixels; {part.unused} come after a hidden one in the model's order"
+    of_a_dimension = f"{part.bits / part.dimensions:.6f} bits/dim"
+    shown.add_row(f"bits of the hidden part ({occluded})", f"{part.bits:.3f} an image, {of_a_dimension}")
+    shown.add_row("its pixels are given", given)
 
 
 def score_beside(path: str, given: ImageDataModule, split: str, device: torch.device) -> Scores:

@@ -54,7 +54,7 @@ def drawn(config: SampleConfig) -> tuple[Tensor, pictures.Picture]:
     film = Film() if config.gif else None
     with enough_memory(f"batch_size={config.batch_size}, n={total}"):
         if config.completes:
-            known = known_pixels(config, density.scans, *trained.data.image_shape[1:])
+            known = known_pixels(config, density, *trained.data.image_shape[1:])
             x, picture = complete(config, density, trained, y, config.n or SAMPLES, known, film)
         elif density.context_shape is not None:
             x, picture = answer(config, density, trained, y, film)

@@ -8,7 +8,19 @@ from pydantic import BeforeValidator, ConfigDict, Field, create_model
 
 from pixelcnn_lit.config.checking import check
 from pixelcnn_lit.config.data import DATA_SETS, DataConfig, Source
-from pixelcnn_lit.config.types import Count, ImageShape, Levels, Model, Name, Place, Plugins, Section, Seed, Side
+from pixelcnn_lit.config.types import (
+    Count,
+    ImageShape,
+    Levels,
+    Model,
+    Name,
+    Occlusion,
+    Place,
+    Plugins,
+    Section,
+    Seed,
+    Side,
+)
 from pixelcnn_lit.errors import UserError
 
 
@@ -87,6 +99,8 @@ class EvaluateConfig(Section):
     out: Place | None
     beside: Model | None
     noise: list[Annotated[float, Field(gt=0, le=1)]]
+    occlude: Occlusion | None
+    seed: Seed
     batch_size: Annotated[int, Field(ge=1, le=65536)]
     device: Literal["auto", "cpu", "cuda"]
     data: OtherData
@@ -114,7 +128,7 @@ class SampleConfig(Section):
     size: Annotated[tuple[Side, Side], Field(strict=False)] | None
     temperature: Annotated[float, Field(ge=0, le=100)]
     method: Literal["cached", "naive"]
-    occlude: Literal["bottom", "top", "left", "right"] | None
+    occlude: Occlusion | None
     mask: Place | None
     image: Place | Annotated[list[Place], Field(min_length=1)] | None
     split: Literal["train", "val", "test"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -22,6 +22,9 @@ class NetworkConfig(Section):
     ``n_classes`` is None, or the number of classes for p(image | class). ``orders`` is the number of scans that the
     density is a mixture of; with several, the network knows the scan as it knows a class.
     """
+
+    of_density: ClassVar[frozenset[str]] = frozenset({"name", "orders"})
+    """The keys that are not the network's, but of the density."""
 
     name: str
     n_classes: Annotated[int, Field(ge=1, le=1000)] | None
@@ -79,8 +82,26 @@ class PixelSNAILConfig(NetworkConfig):
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
+class OrderedNetworkConfig(NetworkConfig):
+    """The keys of the networks that take the order of the pixels."""
+
+    of_density = NetworkConfig.of_density | {"holes"}
+
+    holes: Annotated[float, Field(ge=0, le=1)]
+
+
+class LMConvConfig(OrderedNetworkConfig):
+    """conf/model/lmconv.yaml."""
+
+    n_res: Blocks
+    hidden: Hidden
+    kernel_size: KernelSize
+    first_kernel_size: FirstKernelSize
+
+
 NETWORKS = Parts("model", NetworkConfig)
 NETWORKS.add("pixelcnn", "pixelcnn_lit.models.pixelcnn:PixelCNN", PixelCNNConfig)
 NETWORKS.add("gated_pixelcnn", "pixelcnn_lit.models.gated_pixelcnn:GatedPixelCNN", GatedPixelCNNConfig)
 NETWORKS.add("pixelcnn_pp", "pixelcnn_lit.models.pixelcnn_pp:PixelCNNpp", PixelCNNppConfig)
 NETWORKS.add("pixelsnail", "pixelcnn_lit.models.pixelsnail:PixelSNAIL", PixelSNAILConfig)
+NETWORKS.add("lmconv", "pixelcnn_lit.models.lmconv:LMConv", LMConvConfig)

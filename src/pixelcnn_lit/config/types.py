@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -87,3 +87,7 @@ class Section(BaseModel):
     def complete(cls) -> type[Self]:
         """The section with all parts that are registered now; by default, the section itself."""
         return cls
+
+
+Occlusion = Literal["bottom", "top", "left", "right", "centre", "random"]
+"""A part of an image to hide: a half; a rectangle of half the sides in its middle; a random part."""

@@ -206,7 +206,7 @@ class CausalConv2d(Convolution):
         self.sees_centre = sees_centre
         self.above, self.left, self.right = rows - 1, columns // 2, columns - 1 - columns // 2
         self.rows_above = self.above * dilation
-        mask = _centre_mask(self.in_features, out_features, mask_type, groups, gated) if groups > 1 else None
+        mask = centre_mask(self.in_features, out_features, mask_type, groups, gated) if groups > 1 else None
         self.register_buffer("centre_mask", mask, persistent=False)
 
     @property
@@ -384,7 +384,7 @@ def _rows_and_columns(kernel_size: int | tuple[int, int]) -> tuple[int, int]:
     return kernel_size[0], kernel_size[1]
 
 
-def _centre_mask(in_features: int, out_features: int, mask_type: MaskType, groups: int, gated: bool) -> Tensor:
+def centre_mask(in_features: int, out_features: int, mask_type: MaskType, groups: int, gated: bool) -> Tensor:
     """The mask of the centre tap, (out, in): 1 where an output may see an input feature of the same pixel, else 0."""
     halves = 2 if gated else 1
     group_in = channel_groups(in_features, groups)[None]

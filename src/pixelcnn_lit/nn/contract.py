@@ -89,6 +89,25 @@ class CausalNetwork(nn.Module, ABC):
         """Initialise the weights on a batch of training images x (N, C, H, W) in [0, 1]. By default, do nothing."""
 
 
+class OrderedNetwork(CausalNetwork):
+    """A causal network that takes the order of the pixels: earlier are those of a lower rank.
+
+    With a cursor at a pixel, that is the pixel of the rank ``at.row * at.width + at.column``. In the stage "known", x
+    (N, C, h, W) are the pixels of the first h W ranks, in rank order.
+    """
+
+    @abstractmethod
+    def forward(
+        self,
+        x: Tensor,
+        at: Cursor | None = None,
+        y: Tensor | None = None,
+        context: Tensor | None = None,
+        order: Tensor | None = None,
+    ) -> Tensor:
+        """As of :class:`CausalNetwork`. ``order`` (N, H, W) or (1, H, W) are the ranks; None: the raster order."""
+
+
 class CausalLayer(nn.Module, ABC):
     """A layer whose output at a pixel uses other pixels too. During sampling it keeps them in a cache.
 

@@ -6,6 +6,7 @@ The features of a pixel never change once they are computed. So the sampler move
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Literal
 
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from pixelcnn_lit.nn.context import halved
 from pixelcnn_lit.nn.contract import CausalLayer, LayerCache
+from pixelcnn_lit.nn.order import Order, raster
 
 Stage = Literal["known", "row", "pixel"]
 
@@ -60,6 +62,8 @@ class Cursor:
         classes: The classes (N,) of the images, if the network needs them.
         image: The window on the image, if a finer cursor has one already.
         context: The features of the context (N, S, H, W), if the network has an encoder.
+        order: The ranks (N, H, W) of the pixels, if they are not drawn in raster order. ``row`` and ``column`` are then
+            a rank, ``row * W + column``, and layers that look at neighbours find their places in :attr:`order`.
 
     >>> import torch
     >>> from pixelcnn_lit import CausalConv2d, Cursor
@@ -88,13 +92,14 @@ class Cursor:
         classes: Tensor | None = None,
         image: Window | None = None,
         context: Tensor | None = None,
+        order: Tensor | None = None,
     ) -> None:
         """Start above the first row, with a new cache per causal layer.
 
         The cache of a convolution takes memory of O(N x rows of its kernel x W x features).
         """
         self.like, (self.height, self.width) = like, size
-        self.classes, self.context = classes, context
+        self.classes, self.context, self._ranks = classes, context, order
         self.column = 0
         self.row_reads = 0
         """How often ``row`` was read. Operations that read it may be wrong for other rows, so they are not recorded."""
@@ -112,6 +117,11 @@ class Cursor:
             self._caches[layer] = layer.new_cache(self)
         # Most caches do nothing after a pixel, so only the others are called.
         self._told = [c for c in self._caches.values() if type(c).end_pixel is not LayerCache.end_pixel]
+
+    @cached_property
+    def order(self) -> Order:
+        """The order in which the pixels are drawn."""
+        return Order(raster(self.height, self.width, self.like.device) if self._ranks is None else self._ranks)
 
     @property
     def row(self) -> int:

@@ -76,7 +76,7 @@ def answer(models: Mapping[str, Model]) -> Any:
         sketch = read(canvas["background"], canvas["layers"], trained.data, PARTS[part], inverted=inverted)  # type: ignore[arg-type]
         levels, known = density.levels, sketch.known
         given = shown(with_hidden(as_rgb(sketch.x, levels), known), ["what the model is given"])
-        yield given + said(f"{conditioning(known, density.scans)}."), ""
+        yield given + said(f"{conditioning(known, density)}."), ""
 
         def draw(progress: Progress) -> Tensor:
             x = sketch.x.expand(COMPLETIONS, -1, -1, -1)

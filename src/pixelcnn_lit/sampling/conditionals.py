@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from pixelcnn_lit.nn.context import ContextShape
 from pixelcnn_lit.nn.contract import CausalNetwork
 from pixelcnn_lit.nn.cursor import Cursor
 from pixelcnn_lit.nn.inputs import Embedded, Scaled
+from pixelcnn_lit.nn.order import Order
 
 
 class Given(NamedTuple):
@@ -75,6 +76,15 @@ class Conditionals(nn.Module):
         params: Tensor = self.network(self.normalise(x), **self.given(y, context))
         return params
 
+    def all_logits(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> Tensor:
+        """The logits of each conditional: levels (N, C, H, W) -> (N, levels, C, H, W)."""
+        params = self.params(x, y, context)
+        return torch.stack([self.likelihood.logits(params, x, c) for c in range(x.shape[1])], dim=2)
+
+    def of(self, images: list[int]) -> Conditionals:
+        """Those of some images of a batch: the same ones, since here they do not belong to a batch."""
+        return self
+
     def given(self, y: Tensor | None, context: Tensor | None) -> dict[str, Tensor | None]:
         """The arguments of the network beside the image: a network without classes or context need not take them."""
         classes = {} if self.n_classes is None else {"y": y}
@@ -84,6 +94,34 @@ class Conditionals(nn.Module):
         """Convert levels to the network's input: ``level / (levels - 1)``, in [0, 1], or their embedding."""
         inputs: Tensor = self.inputs(x, next(self.parameters()).dtype)
         return inputs
+
+
+class InOrder(Conditionals):
+    """The conditionals of a network that takes the order, for a batch of images with these ``ranks`` (N, H, W)."""
+
+    def __init__(self, ranks: Tensor, network: nn.Module, likelihood: Likelihood, *given: Any) -> None:
+        """``given`` are the other arguments of :class:`Conditionals`."""
+        super().__init__(network, likelihood, *given)
+        self.ranks = ranks
+
+    def given(self, y: Tensor | None, context: Tensor | None) -> dict[str, Tensor | None]:
+        return super().given(y, context) | {"order": self.ranks}
+
+
+class InRankOrder(InOrder):
+    """The same, of images in rank order: a raster sampler, which goes from place to place, then follows the ranks.
+
+    The images x (N, C, h, W) may be those of the first h W ranks alone.
+    """
+
+    def params(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> Tensor:
+        """The parameters in rank order: levels (N, C, h, W) in rank order -> (N, P, h, W)."""
+        order = Order(self.ranks)
+        return order.in_rank_order(super().params(order.in_place(x), y, context))[:, :, : x.shape[2]]
+
+    def of(self, images: list[int]) -> Conditionals:
+        given = self.n_classes, self.context_shape, self.inputs
+        return InRankOrder(self.ranks[images], self.network, self.likelihood, *given)
 
 
 class NaiveConditionals:
@@ -115,7 +153,8 @@ class CachedConditionals:
         assert isinstance(model.network, CausalNetwork)
         features = model.network.encode(given.context, size)
         inputs = model.inputs.features
-        self._at = Cursor(model.network, like, size, self._channels * inputs, given.y, context=features)
+        shape, ranks = (size, self._channels * inputs), model.ranks if isinstance(model, InOrder) else None
+        self._at = Cursor(model.network, like, *shape, given.y, context=features, order=ranks)
         self.period = self._at.period
         self._pixels = self._at.image.row.unbind(1)
         self._inputs = [part for pixel in self._pixels for part in pixel.split(inputs, 1)[: self._channels]]

@@ -42,6 +42,17 @@ class Scan(NamedTuple):
         x = x.mT if self.by_columns else x
         return x.flip([axis for axis, flipped in ((-2, self.from_bottom), (-1, self.from_right)) if flipped])
 
+    def ranks(self, height: int, width: int, device: torch.device | None = None) -> Tensor:
+        """The number of each pixel in this scan: (H, W).
+
+        >>> from pixelcnn_lit.sampling.scans import SCANS
+        >>> SCANS[6].ranks(2, 3)  # columns from the top right
+        tensor([[4, 2, 0],
+                [5, 3, 1]])
+        """
+        places = self.turn(torch.arange(height * width, device=device).view(height, width))
+        return places.flatten().argsort().view(height, width)
+
 
 SCANS = (
     Scan(from_bottom=False, from_right=False, by_columns=False),
@@ -54,6 +65,19 @@ SCANS = (
     Scan(from_bottom=True, from_right=False, by_columns=True),
 )
 """The first 1, 2, 4 or 8 are ``model.orders``: the raster; its reverse; so that any half can come first; all."""
+
+
+def known_first(ranks: Tensor, known: Tensor) -> Tensor:
+    """The order in which the known pixels come first, and otherwise as in ``ranks``: both (N, H, W) -> (N, H, W).
+
+    >>> import torch
+    >>> from pixelcnn_lit.sampling.scans import known_first
+    >>> known_first(torch.tensor([[[0, 1], [2, 3]]]), torch.tensor([[[False, True], [False, True]]]))
+    tensor([[[2, 0],
+             [3, 1]]])
+    """
+    late = ranks + (~known) * (ranks.shape[1] * ranks.shape[2])
+    return late.flatten(1).argsort(1).argsort(1).view(late.shape)
 
 
 def turned(x: Tensor, order: Tensor, scans: Sequence[Scan], *, back: bool = False) -> Tensor:

@@ -84,6 +84,6 @@ class TieBreaker:
             self._double = copy.deepcopy(self._model).double()
         above = self._x[images, :, : row + 1]
         y, context = self._given.of(images)
-        params = self._double.params(above, y, None if context is None else context.double())
+        params = self._double.of(images).params(above, y, None if context is None else context.double())
         logits = self._double.likelihood.logits(params[:, :, row, column], above[:, :, row, column], channel)
         return (logits + self._temperature * noise.double()).argmax(1).to(self._x.dtype)
