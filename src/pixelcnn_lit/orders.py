@@ -161,7 +161,7 @@ class ManyOrders(Density):
     def completion_log_prob(
         self, x: Tensor, known: Tensor, y: Tensor | int | None = None, context: Tensor | None = None
     ) -> Tensor:
-        """``log q(hidden | known)``, in nats: (N,): a mixture over the scans (and classes) that :meth:`complete` takes."""
+        """``log q(hidden | known)``, in nats: (N,): of the mixture of scans and classes that is drawn from."""
         x = self._checked(x)
         known, given = self._known(known, x), self._given(x, y, context)
         weights = self._label_weights(x, known, given).flatten(1).log_softmax(1)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixelcnn_lit.nn.activations import elu
 from pixelcnn_lit.nn.causal import CausalConv2d, gate
 from pixelcnn_lit.nn.context import ContextEncoder
 from pixelcnn_lit.nn.contract import CausalNetwork
@@ -156,4 +156,4 @@ class GatedPixelCNN(CausalNetwork):
         h = self.embed(x, at)
         for block, link in zip(self.blocks, links, strict=True):
             h = block(h, link, at, y, s)
-        return self.out(F.elu(h), at)
+        return self.out(elu(h), at)

@@ -1,15 +1,15 @@
 """LMConv: Jain et al., "Locally Masked Convolution for Autoregressive Models" (2020), arXiv 2006.12486.
 
-What differs from the paper: the residual blocks are bottlenecks as those of PixelCNN, with a gate, so that a sample
-costs little; the paper has those of PixelCNN++. Besides the eight scans, it is trained on random holes.
+What differs from the paper: the residual blocks are those of PixelCNN, so that the two compare; the paper has those of
+PixelCNN++. Besides the eight scans, it is trained on random holes.
 """
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
-from pixelcnn_lit.nn.causal import CausalConv2d, gate
+from pixelcnn_lit.nn.causal import CausalConv2d
 from pixelcnn_lit.nn.context import ContextEncoder
 from pixelcnn_lit.nn.contract import OrderedNetwork
 from pixelcnn_lit.nn.cursor import Cursor
@@ -18,7 +18,7 @@ from pixelcnn_lit.nn.order import Order, raster
 
 
 class LocalBlock(nn.Module):
-    """A residual block: ``x + conv1x1(gate(conv k x k(ELU(conv1x1(ELU(x))))))``, 2h to h, h and 2h features."""
+    """A residual block: x + conv1x1(ReLU(conv k x k(ReLU(conv1x1(ReLU(x)))))). The features go from 2h to h, h, 2h."""
 
     def __init__(
         self, hidden: int, kernel_size: int, groups: int, n_classes: int | None, n_context: int | None
@@ -26,18 +26,14 @@ class LocalBlock(nn.Module):
         super().__init__()
         self.reduce = CausalConv2d(2 * hidden, hidden, 1, "B", groups)
         self.conv = LocallyMaskedConv2d(
-            *(hidden, 2 * hidden, kernel_size, "B", groups),
-            n_classes=n_classes,
-            context_features=n_context,
-            gated=True,
+            hidden, hidden, kernel_size, "B", groups, n_classes=n_classes, context_features=n_context
         )
         self.expand = CausalConv2d(hidden, 2 * hidden, 1, "B", groups)
-        self.groups = groups
 
     def forward(self, x: Tensor, order: Order, at: Cursor | None, y: Tensor | None, s: Tensor | None) -> Tensor:
-        h = F.elu(self.reduce(F.elu(x), at))
-        h = gate(self.conv(h, order, at, y, s), self.groups)
-        return self.expand(h, at, residual=x)
+        h = self.reduce(torch.relu(x), at)
+        h = self.conv(h.relu_(), order, at, y, s)
+        return self.expand(h.relu_(), at, residual=x)
 
 
 class LMConv(OrderedNetwork):
@@ -105,5 +101,5 @@ class LMConv(OrderedNetwork):
         x = self.embed(x, places, at)
         for block in self.blocks:
             x = block(x, places, at, y, s)
-        x = self.mix(F.elu(x), at)
-        return self.out(F.elu(x), at)
+        x = self.mix(torch.relu(x), at)
+        return self.out(x.relu_(), at)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from pixelcnn_lit.nn.activations import elu
 from pixelcnn_lit.nn.causal import CausalConv2d
 from pixelcnn_lit.nn.context import ContextEncoder
 from pixelcnn_lit.nn.contract import CausalNetwork
@@ -32,7 +33,7 @@ def rightward(in_features: int, out_features: int, size: tuple[int, int] = (2, 2
 
 def concat_elu(x: Tensor) -> Tensor:
     """The concatenation of ELU(x) and ELU(-x): (N, F, ...) -> (N, 2F, ...)."""
-    return F.elu(torch.cat([x, -x], dim=1))
+    return elu(torch.cat([x, -x], dim=1))
 
 
 class GatedResnet(nn.Module):
@@ -223,7 +224,7 @@ class PixelCNNpp(CausalNetwork):
         s = self.seen(context, x, at)
         above = self.above(x, at, y, s)
         h = self.level(self.embed(x, at), above, at, y, s)
-        return self.out(F.elu(h), at)
+        return self.out(elu(h), at)
 
     @torch.no_grad()
     def initialise(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> None:

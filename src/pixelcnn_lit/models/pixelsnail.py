@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixelcnn_lit.nn.activations import elu
 from pixelcnn_lit.nn.attention import CausalAttention
 from pixelcnn_lit.nn.causal import CausalConv2d, gate
 from pixelcnn_lit.nn.context import ContextEncoder
@@ -33,7 +34,7 @@ class GatedBlock(nn.Module):
         self.groups, self.dropout = groups, dropout
 
     def forward(self, x: Tensor, at: Cursor | None, y: Tensor | None, s: Tensor | None) -> Tensor:
-        h = F.elu(self.first(F.elu(x), at))
+        h = elu(self.first(elu(x), at))
         if self.training:
             h = F.dropout(h, self.dropout)
         return x + gate(self.second(h, at, y, s), self.groups, squashed=False)
@@ -74,8 +75,8 @@ class SnailBlock(nn.Module):
         for block in self.gated:
             x = block(x, at, y, s)
         seen = self.attention(x, image, at)
-        both = F.elu(self.of_features(F.elu(x), at)) + F.elu(self.of_attention(F.elu(seen), at))
-        return F.elu(self.mix(F.elu(both), at))
+        both = elu(self.of_features(elu(x), at)) + elu(self.of_attention(elu(seen), at))
+        return elu(self.mix(elu(both), at))
 
 
 class PixelSNAIL(CausalNetwork):
@@ -142,4 +143,4 @@ class PixelSNAIL(CausalNetwork):
         image, x = x, self.embed(x, at)
         for block in self.blocks:
             x = x + block(x, image, at, y, s)
-        return self.out(F.elu(x), at)
+        return self.out(elu(x), at)

@@ -34,7 +34,6 @@ class LocallyMaskedConv2d(CausalLayer):
         groups: The features form this many groups. At the centre, group g sees the groups before g (type A) or up to g.
         n_classes: The number of classes, for a bias per class.
         context_features: S, the features of the context, for a bias per place.
-        gated: Whether a :func:`~pixelcnn_lit.nn.causal.gate` follows: each group of the output has two halves.
 
     >>> import torch
     >>> from pixelcnn_lit.nn.local import LocallyMaskedConv2d
@@ -57,7 +56,6 @@ class LocallyMaskedConv2d(CausalLayer):
         *,
         n_classes: int | None = None,
         context_features: int | None = None,
-        gated: bool = False,
     ) -> None:
         """The weights start uniform in +-1/sqrt(fan-in). Raise ValueError for an even ``kernel_size``."""
         super().__init__()
@@ -77,7 +75,7 @@ class LocallyMaskedConv2d(CausalLayer):
         if context_features is not None:
             self.context_weight = nn.Parameter(torch.empty(out_features, context_features))
             nn.init.uniform_(self.context_weight, -1 / math.sqrt(context_features), 1 / math.sqrt(context_features))
-        mask = centre_mask(in_features, out_features, mask_type, groups, gated) if groups > 1 else None
+        mask = centre_mask(in_features, out_features, mask_type, groups, gated=False) if groups > 1 else None
         self.register_buffer("centre_mask", mask, persistent=False)
 
     def extra_repr(self) -> str:
@@ -85,7 +83,7 @@ class LocallyMaskedConv2d(CausalLayer):
 
     def matrix(self) -> Tensor:
         """The weight as a matrix (taps * in, out), with zeros where a group must not see another one of its pixel."""
-        weight = self.weight
+        weight: Tensor = self.weight
         if self.centre_mask is not None:
             at_centre = torch.arange(weight.shape[1], device=weight.device) == weight.shape[1] // 2
             weight = weight * torch.where(at_centre[None, :, None], self.centre_mask[:, None], 1)
