@@ -126,10 +126,13 @@ class AnyOrder(ManyOrders):
         ranks = Order(self._ranks(order, x, known))
         return Turn(ranks.in_rank_order, ranks.in_place)
 
-    def _drawn_turned(self, x: Tensor, known: Tensor, given: Given, order: Tensor, turn: Turn, how: Draw) -> Tensor:
+    def _drawn_turned(
+        self, x: Tensor, known: Tensor | None, given: Given, order: Tensor, turn: Turn, how: Draw
+    ) -> Tensor:
         # The context stays as it is: layers look it up at the pixels' places.
         sampler = self._in(self._ranks(order, x, known), InRankOrder)
-        return turn.back(draw(sampler, turn.forth(x), turn.forth(known[:, None])[:, 0], given, how))
+        mask = None if known is None else turn.forth(known[:, None])[:, 0]
+        return turn.back(draw(sampler, turn.forth(x), mask, given, how))
 
     def _ranks(self, scan: Tensor, x: Tensor, known: Tensor | None) -> Tensor:
         """The ranks of the pixels of images x in the scan of each, but the known ones first: (N, H, W)."""

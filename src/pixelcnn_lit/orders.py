@@ -239,12 +239,13 @@ class ManyOrders(Density):
             parts = list(alike(order, self.scans, (x.shape[2], x.shape[3])))
             seen = x.new_zeros(len(x), *x.shape[2:], dtype=torch.bool) if known is None else known.clone()
             for number, part in enumerate(parts):
-                turn = self._turn(order[part], x[part], None if known is None else known[part])
+                fixed = None if known is None else known[part]
+                turn = self._turn(order[part], x[part], fixed)
                 first = [how.first + image for image in part.tolist()]
                 progress = self._turning_back(how.progress, x, seen, turn, part, (number, len(parts)))
                 own = Given(*(None if each is None else each[part] for each in given._replace(y=y)))
                 at_first = dataclasses.replace(how, first=first, progress=progress)
-                x[part] = self._drawn_turned(x[part], seen[part], own, order[part], turn, at_first)
+                x[part] = self._drawn_turned(x[part], fixed, own, order[part], turn, at_first)
                 seen[part] = True
         finally:
             self.train(was_training)
@@ -270,11 +271,14 @@ class ManyOrders(Density):
         scans = self.scans
         return Turn(lambda x: turned(x, order, scans), lambda x: turned(x, order, scans, back=True))
 
-    def _drawn_turned(self, x: Tensor, known: Tensor, given: Given, order: Tensor, turn: Turn, how: Draw) -> Tensor:
+    def _drawn_turned(
+        self, x: Tensor, known: Tensor | None, given: Given, order: Tensor, turn: Turn, how: Draw
+    ) -> Tensor:
         """Draw the images x of these orders, of which ``known`` pixels (N, H, W) are there."""
         own = self._labelled(given, x, order)
         own = own if own.context is None else own._replace(context=turn.forth(own.context))
-        return turn.back(draw(self.raster(), turn.forth(x), turn.forth(known[:, None])[:, 0], own, how))
+        mask = None if known is None else turn.forth(known[:, None])[:, 0]
+        return turn.back(draw(self.raster(), turn.forth(x), mask, own, how))
 
     def _draw_labels(self, x: Tensor, known: Tensor | None, given: Given, how: Draw) -> tuple[Tensor | None, Tensor]:
         """Draw a class, if there are classes and none is given, and a scan for each image, given what is known."""

@@ -9,7 +9,7 @@ from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.datamodule import OWN, as_levels
 from pixelcnn_lit.data.quantise import quantise
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.masks import half_known
+from pixelcnn_lit.masks import visible_beside
 from pixelcnn_lit.page.sketch import LIFTED, read
 from pixelcnn_lit.pictures import HIDDEN
 
@@ -41,7 +41,7 @@ def test_a_sketch_is_shrunk_to_the_images_and_hidden_from_where_the_pen_was_lift
 @pytest.mark.parametrize("side", ["bottom", "top", "left", "right"])
 def test_a_half_is_hidden_beside_what_is_painted_blue(side):
     sketch = read(None, [layer(((0, 130, 20, 150), BLUE))], GREY, side, inverted=False)
-    expected = half_known(side, 28, 28)
+    expected = visible_beside(side, 28, 28)
     expected[13:15, 0:2] = False
     assert sketch.known.equal(expected)
 

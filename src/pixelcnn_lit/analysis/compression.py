@@ -30,6 +30,7 @@ from pixelcnn_lit.analysis.codec import (
     in_double,
     labels_of,
 )
+from pixelcnn_lit.any_order import AnyOrder
 from pixelcnn_lit.config import CompressConfig, DecompressConfig, TrainConfig
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
@@ -113,7 +114,15 @@ def loaded(path: str) -> tuple[Density, TrainConfig]:
         raise UserError(f"ckpt={path}: has context={trained.context.name}, which a compressed file does not hold")
     if density.levels > 256:
         raise UserError(f"ckpt={path}: has {density.levels} levels; images of at most 256 are compressed")
-    return density, trained
+    return coded_in(density), trained
+
+
+def coded_in(density: Density) -> Density:
+    """The density that codes: of one that takes any order, the one in raster order, which a line says."""
+    if not isinstance(density, AnyOrder):
+        return density
+    say("coded in one order of pixels, the raster; the model's bits/dim are of this order, not of its mixture of scans")
+    return density.raster()
 
 
 def digest(density: Density, trained: TrainConfig) -> str:

@@ -30,8 +30,8 @@ PARTS = {
     "only what is painted blue": "none",
 }
 HELP = (
-    "Sketch the upper part of a digit in white, in the middle of the canvas as MNIST's are. Or upload a picture and paint "
-    "blue over what is to be hidden."
+    "Sketch the upper part of a digit in white, in the middle of the canvas as MNIST's are. Or upload a picture and "
+    "paint blue over what is to be hidden."
 )
 WHITE, BLUE = "#ffffff", "#{:02x}{:02x}{:02x}".format(*HIDDEN)
 

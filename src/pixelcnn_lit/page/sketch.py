@@ -13,13 +13,14 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from pixelcnn_lit.config import DataConfig
+from pixelcnn_lit.config.types import Occlusion
 from pixelcnn_lit.data.datamodule import OWN, as_levels
 from pixelcnn_lit.data.folder import fitted
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.masks import Side, half_known
+from pixelcnn_lit.masks import visible_beside
 from pixelcnn_lit.pictures import HIDDEN
 
-Part = Literal["below", "none"] | Side
+Part = Literal["below", "none"] | Occlusion
 """What is hidden beside the blue pixels: the end of the drawing and all below, nothing, or a half."""
 
 SOLID = 128
@@ -57,7 +58,7 @@ def read(
     if part == "below":
         known[_end(_shrunk(ink & ~hidden, size)) :] = False
     elif part != "none":
-        known &= half_known(part, *shape[1:])
+        known &= visible_beside(part, *shape[1:])
     if known.all():
         raise UserError("nothing is hidden: choose a part to hide, or paint over one with the blue brush")
     return Sketch(torch.from_numpy(x), known)
