@@ -67,6 +67,8 @@ class Page:
         runs = [self._run(name) for name in names]
         if not runs:
             raise UserError(f"{self.path}: table {table}: names no run")
+        if len({run.score for run in runs}) > 1:
+            raise UserError(f"{self.path}: table {table}: bits/dim and errors do not compare")
         for key in SAME:
             values = {run.name: run.metrics[key] for run in runs if key in run.metrics}
             if len(set(values.values())) > 1:
@@ -75,10 +77,10 @@ class Page:
         return runs
 
     def _figure(self, name: str, key: str, form: str) -> str:
-        metrics = self._run(name).metrics
-        if key not in metrics:
-            raise UserError(f"{self.path}: {name} has no {key}; it has {', '.join(metrics)}")
-        return written(metrics[key], form)
+        known = sorted({key for run in self.runs.values() for key in run.metrics})
+        if key not in known:
+            raise UserError(f"{self.path}: no run has {key}; they have {', '.join(known)}")
+        return written(self._run(name).metrics.get(key), form)
 
     def _link(self, run: Kept) -> str:
         return f"[{run.name}]({os.path.relpath(self.results / run.name, self.path.parent)})"
@@ -86,7 +88,7 @@ class Page:
     def _table(self, name: str, names: Sequence[str]) -> str:
         runs = self._compared(name, names)
         columns = [column for column in COLUMNS if column.shown(runs)]
-        rows = [[self._link(run), *(written(column.of(run), column.form) for column in columns)] for run in runs]
+        rows = [[self._link(run), *(column.written(run) for column in columns)] for run in runs]
         unit = runs[0].score.unit
         heads = ["run", *(f"test {unit}" if column.key == SCORE else column.heading for column in columns)]
         rules = ["---", *("---" if column.form == "s" else "---:" for column in columns)]
@@ -121,7 +123,7 @@ SCORE = "score"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: a value of the metrics in a format.
+    """A column of a table: a value of the metrics in a format; the score has its own.
 
     ``when`` it is shown: "always", if any run has it ("known"), or if the runs differ in it ("differs").
     """
@@ -133,6 +135,9 @@ class Column:
 
     def of(self, run: Kept) -> Any:
         return run.metrics.get(run.score.test if self.key == SCORE else self.key)
+
+    def written(self, run: Kept) -> str:
+        return written(self.of(run), run.score.form if self.key == SCORE else self.form)
 
     def shown(self, runs: Sequence[Kept]) -> bool:
         values = {self.of(run) for run in runs}
@@ -148,7 +153,7 @@ COLUMNS = (
     Column("steps", "steps", ",d", "always"),
     Column("train_seconds", "seconds", ",.0f", "always"),
     Column("processor_seconds", "processor seconds", ",.0f", "always"),
-    Column(SCORE, "", ".4f", "always"),
+    Column(SCORE, "", "", "always"),
     Column("test/nats_per_image", "nats/image", ",.2f", "known"),
     Column("test/psnr", "PSNR", ".2f", "known"),
 )

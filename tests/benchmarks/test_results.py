@@ -92,8 +92,11 @@ def test_a_page_is_written_from_the_runs_and_then_agrees_with_them(root):
 
 
 def test_what_an_older_run_does_not_say_is_not_kept(root):
+    page = root / "docs" / "page.md"
+    page.write_text(PAGE + "\nIt took <!--=old processor_seconds .0f--><!--/-->.\n")
     results.write(root)
-    text = (root / "docs" / "page.md").read_text()
+    text = page.read_text()
+    assert "It took <!--=old processor_seconds .0f-->not kept<!--/-->." in text
     assert "| [old](results/old) | pixelcnn | 1,234 | 20 | 13 | not kept | 0.2500 | 12.35 |" in text
     assert "seed not kept; precision not kept; machine not kept; date not kept; code not kept; command not kept" in text
 
@@ -161,16 +164,27 @@ def test_damaged_metrics_are_named(root, content):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<!--=none params d--><!--/-->", "page.md: no run none is kept; there are new, old"),
-        ("<!--=old colour d--><!--/-->", "page.md: old has no colour; it has test/bits_per_dim"),
-        ("<!--=old model .4f--><!--/-->", "'pixelcnn' in the format .4f: "),
-        ("<!--=old params d-->12", "page.md: a comment that begins with <!--= is not complete, or is not closed"),
+        ("it has <!--=none params d--><!--/-->", "page.md: no run none is kept; there are autoencoder, new, old"),
+        ("it has <!--=old colour d--><!--/-->", "page.md: no run has colour; they have command, data, date"),
+        ("it has <!--=old model .4f--><!--/-->", "'pixelcnn' in the format .4f: "),
+        (
+            "it has <!--=old params d-->12",
+            "page.md: a comment that begins with <!--= is not complete, or is not closed",
+        ),
+        (
+            "\n<!--=old params d--><!--/-->",
+            "page.md: a line begins with <!--=, so that Markdown would show it as it stands",
+        ),
         ("<!--table a: old new-->\n", "a comment that begins with <!--table is not complete"),
         ("<!--table a: old none-->\n<!--/table-->", "no run none is kept"),
+        ("<!--table a: old autoencoder-->\n<!--/table-->", "table a: bits/dim and errors do not compare"),
         ("<!--table a: -->\n<!--/table-->", "table a: names no run"),
     ],
 )
 def test_a_wrong_comment_is_one_line(root, text, message):
+    put(
+        root, "autoencoder", {"test/mse": 0.1, **{key: OLD[key] for key in ("data", "source", "levels", "test_images")}}
+    )
     (root / "docs" / "page.md").write_text(text)
     with pytest.raises(UserError) as error:
         results.write(root)
