@@ -44,6 +44,8 @@ class Page:
     def filled(self) -> str:
         """What it should say. Raises UserError for a marker that is wrong, or runs that do not compare."""
         text = self.text
+        if re.search(r"^ {0,3}<!--=", text, re.MULTILINE):
+            raise UserError(f"{self.path}: a line begins with <!--=, so that Markdown would show it as it stands")
         for opening, pattern in MARKERS.items():
             if text.count(opening) != len(pattern.findall(text)):
                 raise UserError(f"{self.path}: a comment that begins with {opening} is not complete, or is not closed")
