@@ -1,12 +1,13 @@
 """PixelCNN as tutorials train it: square kernels times a mask, images one at a time through a Dataset, float32.
 
-It is written on its own, from the paper, and shares nothing with the package but the images.
+It is written on its own, from the paper, and shares nothing with the package but the images and the names of sizes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import cycle
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
+
+from pixelcnn_lit.config import PixelCNNConfig, TrainConfig
+from pixelcnn_lit.errors import UserError
 
 
 class MaskedConv2d(nn.Conv2d):
@@ -89,8 +93,32 @@ class TextbookDigits(Dataset[tuple[Tensor, Tensor]]):
         return target.float() / (self.levels - 1), target[0]
 
 
+def check(config: TrainConfig) -> None:
+    """Raise UserError for a config of what the textbook does not have."""
+    model, data = config.model, config.data
+    plain = isinstance(model, PixelCNNConfig) and model.orders == 1 and not model.n_classes
+    of_levels = config.likelihood.name == "categorical" and config.context.name == "none"
+    if not (plain and of_levels and data.image_shape[0] == 1) or data.binarize or data.holds_levels:
+        raise UserError(
+            "the textbook's network is model=pixelcnn with likelihood=categorical, of grey images without classes, "
+            "context or binarisation"
+        )
+
+
 class Textbook:
     """The network, its optimiser and its loop."""
+
+    @classmethod
+    def of(cls, config: TrainConfig, pixels: Tensor, device: str) -> Self:
+        """That of the sizes, levels and batches of a config, for training images (N, H, W) uint8.
+
+        Raises UserError for a config of what the textbook does not have.
+        """
+        check(config)
+        model, data = config.model, config.data
+        assert isinstance(model, PixelCNNConfig)
+        network = TextbookPixelCNN(data.levels, model.n_res, model.hidden, model.kernel_size, model.first_kernel_size)
+        return cls(network, TextbookDigits(pixels, data.levels), data.batch_size, device)
 
     def __init__(self, network: TextbookPixelCNN, digits: TextbookDigits, batch_size: int, device: str) -> None:
         self.network, self.digits, self.batch_size, self.device = network.to(device), digits, batch_size, device
@@ -111,3 +139,8 @@ class Textbook:
         self.optimizer.step()
         self.schedule.step()
         return loss.detach()
+
+
+def repeated(loader: Iterable[Any]) -> Iterator[Any]:
+    """The batches of epoch after epoch."""
+    return (batch for epoch in cycle([loader]) for batch in epoch)

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from itertools import cycle, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ from benchmarks.arguments import Parser, count
 from benchmarks.bare import BareLoop
 from benchmarks.convolutions import seconds_alone
 from benchmarks.machine import Peak, machine, synchronise
-from benchmarks.textbook import Textbook, TextbookDigits, TextbookPixelCNN
+from benchmarks.textbook import Textbook, check, repeated
 from pixelcnn_lit.cli import one_line_errors
-from pixelcnn_lit.config import PixelCNNConfig, TrainConfig, compose
+from pixelcnn_lit.config import TrainConfig, compose
 from pixelcnn_lit.data.datamodule import BatchIndices, ImageDataModule
 from pixelcnn_lit.data.datasets import load
 from pixelcnn_lit.density import Density
@@ -103,9 +103,7 @@ class Bench:
     def __init__(self, overrides: list[str], device: str, steps: int) -> None:
         self.overrides, self.device, self.steps = overrides, device, steps
         self.config = compose(overrides)
-        model, data = self.config.model, self.config.data
-        if model.name != "pixelcnn" or data.image_shape[0] != 1 or model.n_classes or data.binarize:
-            sys.exit("error: the textbook's network is model=pixelcnn of grey images, without classes or binarisation")
+        check(self.config)
         torch.manual_seed(0)
         self.density = build_density(self.config)
         self.data = ImageDataModule(self.config.data, self.config.seed)
@@ -177,15 +175,12 @@ class Bench:
         return density
 
     def _make_textbook(self) -> Textbook:
-        model, levels = self.config.model, self.config.data.levels
-        assert isinstance(model, PixelCNNConfig)
-        network = TextbookPixelCNN(levels, model.n_res, model.hidden, model.kernel_size, model.first_kernel_size)
-        for ours, theirs in zip(self._layers(self.density), network.convolutions(), strict=True):
+        textbook = Textbook.of(self.config, self.pixels, self.device)
+        for ours, theirs in zip(self._layers(self.density), textbook.network.convolutions(), strict=True):
             kernel = ours.kernel().detach()
-            theirs.weight.data = F.pad(kernel, (0, 0, 0, ours.above)).contiguous()
-            theirs.bias.data = ours.bias.detach().clone()  # type: ignore[union-attr]
-        digits = TextbookDigits(self.pixels, levels)
-        return Textbook(network, digits, self.config.data.batch_size, self.device)
+            theirs.weight.data.copy_(F.pad(kernel, (0, 0, 0, ours.above)))
+            theirs.bias.data.copy_(ours.bias.detach())  # type: ignore[union-attr]
+        return textbook
 
     @staticmethod
     def _layers(density: Density) -> list[CausalConv2d]:
@@ -227,11 +222,6 @@ class Unwatched(io.StringIO):
 
     def isatty(self) -> bool:
         return True
-
-
-def repeated(loader: Any) -> Any:
-    """The batches of epoch after epoch."""
-    return (batch for epoch in cycle([loader]) for batch in epoch)
 
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

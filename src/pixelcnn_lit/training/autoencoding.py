@@ -159,7 +159,7 @@ class AutoencoderRun(BaseRun[AutoencoderRunConfig]):
     """
 
     score = ERROR
-    program = "vqvae"
+    command = "pixelcnn_lit.vqvae"
 
     @property
     def autoencoder(self) -> Autoencoder:

@@ -54,7 +54,7 @@ class BaseRun(ABC, Generic[C]):
 
     score: ClassVar[Score]
     """The score by which checkpoints are compared; the lowest is the best."""
-    program: ClassVar[str]
+    command: ClassVar[str]
     """The module of the command that starts such a run."""
 
     def __init__(
@@ -300,7 +300,7 @@ class BaseRun(ABC, Generic[C]):
             "skipped_steps": self._finite.skipped,
             "best_ckpt": None if best is None else str(best.absolute().relative_to(self.folder.absolute())),
             "seed": self.config.seed,
-            **origin(self.program, overrides if hydra else None, self.trainer.strategy.root_device),
+            **origin(self.command, overrides if hydra else None, self.trainer.strategy.root_device),
         }
 
     def _limits(self) -> dict[str, int | float]:

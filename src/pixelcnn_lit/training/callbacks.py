@@ -203,8 +203,7 @@ class EpochLines(pl.Callback):
 class ValidationCurve(pl.Callback):
     """Writes one line per validation to validation.csv: epochs, steps, the score and both seconds of training.
 
-    A run that resumes from an earlier step repeats some lines. Only the seconds of the repeated lines differ. A file
-    that an older version began keeps its columns.
+    A run that resumes from an earlier step repeats some lines. Only the seconds of the repeated lines differ.
     """
 
     def __init__(self, score: Score, folder: Path, throughput: Throughput) -> None:
@@ -227,25 +226,31 @@ class ValidationCurve(pl.Callback):
             return
         steps = self._last = trainer.global_step
         epochs = steps * trainer.accumulate_grad_batches / trainer.num_training_batches
-        seconds, processor = self._throughput.seconds, self._throughput.processor_seconds
-        self._add(
-            {
-                "epochs": f"{epochs:.4g}",
-                "steps": str(steps),
-                self._score.name: f"{float(value):.6f}",
-                "seconds": f"{seconds:.1f}",
-                "processor_seconds": "" if processor is None else f"{processor:.1f}",
-            }
-        )
+        clock = self._throughput
+        add_validation(self._path, self._score, epochs, steps, float(value), clock.seconds, clock.processor_seconds)
 
-    def _add(self, row: dict[str, str]) -> None:
-        with self._path.open("a+") as file:
-            file.seek(0)
-            columns = file.readline().strip().split(",")
-            if not row.keys() >= set(columns):  # the file is new, or begins with what a killed run did not finish
-                columns = list(row)
-                file.write(",".join(columns) + "\n")
-            file.write(",".join(row[column] for column in columns) + "\n")
+
+def add_validation(
+    path: Path, score: Score, epochs: float, steps: int, value: float, seconds: float, processor_seconds: float | None
+) -> None:
+    """Write a line to a validation.csv, and before the first one the names of the columns.
+
+    A file that an older version began keeps its columns.
+    """
+    row = {
+        "epochs": f"{epochs:.4g}",
+        "steps": str(steps),
+        score.name: f"{value:.6f}",
+        "seconds": f"{seconds:.1f}",
+        "processor_seconds": "" if processor_seconds is None else f"{processor_seconds:.1f}",
+    }
+    with path.open("a+") as file:
+        file.seek(0)
+        columns = file.readline().strip().split(",")
+        if not row.keys() >= set(columns):  # the file is new, or begins with what a killed run did not finish
+            columns = list(row)
+            file.write(",".join(columns) + "\n")
+        file.write(",".join(row[column] for column in columns) + "\n")
 
 
 def board_for_pictures(trainer: pl.Trainer, every_n_epochs: int) -> TensorBoard | None:

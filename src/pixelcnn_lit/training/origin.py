@@ -15,13 +15,13 @@ import pixelcnn_lit
 from pixelcnn_lit.device import name_of
 
 
-def origin(program: str, overrides: Sequence[str] | None, device: torch.device) -> dict[str, Any]:
+def origin(module: str, arguments: Sequence[str] | None, device: torch.device) -> dict[str, Any]:
     """What metrics.json says of it: fields of :class:`~pixelcnn_lit.training.summary.Metrics`.
 
-    ``program`` is the module of the command and ``overrides`` its arguments, None for a run that Python code started.
+    ``module`` and ``arguments`` are those of the command; None are those of a run that Python code started.
     """
     return {
-        "command": None if overrides is None else shlex.join(["python", "-m", f"pixelcnn_lit.{program}", *overrides]),
+        "command": None if arguments is None else shlex.join(["python", "-m", module, *arguments]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": name_of(device),
         "threads": torch.get_num_threads(),

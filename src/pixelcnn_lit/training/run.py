@@ -39,7 +39,7 @@ class Run(BaseRun[TrainConfig]):
     """
 
     score = BITS
-    program = "train"
+    command = "pixelcnn_lit.train"
 
     @property
     def density(self) -> Any:
