@@ -161,7 +161,7 @@ def _corrections(each: Multiples, borders: NDArray[np.integer[Any]], numbers: ND
 
 @torch.inference_mode()
 def found_drift(density: Density, x: Tensor) -> float:
-    """By how many nats the first rows of x[0] differ between a pass over all images and a pixel at a time.
+    """By how many nats the first rows of x[0] differ between a pass over two images and a pixel at a time; inf for NaN.
 
     What is more than :data:`DRIFT` may not be decoded: the network computes in less than float64 somewhere.
     """

@@ -7,6 +7,7 @@ import json
 import math
 import time
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,16 @@ FORMAT = 1
 PRECISION = f"float64, 1/{STEP} nat"
 
 
+@dataclass(frozen=True)
+class Coder:
+    """The density of a checkpoint as it codes, in float64; the config that trained it, and a digest of its weights."""
+
+    path: str
+    density: Density
+    trained: TrainConfig
+    digest: str
+
+
 def compress(config: CompressConfig) -> None:
     """Write the images of a split as a .pxl file, and show its size beside what the likelihood says.
 
@@ -52,46 +63,51 @@ def compress(config: CompressConfig) -> None:
     """
     if not config.out.endswith(".pxl"):
         raise UserError(f"out={config.out}: must end in .pxl")
-    density, trained = loaded(config.ckpt)
-    data = ImageDataModule(config.data.instead_of(trained.data, n_classes=0), trained.seed)
+    coder = opened(config.ckpt, pick_device(config.device))
+    data = ImageDataModule(config.data.instead_of(coder.trained.data, n_classes=0), coder.trained.seed)
     x = data.split(config.split).images[: config.n]
-    start, device = time.perf_counter(), pick_device(config.device)
-    coder = in_double(density).to(device)
-    check_drift(config, coder, x)
-    headers, contents = [], []
-    nats = torch.zeros((), dtype=torch.double)
-    console = get_console()
+    start = time.perf_counter()
     with enough_memory(f"batch_size={config.batch_size}, block={config.block}"):
-        parts = x.split(config.block)
-        for part in track(parts, "blocks", console=console, transient=True, disable=not console.is_terminal):
-            block, log_prob = encode(coder, part.to(device), config.batch_size)
-            if log_prob.isnan().any():
-                raise UserError(f"ckpt={config.ckpt}: its logits are NaN: its weights have gone wrong")
-            nats -= log_prob.sum().cpu()
-            headers.append(described(block, part))
-            contents.append(block.corrections.tobytes() + block.payload)
+        size, nats = write_images(coder, config.out, x, config.block, config.batch_size)
+    report(config, x, size, nats, labels_of(coder.density), time.perf_counter() - start)
+
+
+def write_images(coder: Coder, path: str | Path, x: Tensor, block: int, batch_size: int) -> tuple[int, float]:
+    """Write levels x (N, C, H, W), ``block`` images a block: the length of the file, and -log p(x) in nats.
+
+    Raises UserError if the model cannot code them, or the file cannot be written.
+    """
+    check_codable(coder, x)
+    headers, contents, console = [], [], get_console()
+    nats = torch.zeros((), dtype=torch.double)
+    for part in track(x.split(block), "blocks", console=console, transient=True, disable=not console.is_terminal):
+        written, log_prob = encode(coder.density, part.to(coder.density.device), batch_size)
+        nats -= log_prob.sum().cpu()
+        headers.append(described(written, part))
+        contents.append(written.corrections.tobytes() + written.payload)
     header = pxl.Header(
         format=FORMAT,
         version=pixelcnn_lit.__version__,
-        network=trained.model.name,
-        model=digest(density, trained),
+        network=coder.trained.model.name,
+        model=coder.digest,
         precision=PRECISION,
-        levels=density.levels,
+        levels=coder.density.levels,
         shape=(x.shape[1], x.shape[2], x.shape[3]),
         blocks=headers,
     )
-    size = pxl.write(config.out, header, contents)
-    report(config, x, size, float(nats), labels_of(coder), time.perf_counter() - start)
+    return pxl.write(path, header, contents), float(nats)
 
 
-def check_drift(config: CompressConfig, coder: Density, x: Tensor) -> None:
+def check_codable(coder: Coder, x: Tensor) -> None:
     """Raise UserError for a network with which a file could be written but perhaps not read."""
-    drift = found_drift(coder, x.to(coder.device))
+    drift = found_drift(coder.density, x.to(coder.density.device))
+    if not drift < math.inf:
+        raise UserError(f"ckpt={coder.path}: its logits are NaN: its weights have gone wrong")
     if drift > DRIFT:
         raise UserError(
-            f"ckpt={config.ckpt}: in float64 its conditionals differ by {drift:.1e} nats between whole images and a "
-            f"pixel at a time, and no file could be read that was written by more than {DRIFT:.1e}; does a part of the "
-            "network compute in float32?"
+            f"ckpt={coder.path}: in float64 its conditionals differ by {drift:.1e} nats between whole images and a "
+            f"pixel at a time, and with more than {DRIFT:.1e} a file may not be read again; does a part of the network "
+            "compute in float32?"
         )
 
 
@@ -107,14 +123,15 @@ def described(block: Block, levels: Tensor) -> pxl.BlockHeader:
     )
 
 
-def loaded(path: str) -> tuple[Density, TrainConfig]:
-    """The density of a checkpoint. Raise UserError if it is one that cannot code images."""
+def opened(path: str, device: torch.device) -> Coder:
+    """The model of a checkpoint, on a device. Raise UserError if it is one that cannot code images."""
     density, trained = load_with_config(path)
     if density.context_shape is not None:
         raise UserError(f"ckpt={path}: has context={trained.context.name}, which a compressed file does not hold")
     if density.levels > 256:
         raise UserError(f"ckpt={path}: has {density.levels} levels; images of at most 256 are compressed")
-    return coded_in(density), trained
+    density = coded_in(density)
+    return Coder(path, in_double(density).to(device), trained, digest(density, trained))
 
 
 def coded_in(density: Density) -> Density:
@@ -160,46 +177,52 @@ def decompress(config: DecompressConfig) -> None:
         raise UserError(f"out={config.out}: must end in .npy")
     check_file("file", config.file)
     header, begin = pxl.read_header(config.file)
-    density, trained = loaded(config.ckpt)
-    fits(config, header, density, trained)
+    coder = opened(config.ckpt, pick_device(config.device))
     stop = header.images if config.n is None else config.first + config.n
     if stop > header.images or config.first >= header.images:
         raise UserError(f"first={config.first}, n={config.n}: the file has {header.images} images, from 0 on")
-    coder, start = in_double(density).to(pick_device(config.device)), time.perf_counter()
-    parts = []
+    start = time.perf_counter()
     with enough_memory(f"batch_size={config.batch_size}"):
-        for number, content in pxl.read_blocks(config.file, header, begin, config.first, stop):
-            before = sum(block.images for block in header.blocks[:number])
-            x = decoded(config, header, number, content, coder)
-            parts.append(x[max(0, config.first - before) : stop - before])
-    levels = torch.cat(parts).numpy()
+        levels = read_images(coder, config.file, header, begin, range(config.first, stop), config.batch_size)
     with write_whole(config.out) as file:
-        np.save(file, levels)
-    say(
-        f"{Path(config.out)}: {len(levels):,} images of {density.levels} levels, in {time.perf_counter() - start:.1f} s"
-    )
+        np.save(file, levels.numpy())
+    told = f"{len(levels):,} images of {coder.density.levels} levels, in {time.perf_counter() - start:.1f} s"
+    say(f"{Path(config.out)}: {told}")
 
 
-def fits(config: DecompressConfig, header: pxl.Header, density: Density, trained: TrainConfig) -> None:
+def read_images(
+    coder: Coder, path: str | Path, header: pxl.Header, begin: int, images: range, batch_size: int
+) -> Tensor:
+    """The levels (N, C, H, W) of some images of a file whose header was read.
+
+    Raises UserError if the file is damaged, or written with another model or version of the format.
+    """
+    where, parts = f"file={path}", []
+    check_fits(coder, where, header)
+    for number, content in pxl.read_blocks(path, header, begin, images.start, images.stop):
+        before = sum(block.images for block in header.blocks[:number])
+        x = decoded(coder.density, f"{where}: block {number}", header, number, content, batch_size)
+        parts.append(x[max(0, images.start - before) : images.stop - before])
+    return torch.cat(parts)
+
+
+def check_fits(coder: Coder, where: str, header: pxl.Header) -> None:
     """Raise UserError unless the file was written with this model, and in a way that this version knows."""
-    where = f"file={config.file}"
     if header.format != FORMAT or header.precision != PRECISION:
         told = f"format {header.format}, {header.precision}"
         raise UserError(f"{where}: {told}, by pixelcnn-lit {header.version}; this one reads {FORMAT}, {PRECISION}")
-    if header.model != digest(density, trained) or header.shape[0] != density.image_shape[0]:
-        raise UserError(f"{where}: written with another model ({header.network}) than ckpt={config.ckpt}")
+    if header.model != coder.digest or header.shape[0] != coder.density.image_shape[0]:
+        raise UserError(f"{where}: written with another model ({header.network}) than ckpt={coder.path}")
 
 
-def decoded(config: DecompressConfig, header: pxl.Header, number: int, content: bytes, coder: Density) -> Tensor:
+def decoded(density: Density, where: str, header: pxl.Header, number: int, content: bytes, batch_size: int) -> Tensor:
     """The images of a block. Raise UserError if they are not those that were encoded."""
-    block, where = header.blocks[number], f"file={config.file}: block {number}"
+    block = header.blocks[number]
     if block.corrections % CORRECTION.itemsize or block.payload % 4:
         raise UserError(f"{where}: damaged: its parts have lengths that nothing has")
     corrections = np.frombuffer(content[: block.corrections], CORRECTION)
     try:
-        x = decode(
-            coder, Block(content[block.corrections :], corrections), (block.images, *header.shape), config.batch_size
-        )
+        x = decode(density, Block(content[block.corrections :], corrections), (block.images, *header.shape), batch_size)
     except WrongDataError as error:
         raise UserError(f"{where}: damaged: {error}") from error
     x = x.cpu()
