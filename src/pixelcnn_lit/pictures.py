@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -193,11 +194,18 @@ def drawing(x: Tensor, when: Tensor, levels: int, scale: int) -> list[Picture]:
 
 
 def save_gif(path: str | Path, grids: Sequence[Picture]) -> None:
-    """Write pictures of one size as a GIF file that repeats, atomically, and shows the last one for long."""
+    """Write pictures of one size as a GIF file, as :func:`gif` makes it, atomically."""
+    with write_whole(path) as file:
+        file.write(gif(grids))
+
+
+def gif(grids: Sequence[Picture]) -> bytes:
+    """The content of a GIF file of pictures of one size. It repeats, and shows the last one for long."""
     first, *others = [Image.fromarray(picture) for picture in grids]
     durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
-    with write_whole(path) as file:
-        first.save(file, format="GIF", save_all=True, append_images=others, duration=durations, loop=0)
+    file = io.BytesIO()
+    first.save(file, format="GIF", save_all=True, append_images=others, duration=durations, loop=0)
+    return file.getvalue()
 
 
 def draw_bits(density: Density, batch: Batch, scale: int) -> Picture:

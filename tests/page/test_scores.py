@@ -50,7 +50,7 @@ def test_the_bits_of_a_completion_are_those_of_its_drawn_pixels():
 
 
 def test_a_place_counts_the_images_that_cost_as_much():
-    among = scores.Reference(torch.tensor([0.1, 0.2, 0.3]), "")
+    among = scores.Reference(torch.tensor([0.1, 0.2, 0.3]), torch.zeros(3, 1, 1, 1), "")
     assert among.place(0.2) == "2 of these 3 images cost as many bits or more, 1 cost fewer"
 
 
@@ -60,13 +60,13 @@ def test_the_histogram_is_of_the_test_images_of_the_run_where_they_are_now(tmp_p
     found = scores.reference(model, demo(f"data.dir={tmp_path}").data, 5)
     images = ImageDataModule(compose([*SMALL, f"data.dir={tmp_path}"]).data, 0).split("test").images[:5]
     torch.testing.assert_close(found.bits_per_dim, scores.bits(model.density, images).mean((1, 2)))
-    assert found.sentence == "The histogram is of the first 5 of 20 test images of mnist (torchvision)."
+    assert found.what == "the first 5 of 20 test images of mnist (torchvision)"
 
 
 def test_where_they_are_not_they_are_digits_and_a_sentence_says_so_and_nothing_is_downloaded(tmp_path):
     model = model_of(f"data.dir={tmp_path / 'nowhere'}")
     found = scores.reference(model, demo().data, 3)
-    assert "digits that come with the package, since MNIST's test images are not on this disk" in found.sentence
+    assert "digits that come with the package, since MNIST's test images are not on this disk" in found.what
     assert list(tmp_path.iterdir()) == []
     clothes = model_of("data=fashion_mnist", f"data.dir={tmp_path / 'nowhere'}")
     with pytest.raises(UserError, match="is not downloaded here"):

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from pixelcnn_lit.messages import message
+from pixelcnn_lit.page.gate import FORMATS, PIXELS
 
 Answer = Callable[..., Iterator[Any]]
 
@@ -19,6 +20,22 @@ ONE_AT_A_TIME: dict[str, Any] = {
     "api_visibility": "private",
 }
 """How events that ask a model are heard: one after the other, so that each has all cores, and from the page alone."""
+
+
+def readable(component: Any) -> Any:
+    """A component that takes a picture; one that cannot be read is told in a sentence that names no file."""
+    original = component.preprocess
+
+    def preprocess(payload: Any) -> Any:
+        try:
+            return original(payload)
+        except Exception as error:
+            kinds, most = ", ".join(FORMATS), 2 * PIXELS // 1_000_000
+            sentence = f"this cannot be read as a picture ({kinds}) of at most {most} million pixels"
+            raise gr.Error(sentence, print_exception=False, title="") from error
+
+    component.preprocess = preprocess
+    return component
 
 
 def in_sentences(work: Answer) -> Answer:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from pixelcnn_lit.config import DemoConfig
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.page import draw_tab
+from pixelcnn_lit.page import compare_tab, draw_tab, sample_tab, score_tab
 from pixelcnn_lit.page.figures import said
+from pixelcnn_lit.page.gate import LARGEST, Gate, is_local
 from pixelcnn_lit.page.models import Model
+from pixelcnn_lit.page.scores import References
 
 WAITING = 64
 """So many visitors may wait for an answer; the next one is told that the queue is full."""
-LARGEST_UPLOAD = "8mb"
 OLD = 600
 """After so many seconds an upload is removed."""
 THEME = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"])
@@ -28,9 +30,9 @@ a.download { margin-right: 16px; text-decoration: underline; }
 """
 
 
-def launch(models: Mapping[str, Model], config: DemoConfig) -> gr.Blocks:
-    """Serve the page in threads of its own. Raises UserError if the port is taken."""
-    page = build(models)
+def launch(models: Mapping[str, Model], config: DemoConfig, folder: str) -> gr.Blocks:
+    """Serve the page in threads of its own; uploads go to ``folder``. Raises UserError if the port is taken."""
+    page = build(models, References(config.data, config.n))
     page.queue(max_size=WAITING, api_open=False)
     try:
         page.launch(
@@ -41,8 +43,10 @@ def launch(models: Mapping[str, Model], config: DemoConfig) -> gr.Blocks:
             share=False,
             ssr_mode=False,
             show_error=True,
-            max_file_size=LARGEST_UPLOAD,
+            max_file_size=LARGEST,
             enable_monitoring=False,
+            run_history=False,
+            app_kwargs={"middleware": [Middleware(Gate, folder=folder, local=is_local(config.host))]},
             footer_links=[],
             theme=THEME,
             css=CSS,
@@ -52,7 +56,7 @@ def launch(models: Mapping[str, Model], config: DemoConfig) -> gr.Blocks:
     return page
 
 
-def build(models: Mapping[str, Model]) -> gr.Blocks:
+def build(models: Mapping[str, Model], references: References) -> gr.Blocks:
     """The page, which is served by nobody yet."""
     with gr.Blocks(title="pixelcnn-lit", analytics_enabled=False, delete_cache=(OLD, OLD)) as page:
         first = next(iter(models))
@@ -63,4 +67,10 @@ def build(models: Mapping[str, Model]) -> gr.Blocks:
         )
         with gr.Tab("Draw"):
             draw_tab.fill(models, chosen)
+        with gr.Tab("Sample"):
+            sample_tab.fill(models, chosen)
+        with gr.Tab("Score"):
+            score_tab.fill(models, references, chosen)
+        with gr.Tab("Compare"):
+            compare_tab.fill(models, references)
     return page

@@ -10,8 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from pixelcnn_lit.analysis.completions import conditioning
-from pixelcnn_lit.page.answers import ONE_AT_A_TIME, in_sentences
+from pixelcnn_lit.page.answers import ONE_AT_A_TIME, in_sentences, readable
 from pixelcnn_lit.page.figures import said, shown
+from pixelcnn_lit.page.knobs import seed_knob, seed_of, temperature_knob, temperature_of
 from pixelcnn_lit.page.models import Model
 from pixelcnn_lit.page.rows import rows
 from pixelcnn_lit.page.scores import costs
@@ -54,11 +55,11 @@ def fill(models: Mapping[str, Model], chosen: gr.Dropdown) -> None:
                 layers=False,
                 buttons=[],
             )
+            readable(canvas)
             part = gr.Dropdown(list(PARTS), value=next(iter(PARTS)), label="Hidden", filterable=False)
             inverted = gr.Checkbox(False, label="Swap black and white (for dark ink on white paper)")
             with gr.Row():
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**32 - 1)
-                temperature = gr.Slider(0, 2, 1, step=0.05, label="Temperature")
+                seed, temperature = seed_knob(), temperature_knob()
             button = gr.Button("Complete", variant="primary")
         with gr.Column(scale=3, min_width=340):
             given, completions = gr.HTML(), gr.HTML()
@@ -73,6 +74,7 @@ def answer(models: Mapping[str, Model]) -> Any:
         name: str, canvas: dict[str, Any], part: str, inverted: bool, seed: int, temperature: float
     ) -> Iterator[tuple[Any, Any]]:
         density, trained = models[name].density, models[name].trained
+        how: dict[str, Any] = {"seed": seed_of(seed), "temperature": temperature_of(temperature)}
         sketch = read(canvas["background"], canvas["layers"], trained.data, PARTS[part], inverted=inverted)  # type: ignore[arg-type]
         levels, known = density.levels, sketch.known
         given = shown(with_hidden(as_rgb(sketch.x, levels), known), ["what the model is given"])
@@ -80,7 +82,7 @@ def answer(models: Mapping[str, Model]) -> Any:
 
         def draw(progress: Progress) -> Tensor:
             x = sketch.x.expand(COMPLETIONS, -1, -1, -1)
-            return density.complete(x, known, int(seed), temperature=temperature, progress=progress)
+            return density.complete(x, known, progress=progress, **how)
 
         for so_far in rows(draw):
             images = with_hidden(as_rgb(so_far.x, levels), so_far.seen)

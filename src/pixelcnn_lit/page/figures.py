@@ -43,9 +43,21 @@ def shown(images: Pixels, captions: Sequence[str], wide: int = WIDE) -> str:
     return f'<div class="images">{"".join(figures)}</div>'
 
 
+def enlarged(picture: Picture, scale: int, alt: str) -> str:
+    """One picture (H, W, 3), each pixel ``scale`` times as wide on the screen."""
+    height, width, _ = picture.shape
+    size = f'width="{width * scale}" height="{height * scale}"'
+    return f'<div class="images"><img src="{uri(png(picture), "image/png")}" {size} alt="{escape(alt)}"></div>'
+
+
 def said(*sentences: str) -> str:
     """Sentences as a paragraph."""
     return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences if sentence)
+
+
+def heading(text: str) -> str:
+    """A line above others."""
+    return f"<h3>{escape(text)}</h3>"
 
 
 def drawn(figure: Figure, alt: str) -> str:

@@ -22,10 +22,16 @@ DIGITS = (1, 28, 28)
 
 @dataclass(frozen=True)
 class Reference:
-    """The bits/dim (N,) of test images under a model, and a sentence that says which images they are."""
+    """The bits/dim (N,) of test images under a model, their levels (N, C, H, W), and a text that says which they are."""
 
     bits_per_dim: Tensor
-    sentence: str
+    images: Tensor
+    what: str
+
+    @property
+    def mean(self) -> float:
+        """Their mean bits/dim."""
+        return float(self.bits_per_dim.double().mean())
 
     def place(self, bits_per_dim: float) -> str:
         """Where a picture stands among them, in a sentence."""
@@ -61,17 +67,31 @@ def costs(density: Density, x: Tensor, known: Tensor) -> list[str]:
     return [f"{part:.0f} bits drawn, {total:.0f} in all" for part, total in zip(drawn, totals, strict=True)]
 
 
+class References:
+    """The test images of each model, scored once, when they are first asked for."""
+
+    def __init__(self, data: OtherData, n: int) -> None:
+        self._data, self._n = data, n
+        self._found: dict[str, Reference] = {}
+
+    def of(self, model: Model) -> Reference:
+        """As :func:`reference`."""
+        if model.name not in self._found:
+            self._found[model.name] = reference(model, self._data, self._n)
+        return self._found[model.name]
+
+
 def reference(model: Model, data: OtherData, n: int) -> Reference:
     """The first n test images of the model's run, or of other ``data``, scored. Nothing is downloaded.
 
-    Where the images of the run are not at hand, they are the digits that come with the package, and the sentence says
-    so. Raises UserError if these do not fit the model, or ``data`` cannot be read.
+    Where the images of the run are not at hand, they are the digits that come with the package, and the text says so.
+    Raises UserError if these do not fit the model, or ``data`` cannot be read.
     """
     images, what = _test_images(model, data)
     few = images[:n]
     count = f"{len(few)}" if len(few) == len(images) else f"the first {len(few)} of {len(images):,}"
     per_dim = bits(model.density, few).flatten(1).sum(1) / math.prod(few.shape[1:])
-    return Reference(per_dim, f"The histogram is of {count} {what}.")
+    return Reference(per_dim, few, f"{count} {what}")
 
 
 def _test_images(model: Model, data: OtherData) -> tuple[Tensor, str]:

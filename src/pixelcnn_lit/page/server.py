@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import tempfile
 import threading
 from types import FrameType
@@ -16,9 +17,8 @@ from pixelcnn_lit.config import DemoConfig
 from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
+from pixelcnn_lit.page.gate import is_local, read_pictures_alone
 from pixelcnn_lit.page.models import models
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def serve(config: DemoConfig) -> None:
@@ -32,13 +32,16 @@ def serve(config: DemoConfig) -> None:
         logging.getLogger("httpx").setLevel(logging.WARNING)  # gradio asks its own server once
         launch = _launch()
         found = models(config)
+        read_pictures_alone()
+        # The sampler is many small operations. While the server has work, each would wait the usual 5 ms for its turn.
+        sys.setswitchinterval(0.0005)
         # The other half of the cores is for the server and the browser.
         torch.set_num_threads(max(1, torch.get_num_threads() // 2))
         closed = threading.Event()
         _on_signals(closed)
-        page = launch(found, config)
+        page = launch(found, config, folder)
         say(f"http://{config.host}:{config.port} (Ctrl-C ends it)")
-        if config.host not in LOOPBACK:
+        if not is_local(config.host):
             say(f"note: host={config.host}: other machines can open the page")
         closed.wait()
         page.close(verbose=False)

@@ -1,0 +1,108 @@
+"""The tab Compare: two models side by side, by their samples, their test images and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import gradio as gr
+import torch
+from torch import Tensor
+
+from pixelcnn_lit import pictures
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.page.answers import ONE_AT_A_TIME, in_sentences
+from pixelcnn_lit.page.figures import heading, said, shown
+from pixelcnn_lit.page.knobs import seed_knob, seed_of, temperature_knob, temperature_of
+from pixelcnn_lit.page.models import Model
+from pixelcnn_lit.page.rows import rows
+from pixelcnn_lit.page.score_tab import maps_of
+from pixelcnn_lit.page.scores import References
+from pixelcnn_lit.page.upload import levels_of, picture_knob, swap_knob
+from pixelcnn_lit.sampling.draw import Progress
+
+SAMPLES = 8
+
+
+def fill(models: Mapping[str, Model], references: References) -> None:
+    """Fill the tab."""
+    names = list(models)
+    with gr.Row():
+        left = gr.Dropdown(names, value=names[0], label="Left", filterable=False)
+        right = gr.Dropdown(names, value=names[1 % len(names)], label="Right", filterable=False)
+    with gr.Row():
+        seed, temperature = seed_knob(), temperature_knob()
+    with gr.Accordion("With a picture too", open=False):
+        picture, inverted = picture_knob(), swap_knob()
+    button = gr.Button("Compare", variant="primary")
+    told = gr.HTML()
+    with gr.Row():
+        sides = [gr.HTML(), gr.HTML()]
+    inputs = [left, right, seed, temperature, picture, inverted]
+    button.click(in_sentences(answer(models, references)), inputs, [told, *sides], **ONE_AT_A_TIME)
+
+
+def answer(models: Mapping[str, Model], references: References) -> Any:
+    """What the button does: the samples of the left model, then of the right one, then what both cost."""
+
+    def compare(
+        left: str, right: str, seed: Any, temperature: Any, path: str | None, inverted: bool
+    ) -> Iterator[tuple[Any, Any, Any]]:
+        one, other, sides = models[left], models[right], ["", ""]
+        how: dict[str, Any] = {"seed": seed_of(seed), "temperature": temperature_of(temperature)}
+        for number, model in enumerate((one, other)):
+            for side in _sampled(model, how):
+                sides[number] = side
+                yield "", sides[0], sides[1]
+        for number, model in enumerate((one, other)):
+            sides[number] += _mean(model, references)
+            if path is not None:
+                x, changed = levels_of(path, model, inverted=inverted)
+                sides[number] += maps_of(model, x) + said(changed)
+            yield gr.skip(), sides[0], sides[1]
+        yield said(verdict(one, other, references)), gr.skip(), gr.skip()
+
+    return compare
+
+
+def _sampled(model: Model, how: dict[str, Any]) -> Iterator[str]:
+    """The name of a model and its samples, row by row."""
+
+    def draw(progress: Progress) -> Tensor:
+        return model.density.sample(SAMPLES, progress=progress, **how)
+
+    for so_far in rows(draw):
+        images = pictures.with_hidden(pictures.as_rgb(so_far.x, model.density.levels), so_far.seen)
+        yield heading(model.name) + said(model.sentence) + shown(images, [""] * SAMPLES, wide=84)
+
+
+def _mean(model: Model, references: References) -> str:
+    """The mean bits/dim of the test images of a model."""
+    try:
+        among = references.of(model)
+    except UserError as error:
+        return said(f"No test images: {error}.")
+    return said(f"{among.mean:.4f} bits/dim, the mean of {among.what}.")
+
+
+def verdict(one: Model, other: Model, references: References) -> str:
+    """Which of two models gives the same test images fewer bits, or why that cannot be told, in a sentence."""
+    if (reason := apart(one, other)) is not None:
+        return f"Their bits do not compare: {reason}."
+    try:
+        left, right = references.of(one), references.of(other)
+    except UserError as error:
+        return f"There are no test images to compare them by: {error}."
+    if not torch.equal(left.images, right.images):
+        return "Their bits compare, but the test images are not the same."
+    better = "left" if left.mean < right.mean else "right"
+    return f"The {better} model has {abs(left.mean - right.mean):.4f} bits/dim less on the same test images."
+
+
+def apart(one: Model, other: Model) -> str | None:
+    """What makes the bits of two models numbers of different things; None if nothing does."""
+    for key, what in (("image_shape", "their images are"), ("levels", "their levels are"), ("binarize", "binarised:")):
+        ours, theirs = (getattr(model.trained.data, key) for model in (one, other))
+        if ours != theirs:
+            return f"{what} {ours or 'not'} and {theirs or 'not'}"
+    return None
