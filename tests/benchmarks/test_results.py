@@ -164,8 +164,8 @@ def test_damaged_metrics_are_named(root, content):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("it has <!--=none params d--><!--/-->", "page.md: no run none is kept; there are new, old"),
-        ("it has <!--=old colour d--><!--/-->", "page.md: old has no colour; it has test/bits_per_dim"),
+        ("it has <!--=none params d--><!--/-->", "page.md: no run none is kept; there are autoencoder, new, old"),
+        ("it has <!--=old colour d--><!--/-->", "page.md: no run has colour; they have command, data, date"),
         ("it has <!--=old model .4f--><!--/-->", "'pixelcnn' in the format .4f: "),
         (
             "it has <!--=old params d-->12",

@@ -22,7 +22,7 @@ DIGITS = (1, 28, 28)
 
 @dataclass(frozen=True)
 class Reference:
-    """The bits/dim (N,) of test images under a model, their levels (N, C, H, W), and a text that says which they are."""
+    """The bits/dim (N,) of test images under a model, their levels (N, C, H, W), and a text that says which."""
 
     bits_per_dim: Tensor
     images: Tensor
