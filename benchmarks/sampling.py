@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -69,11 +70,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def agree(density: Density) -> bool:
     """Whether both samplers draw the same small images."""
-    methods = (
-        density.sample(4, seed=0, size=(6, 7), method="cached"),
-        density.sample(4, seed=0, size=(6, 7), method="naive"),
+    context, size = random_context(density, (8, 8)), (8, 8) if density.context_shape else (6, 7)
+    cached, naive = (
+        density.sample(4, seed=0, context=context, size=size, method=method) for method in ("cached", "naive")
     )
-    return torch.equal(*methods)
+    return torch.equal(cached, naive)
+
+
+def random_context(density: Density, size: tuple[int, int]) -> torch.Tensor | None:
+    """One context for all images of this size; None where there is none."""
+    if density.context_shape is None:
+        return None
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(1, *density.context_shape.of(*size), generator=generator).to(density.device)
 
 
 def measure(density: Density, n: int, rounds: int) -> dict[str, Any]:
@@ -83,14 +92,21 @@ def measure(density: Density, n: int, rounds: int) -> dict[str, Any]:
     """
     positions = density.image_shape[0] * density.image_shape[1] * density.image_shape[2]
     x = torch.zeros(n, *density.image_shape, dtype=torch.uint8, device=density.device)
-    density.sample(n, seed=0)
+    context = random_context(density, density.image_shape[1:])
+    of_all = None if context is None else context.expand(n, -1, -1, -1)
+    given = {} if density.n_classes is None else {"y": 0}
+
+    def one_pass() -> Any:
+        return density.network(density.normalise(x), **density.given(x.new_zeros(n).long(), of_all))
+
+    density.sample(n, seed=0, context=context, **given)
     passes, samplings = [], []
     with torch.inference_mode():
-        density.network(density.normalise(x))
+        one_pass()
         for seed in range(rounds):
-            times = [timed(density, lambda: density.network(density.normalise(x))) for _ in range(PASSES // rounds)]
-            passes.append(statistics.mean(times))
-            samplings.append(timed(density, lambda seed=seed: density.sample(n, seed=seed)))
+            passes.append(statistics.mean(timed(density, one_pass) for _ in range(PASSES // rounds)))
+            draw = partial(density.sample, n, seed=seed, context=context, **given)
+            samplings.append(timed(density, draw))
     in_passes = [sampling / one_pass for sampling, one_pass in zip(samplings, passes, strict=True)]
     return {
         "n": n,

@@ -29,3 +29,9 @@ def test_a_wrong_image_fails_the_benchmark(tmp_path, monkeypatch):
     monkeypatch.setattr(sampling, "agree", lambda density: False)
     with pytest.raises(SystemExit, match="error: the cached and the naive sampler drew different images"):
         run(tmp_path)
+
+
+@pytest.mark.parametrize("options", [["data=digits", "context=small"], ["model=lmconv"], ["model.orders=2"]])
+def test_images_given_something_and_in_other_orders_are_measured_too(tmp_path, options):
+    (row,) = run(tmp_path, *options)["rows"]
+    assert row["times_naive"] > 1
