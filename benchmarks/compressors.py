@@ -1,7 +1,8 @@
-"""``python -m benchmarks.compressors``: what lossless coders make of the first test images of a data set.
+"""``python -m benchmarks compressors``: what lossless coders make of the first test images of a data set.
 
-PNG (optimised) and WebP get the images one by one, and all on one sheet of twenty columns; gzip and xz get the levels
-of all images, at 2 levels eight in a byte. Bits per dimension are all bytes of the files, headers included.
+PNG (optimised), WebP and JPEG XL, each at its greatest effort, get the images one by one, and all on one sheet of up to
+twenty columns; gzip, xz and zstd get the levels of all images, at 2 levels eight in a byte. Bits per dimension are all
+bytes of the files, headers included. With --ckpt the model's file stands beside them; it is read again and compared.
 """
 
 from __future__ import annotations
@@ -9,18 +10,30 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import math
+import tempfile
+import time
 from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
+import imagecodecs
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
-from rich.table import Table
+from torch import Tensor
 
 from benchmarks import output
 from benchmarks.arguments import Parser, count
+from pixelcnn_lit.analysis import compression
+from pixelcnn_lit.analysis.codec import labels_of
 from pixelcnn_lit.cli import one_line_errors
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.storage import pxl
 
 COLUMNS = 20
 
@@ -29,25 +42,71 @@ COLUMNS = 20
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, show a table, write a JSON file."""
     parser = Parser(__doc__)
-    parser.add_argument("--n", type=count, default=1000, help="images, a multiple of 20 for whole sheets")
+    parser.add_argument("--n", type=count, default=1000, help="so many of the test images")
+    parser.add_argument("--ckpt", help="a model of these images: a checkpoint, or pretrained:NAME")
     parser.add_argument("--out", default="outputs/benchmarks/compressors.json")
     parser.add_argument("overrides", nargs="*", help="of the config: data=fashion_mnist data.levels=256")
     arguments = parser.parse_args(argv)
-    screen = output.console()
     config = compose(arguments.overrides)
-    x = ImageDataModule(config.data, config.seed).split("test").images[: arguments.n].numpy().transpose(0, 2, 3, 1)
-    sizes = measured(np.ascontiguousarray(x), config.data.levels)
-    rows = Table("coder", "bytes", "bits/dim")
-    for name, size in sizes.items():
-        rows.add_row(name, f"{size:,}", f"{8 * size / x.size:.4f}")
-    screen.print(rows)
-    output.save(arguments.out, {"config": arguments.overrides, "images": len(x), "bytes": sizes})
+    images = ImageDataModule(config.data, config.seed).split("test").images[: arguments.n]
+    x = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
+    result: dict[str, Any] = {
+        "config": arguments.overrides,
+        "images": len(x),
+        "levels": config.data.levels,
+        "coders": {name: version(name) for name in ("pillow", "imagecodecs")},
+        "bytes": measured(x, config.data.levels),
+    }
+    if arguments.ckpt is not None:
+        result["model"] = of_model(arguments.ckpt, images, config.data.levels)
+        result["bytes"]["compress"] = result["model"]["bytes"]
+    show(result, images.numel())
+    output.save(arguments.out, result)
+
+
+def show(result: dict[str, Any], values: int) -> None:
+    """The coders from the shortest file to the longest, and what the model's likelihood says."""
+    rows = [(name, f"{size:,}", 8 * size / values) for name, size in result["bytes"].items()]
+    if "model" in result:
+        rows.append(("what the model's likelihood says", "", result["model"]["bits_per_dim"]))
+    shown = [(name, size, f"{bits:.4f}") for name, size, bits in sorted(rows, key=lambda row: row[2])]
+    output.console().print(output.table(f"{result['images']:,} images", ["", "bytes", "bits/dim"], shown))
+
+
+def of_model(ckpt: str, x: Tensor, levels: int) -> dict[str, Any]:
+    """The length of the file that ``compress`` writes, once ``decompress`` has given the images back.
+
+    Raises UserError for a model of other images, or if they come back changed.
+    """
+    coder = compression.opened(ckpt, torch.device("cpu"))
+    if (coder.density.levels, coder.density.image_shape[0]) != (levels, x.shape[1]):
+        raise UserError(f"--ckpt={ckpt}: of {coder.density.levels} levels and {coder.density.image_shape[0]} channels")
+    with tempfile.TemporaryDirectory() as folder:
+        path, begin = Path(folder) / "images.pxl", time.perf_counter()
+        size, nats = compression.write_images(coder, path, x, block=500, batch_size=64)
+        written = time.perf_counter()
+        header, start = pxl.read_header(path)
+        back = compression.read_images(coder, path, header, start, range(len(x)), batch_size=256)
+        read = time.perf_counter()
+    if not torch.equal(back, x):
+        raise UserError(f"--ckpt={ckpt}: the images came back changed")
+    return {
+        "ckpt": ckpt,
+        "network": coder.trained.model.name,
+        "parameters": sum(weight.numel() for weight in coder.density.parameters()),
+        "bytes": size,
+        "bits_per_dim": nats / math.log(2) / x.numel(),
+        "labels": labels_of(coder.density),
+        "seconds_to_compress": round(written - begin, 1),
+        "seconds_to_decompress": round(read - written, 1),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def measured(x: NDArray[np.uint8], levels: int) -> dict[str, int]:
     """The bytes that each coder needs for images of levels (N, H, W, C), C being 1 or 3."""
-    whole = len(x) // COLUMNS * COLUMNS
-    sheet = x[:whole].reshape(-1, COLUMNS, *x.shape[1:]).swapaxes(1, 2).reshape(-1, COLUMNS * x.shape[2], x.shape[3])
+    columns = next(number for number in range(COLUMNS, 0, -1) if len(x) % number == 0)
+    sheet = x.reshape(-1, columns, *x.shape[1:]).swapaxes(1, 2).reshape(-1, columns * x.shape[2], x.shape[3])
     raw = np.packbits(x).tobytes() if levels == 2 else x.tobytes()
     pictures, one = [picture(image, levels) for image in x], picture(sheet, levels)
     png, webp = {"format": "PNG", "optimize": True}, {"format": "WEBP", "lossless": True, "quality": 100, "method": 6}
@@ -56,9 +115,23 @@ def measured(x: NDArray[np.uint8], levels: int) -> dict[str, int]:
         "PNG, a sheet": length(one, **png),
         "WebP, each": sum(length(image.convert("RGB"), **webp) for image in pictures),
         "WebP, a sheet": length(one.convert("RGB"), **webp),
+        "JPEG XL, each": sum(len(jpeg_xl(image, levels)) for image in (x if x.shape[3] > 1 else x[..., 0])),
+        "JPEG XL, a sheet": len(jpeg_xl(sheet if x.shape[3] > 1 else sheet[..., 0], levels)),
         "gzip": len(gzip.compress(raw, 9)),
         "xz": len(lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME)),
+        "zstd": len(zstd(raw)),
     }
+
+
+def jpeg_xl(x: NDArray[np.uint8], levels: int) -> bytes:
+    """Levels (H, W) or (H, W, 3) as a lossless JPEG XL file."""
+    bits = (levels - 1).bit_length()
+    return bytes(imagecodecs.jpegxl_encode(x, lossless=True, effort=10, bitspersample=bits, numthreads=1))
+
+
+def zstd(raw: bytes) -> bytes:
+    """Bytes as zstd makes them at its highest level."""
+    return bytes(imagecodecs.zstd_encode(raw, 22))
 
 
 def picture(x: NDArray[np.uint8], levels: int) -> Image.Image:
