@@ -94,18 +94,18 @@ def measure(density: Density, n: int, rounds: int) -> dict[str, Any]:
     x = torch.zeros(n, *density.image_shape, dtype=torch.uint8, device=density.device)
     context = random_context(density, density.image_shape[1:])
     of_all = None if context is None else context.expand(n, -1, -1, -1)
-    given = {} if density.n_classes is None else {"y": 0}
+    y = None if density.n_classes is None else 0
 
     def one_pass() -> Any:
         return density.network(density.normalise(x), **density.given(x.new_zeros(n).long(), of_all))
 
-    density.sample(n, seed=0, context=context, **given)
+    density.sample(n, seed=0, y=y, context=context)
     passes, samplings = [], []
     with torch.inference_mode():
         one_pass()
         for seed in range(rounds):
             passes.append(statistics.mean(timed(density, one_pass) for _ in range(PASSES // rounds)))
-            draw = partial(density.sample, n, seed=seed, context=context, **given)
+            draw = partial(density.sample, n, seed=seed, y=y, context=context)
             samplings.append(timed(density, draw))
     in_passes = [sampling / one_pass for sampling, one_pass in zip(samplings, passes, strict=True)]
     return {
