@@ -78,6 +78,21 @@ def score(
     return Scores(joined, dimensions, mixture, given_class=float(metric.compute()), calibration=judged)
 
 
+def score_mixture(density: ManyOrders, data: ImageDataModule, split: str, device: torch.device) -> Scores:
+    """:func:`score` of a mixture of scans without classes, and the bits per dimension of each scan."""
+    loader, log_probs = data.loader(split), []
+    with torch.inference_mode():
+        for batch in track(loader, f"{split} images", len(loader), console=get_console(), transient=True):
+            x, _, *context = (part.to(device) for part in batch)
+            log_probs.append(density.order_log_probs(x, None, *context).cpu())
+    each, dimensions = torch.cat(log_probs), math.prod(data.split(split).images.shape[1:])
+    mixture = each.logsumexp(1) - math.log(each.shape[1])
+    bits = (-each.double().mean(0) / (dimensions * math.log(2))).tolist()
+    of_scans = {scan.name: scans for scan, scans in zip(density.scans, bits, strict=True)}
+    mean = -float(mixture.double().mean()) / (dimensions * math.log(2))
+    return Scores(mixture, dimensions, mean, of_scans=of_scans if len(of_scans) > 1 else None)
+
+
 def score_scans(density: ManyOrders, data: ImageDataModule, split: str, device: torch.device) -> dict[str, float]:
     """Bits per dimension of a split in each scan of a mixture of scans, by the name of the scan."""
     totals = torch.zeros(len(density.scans), dtype=torch.float64)
@@ -92,6 +107,8 @@ def score_scans(density: ManyOrders, data: ImageDataModule, split: str, device: 
 
 def score_all(density: Density, data: ImageDataModule, split: str, device: torch.device, *, labelled: bool) -> Scores:
     """:func:`score`, and for a mixture of scans the score of each too."""
+    if isinstance(density, ManyOrders) and density.n_classes is None:
+        return score_mixture(density, data, split, device)
     scores = score(density, data, split, device, labelled=labelled)
     if isinstance(density, ManyOrders):
         return replace(scores, of_scans=score_scans(density, data, split, device))
@@ -153,10 +170,7 @@ def evaluate(config: EvaluateConfig) -> float:
         raise UserError(f"beside={config.beside}: only for a model with a context, and {config.ckpt} has none")
     device = pick_device(config.device)
     density.to(device)
-    # The names of the classes are compared below, and say more than their number.
-    chosen = config.data.instead_of(trained.data, batch_size=config.batch_size, n_classes=0)
-    data = ImageDataModule(chosen, trained.seed, context=trained.context)
-    data.setup()
+    data = images_of(config, trained)
     labelled = match_classes(config, density, data)
     if config.noise and not labelled:
         raise UserError(f"noise={config.noise}: only where the images have the classes of a class-conditional model")
@@ -181,6 +195,17 @@ def evaluate(config: EvaluateConfig) -> float:
         noisy = [with_noise(density, data, config.split, share, device) for share in config.noise]
         get_console().print(calibration_table([0, *config.noise], [scores.calibration, *noisy]))
     return scores.bits_per_dim
+
+
+def images_of(config: EvaluateConfig, trained: TrainConfig) -> ImageDataModule:
+    """The images to evaluate. Raise UserError if they cannot be read, or are too few."""
+    # The names of the classes are compared later, and say more than their number.
+    chosen = config.data.instead_of(trained.data, batch_size=config.batch_size, n_classes=0)
+    data = ImageDataModule(chosen, trained.seed, context=trained.context)
+    data.setup()
+    if config.n is not None:
+        data.keep(config.split, config.n)
+    return data
 
 
 def add_beside(shown: Table, path: str, scores: Scores, without: Scores) -> None:
@@ -212,6 +237,7 @@ def score_beside(path: str, given: ImageDataModule, split: str, device: torch.de
         if own != other:
             raise UserError(f"beside={path}: it has data.{key}={own}, the images have {other}; they must be equal")
     data = ImageDataModule(given.config, trained.seed)
+    data.keep(split, len(given.split(split)))
     return score(density.to(device), data, split, device, labelled=False)
 
 

@@ -96,6 +96,7 @@ class EvaluateConfig(Section):
     plugins: Plugins
     ckpt: Model
     split: Literal["train", "val", "test"]
+    n: Count | None
     out: Place | None
     beside: Model | None
     noise: list[Annotated[float, Field(gt=0, le=1)]]

@@ -43,6 +43,11 @@ class LevelImages(Dataset[Batch]):
         """The same images with other labels."""
         return LevelImages(self.images, labels, self.context_of, self.above)
 
+    def first(self, n: int) -> LevelImages:
+        """The first n of the images."""
+        above = None if self.above is None else self.above[:n]
+        return LevelImages(self.images[:n], self.labels[:n], self.context_of, above)
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -252,6 +257,13 @@ class ImageDataModule(pl.LightningDataModule):
         """The images and labels of "train", "val" or "test"."""
         self.setup()
         return self._splits[part]
+
+    def keep(self, part: str, n: int) -> None:
+        """Keep the first n images of a split alone. Raise UserError, which names the key n, if it has fewer."""
+        images = self.split(part)
+        if n > len(images):
+            raise UserError(f"n={n}: the {part} split has {len(images)} images")
+        self._splits[part] = images.first(n)
 
     def loader(self, part: str, *, shuffle: bool = False) -> DataLoader[Batch]:
         """Batches of a split, in its own order, or with ``shuffle`` in the order of (seed, epoch)."""
