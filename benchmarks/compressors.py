@@ -31,6 +31,7 @@ from pixelcnn_lit.analysis import compression
 from pixelcnn_lit.analysis.codec import labels_of
 from pixelcnn_lit.cli import one_line_errors
 from pixelcnn_lit.config import compose
+from pixelcnn_lit.config.types import located
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import pxl
@@ -43,12 +44,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, show a table, write a JSON file."""
     parser = Parser(__doc__)
     parser.add_argument("--n", type=count, default=1000, help="so many of the test images")
-    parser.add_argument("--ckpt", help="a model of these images: a checkpoint, or pretrained:NAME")
+    parser.add_argument("--ckpt", type=located, help="a model of these images: a checkpoint, or pretrained:NAME")
     parser.add_argument("--out", default="outputs/benchmarks/compressors.json")
     parser.add_argument("overrides", nargs="*", help="of the config: data=fashion_mnist data.levels=256")
     arguments = parser.parse_args(argv)
     config = compose(arguments.overrides)
     images = ImageDataModule(config.data, config.seed).split("test").images[: arguments.n]
+    coder = None if arguments.ckpt is None else fitting(arguments.ckpt, images, config.data.levels)
     x = np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))
     result: dict[str, Any] = {
         "config": arguments.overrides,
@@ -57,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "coders": {name: version(name) for name in ("pillow", "imagecodecs")},
         "bytes": measured(x, config.data.levels),
     }
-    if arguments.ckpt is not None:
-        result["model"] = of_model(arguments.ckpt, images, config.data.levels)
+    if coder is not None:
+        result["model"] = of_model(coder, images)
         result["bytes"]["compress"] = result["model"]["bytes"]
     show(result, images.numel())
     output.save(arguments.out, result)
@@ -73,14 +75,19 @@ def show(result: dict[str, Any], values: int) -> None:
     output.console().print(output.table(f"{result['images']:,} images", ["", "bytes", "bits/dim"], shown))
 
 
-def of_model(ckpt: str, x: Tensor, levels: int) -> dict[str, Any]:
-    """The length of the file that ``compress`` writes, once ``decompress`` has given the images back.
-
-    Raises UserError for a model of other images, or if they come back changed.
-    """
+def fitting(ckpt: str, x: Tensor, levels: int) -> compression.Coder:
+    """The model that codes the images. Raise UserError for one of other images."""
     coder = compression.opened(ckpt, torch.device("cpu"))
     if (coder.density.levels, coder.density.image_shape[0]) != (levels, x.shape[1]):
         raise UserError(f"--ckpt={ckpt}: of {coder.density.levels} levels and {coder.density.image_shape[0]} channels")
+    return coder
+
+
+def of_model(coder: compression.Coder, x: Tensor) -> dict[str, Any]:
+    """The length of the file that ``compress`` writes, once ``decompress`` has given the images back.
+
+    Raises UserError if they come back changed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path, begin = Path(folder) / "images.pxl", time.perf_counter()
         size, nats = compression.write_images(coder, path, x, block=500, batch_size=64)
@@ -89,9 +96,10 @@ def of_model(ckpt: str, x: Tensor, levels: int) -> dict[str, Any]:
         back = compression.read_images(coder, path, header, start, range(len(x)), batch_size=256)
         read = time.perf_counter()
     if not torch.equal(back, x):
-        raise UserError(f"--ckpt={ckpt}: the images came back changed")
+        raise UserError(f"--ckpt={coder.path}: the images came back changed")
     return {
-        "ckpt": ckpt,
+        "ckpt": Path(coder.path).name,
+        "digest": coder.digest,
         "network": coder.trained.model.name,
         "parameters": sum(weight.numel() for weight in coder.density.parameters()),
         "bytes": size,

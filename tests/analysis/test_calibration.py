@@ -30,6 +30,8 @@ def test_is_the_gap_between_confidence_and_accuracy_bin_by_bin():
     assert found.error == pytest.approx(by_hand(posterior, labels), abs=1e-6)
     assert found.accuracy == pytest.approx(float((posterior.argmax(1) == labels).double().mean()))
     assert found.confidence == pytest.approx(float(posterior.max(1).values.mean()))
+    assert sum(each.images for each in found.bins) == 500
+    assert sum(each.images * each.accuracy for each in found.bins) == pytest.approx(500 * found.accuracy)
 
 
 def test_labels_drawn_from_the_posterior_itself_are_calibrated():

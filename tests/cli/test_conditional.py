@@ -44,7 +44,7 @@ def test_a_row_of_samples_for_each_class(conditional, tmp_path):
 
 
 def test_evaluation_classifies_and_sums_over_the_classes(conditional, tmp_path, mnist_dir):
-    asked = ["out=log_probs.npy", "noise=[0.2,1]"]
+    asked = ["out=log_probs.npy", "noise=[0.2,1]", "picture=sure.png"]
     output = succeeds(forked("evaluate", f"ckpt={conditional}", *asked, cwd=tmp_path))
     config = compose([f"data.dir={mnist_dir}", "data.source=torchvision", "data.levels=2"])
     test, density = ImageDataModule(config.data, seed=0).split("test"), load(conditional)
@@ -58,6 +58,8 @@ def test_evaluation_classifies_and_sums_over_the_classes(conditional, tmp_path, 
     lines = output.splitlines()
     assert f"{judged.error:.4f}" in next(line for line in lines if "its calibration error" in line)
     assert f"{judged.confidence:.4%}" in next(line for line in lines if "its mean confidence" in line)
+    with Image.open(tmp_path / "sure.png") as picture:
+        assert picture.width > picture.height
     noisy = with_noise(density, ImageDataModule(config.data, seed=0), "test", 0.2, torch.device("cpu"))
     assert f"{noisy.error:.4f}" in next(line for line in lines if " 0.2 " in line)
     given = -each.gather(1, labels.long()[:, None]).double().mean().item() / (784 * math.log(2))
@@ -68,6 +70,8 @@ def test_noise_is_for_classifiers(trained, tmp_path):
     ckpt = f"ckpt={trained[0] / 'checkpoints' / 'best.ckpt'}"
     fails(forked("evaluate", ckpt, "noise=[0.1]", cwd=tmp_path), "noise=[0.1]: only where the images have the classes")
     fails(forked("evaluate", ckpt, "noise=[1.5]", cwd=tmp_path), "noise")
+    fails(forked("evaluate", ckpt, "picture=a.png", cwd=tmp_path), "picture=a.png: only where the images have the")
+    fails(forked("evaluate", ckpt, "picture=a.jpg", cwd=tmp_path), "picture=a.jpg: must end in .png")
 
 
 def test_a_class_that_the_model_does_not_have_is_refused(conditional, tmp_path):

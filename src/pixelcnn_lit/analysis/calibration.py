@@ -10,7 +10,6 @@ from rich import get_console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from pixelcnn_lit.data.datamodule import ImageDataModule, LevelImages
 from pixelcnn_lit.data.mutate import mutate
@@ -20,11 +19,21 @@ BINS = 15
 
 
 @dataclass(frozen=True)
+class Bin:
+    """The images of a bin: how many, their mean ``confidence``, and the ``accuracy`` of their most probable class."""
+
+    images: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class Calibration:
     """The ``accuracy`` of the most probable class, its mean probability ``confidence``, and the calibration ``error``.
 
     ``error = sum over bins of (images in the bin / images) |accuracy - confidence in the bin|``, where 15 bins of equal
     width share the images by their confidence. 0 is right: of the images with confidence 0.8, 80% have that class.
+    ``bins`` are those with images in them, from the least sure to the surest.
 
     Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning" (2015); Guo et al., "On calibration
     of modern neural networks" (2017), arXiv 1706.04599.
@@ -33,6 +42,7 @@ class Calibration:
     accuracy: float
     confidence: float
     error: float
+    bins: tuple[Bin, ...]
 
 
 def calibration(class_log_probs: Tensor, labels: Tensor) -> Calibration:
@@ -48,8 +58,12 @@ def calibration(class_log_probs: Tensor, labels: Tensor) -> Calibration:
     """
     posterior = class_log_probs.double().softmax(1)
     confidence, predicted = posterior.max(1)
-    error = multiclass_calibration_error(posterior, labels, num_classes=posterior.shape[1], n_bins=BINS)
-    return Calibration(float((predicted == labels).double().mean()), float(confidence.mean()), float(error))
+    right = (predicted == labels).double()
+    number = (confidence * BINS).ceil().clamp(1, BINS)  # a bin is open below and closed above
+    inside = [number == each for each in range(1, BINS + 1) if (number == each).any()]
+    bins = tuple(Bin(int(own.sum()), float(confidence[own].mean()), float(right[own].mean())) for own in inside)
+    error = sum(each.images * abs(each.accuracy - each.confidence) for each in bins) / len(labels)
+    return Calibration(float(right.mean()), float(confidence.mean()), error, bins)
 
 
 def with_noise(density: Density, data: ImageDataModule, split: str, share: float, device: torch.device) -> Calibration:

@@ -14,6 +14,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from pixelcnn_lit.analysis import reliability
 from pixelcnn_lit.analysis.calibration import Calibration, calibration, with_noise
 from pixelcnn_lit.analysis.calibration import table as calibration_table
 from pixelcnn_lit.analysis.hidden import HiddenScore, score_hidden
@@ -23,6 +24,7 @@ from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.messages import say
 from pixelcnn_lit.metrics import BitsPerDim
 from pixelcnn_lit.orders import ManyOrders
 from pixelcnn_lit.storage.checkpoint import load_with_config
@@ -158,22 +160,29 @@ def note(text: str) -> None:
     get_console().print(f"note: {text}", style="yellow", highlight=False, soft_wrap=True, markup=False)
 
 
+def refuse_contradictions(config: EvaluateConfig, density: Density) -> None:
+    """Raise UserError for what cannot be written, or is not to be had from this density."""
+    for key, path, end in (("out", config.out, ".npy"), ("picture", config.picture, ".png")):
+        if path is not None and not path.endswith(end):
+            raise UserError(f"{key}={path}: must end in {end}")
+    if config.beside is not None and density.context_shape is None:
+        raise UserError(f"beside={config.beside}: only for a model with a context, and {config.ckpt} has none")
+
+
 def evaluate(config: EvaluateConfig) -> float:
     """Evaluate a split, show a table, and on request write log p(x) per image. Returns bits per dimension.
 
     Raises UserError if the checkpoint or the data cannot be read, or the result is not finite.
     """
-    if config.out is not None and not config.out.endswith(".npy"):
-        raise UserError(f"out={config.out}: must end in .npy")
     density, trained = load_with_config(config.ckpt)
-    if config.beside is not None and density.context_shape is None:
-        raise UserError(f"beside={config.beside}: only for a model with a context, and {config.ckpt} has none")
+    refuse_contradictions(config, density)
     device = pick_device(config.device)
     density.to(device)
     data = images_of(config, trained)
     labelled = match_classes(config, density, data)
-    if config.noise and not labelled:
-        raise UserError(f"noise={config.noise}: only where the images have the classes of a class-conditional model")
+    for key, asked in (("noise", config.noise), ("picture", config.picture)):
+        if asked and not labelled:
+            raise UserError(f"{key}={asked}: only where the images have the classes of a class-conditional model")
     with enough_memory(f"batch_size={config.batch_size}"):
         scores = score_all(density, data, config.split, device, labelled=labelled)
     if not math.isfinite(scores.bits_per_dim):
@@ -191,9 +200,8 @@ def evaluate(config: EvaluateConfig) -> float:
             np.save(file, scores.log_probs.numpy())
         shown.add_row("log p(x) of each, in nats", escape(config.out))
     get_console().print(shown)
-    if scores.calibration is not None and config.noise:
-        noisy = [with_noise(density, data, config.split, share, device) for share in config.noise]
-        get_console().print(calibration_table([0, *config.noise], [scores.calibration, *noisy]))
+    if scores.calibration is not None:
+        under_noise(config, density, data, scores.calibration)
     return scores.bits_per_dim
 
 
@@ -222,6 +230,18 @@ def add_hidden(shown: Table, occluded: str, part: HiddenScore) -> None:
     of_a_dimension = f"{part.bits / part.dimensions:.6f} bits/dim"
     shown.add_row(f"bits of the hidden part ({occluded})", f"{part.bits:.3f} an image, {of_a_dimension}")
     shown.add_row("its pixels are given", given)
+
+
+def under_noise(config: EvaluateConfig, density: Density, data: ImageDataModule, plain: Calibration) -> None:
+    """Show how calibrated the classes of noisy images are, and on request draw it."""
+    shares = [0, *config.noise]
+    found = [plain, *(with_noise(density, data, config.split, share, density.device) for share in config.noise)]
+    if config.noise:
+        get_console().print(calibration_table(shares, found))
+    if config.picture is not None:
+        with write_whole(config.picture) as file:
+            reliability.draw(shares, found).savefig(file, format="png", dpi=100)
+        say(config.picture)
 
 
 def score_beside(path: str, given: ImageDataModule, split: str, device: torch.device) -> Scores:

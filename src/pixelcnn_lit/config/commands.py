@@ -100,6 +100,7 @@ class EvaluateConfig(Section):
     out: Place | None
     beside: Model | None
     noise: list[Annotated[float, Field(gt=0, le=1)]]
+    picture: Place | None
     occlude: Occlusion | None
     seed: Seed
     batch_size: Annotated[int, Field(ge=1, le=65536)]
