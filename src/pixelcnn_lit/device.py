@@ -50,17 +50,21 @@ def has_room(device: torch.device, n_bytes: int) -> bool:
     return device.type != "cuda" or n_bytes <= torch.cuda.mem_get_info(device)[0] // 4
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that a GPU or the computer has not enough memory."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 @contextmanager
 def enough_memory(batch: str, advice: str = "Try a smaller batch") -> Iterator[None]:
     """Turn an out-of-memory error of a GPU or CPU into a UserError that names ``batch``, a text "key=value"."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        text = str(error)
-        on_gpu = isinstance(error, torch.OutOfMemoryError)
-        if not (on_gpu or isinstance(error, MemoryError) or "can't allocate memory" in text):
+        if not out_of_memory(error):
             raise
-        asked = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", text)
+        on_gpu = isinstance(error, torch.OutOfMemoryError)
+        asked = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", str(error))
         more = f" (it asked for {asked[1]} more)" if asked else ""
         where = "GPU" if on_gpu else "computer"
         raise UserError(f"{batch}: the {where} has not enough memory{more}. {advice}") from error

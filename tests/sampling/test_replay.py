@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import contextlib
+import logging
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from pixelcnn_lit.sampling.replay import Recording
+from helpers.builders import tiny_density
+from pixelcnn_lit.sampling import draw
+from pixelcnn_lit.sampling.replay import CudaGraph, Recording
 
 
 def test_playing_does_again_what_was_recorded_on_what_is_there_now():
@@ -91,3 +97,39 @@ def test_operations_in_place_stay_in_place():
         expected = x.relu()
         recording.play()
     assert torch.equal(x, expected)
+
+
+def without_capture(monkeypatch, error):
+    """A CUDA that runs everything on the CPU, and fails to capture a graph."""
+
+    @contextlib.contextmanager
+    def graph(_):
+        raise error
+        yield
+
+    nothing = SimpleNamespace(wait_stream=lambda other: None)
+    for name, fake in {
+        "CUDAGraph": lambda: None,
+        "Stream": lambda: nothing,
+        "current_stream": lambda: nothing,
+        "stream": lambda _: contextlib.nullcontext(),
+        "graph": graph,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    monkeypatch.setattr(draw, "Recording", CudaGraph)
+
+
+def test_where_cuda_captures_no_graph_the_images_are_the_same_and_a_line_tells_it_once(monkeypatch, caplog):
+    density = tiny_density(4, size=(6, 5))
+    expected = density.sample(3, seed=1)
+    without_capture(monkeypatch, RuntimeError("operation not permitted when stream is capturing"))
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(density.sample(3, seed=1), expected)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "cannot be captured as a CUDA graph; sampling goes on without" in line
+
+
+def test_a_gpu_without_memory_for_a_graph_is_no_reason_to_go_on_without(monkeypatch):
+    without_capture(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(torch.OutOfMemoryError):
+        tiny_density(4, size=(6, 5)).sample(3, seed=1)

@@ -151,3 +151,12 @@ def test_bfloat16_gradients_of_every_network_are_those_of_float32(network, batch
             grads.append(torch.cat([p.grad.flatten() for p in density.parameters()]))
         assert grads[1].isfinite().all(), step
         assert (grads[0] - grads[1]).norm() < 0.1 * grads[0].norm(), step
+
+
+def test_a_gpu_without_bfloat16_trains_in_float32_and_a_line_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for has, chosen in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True, has=has: has)
+        assert precision.choose("bf16-mixed", "cuda") == precision.choose("auto", "cuda") == chosen
+        said = "trainer.precision=bf16-mixed: this GPU has no bfloat16, so training is in 32-true"
+        assert (said in capsys.readouterr().out) == (not has)

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import Tensor
 
 from pixelcnn_lit.config import SampleConfig
+from pixelcnn_lit.device import out_of_memory
+from pixelcnn_lit.messages import say
 from pixelcnn_lit.sampling.draw import Progress as Told
 from pixelcnn_lit.sampling.draw import SoFar
 
@@ -30,29 +32,15 @@ class Film:
         when = self._batches[-1]
         when[so_far.seen.cpu() & when.isinf()] = so_far.done / so_far.total
 
+    def forget(self, images: int) -> None:
+        """Forget what was noted after the first so many images: they are drawn again."""
+        while sum(len(batch) for batch in self._batches) > images:
+            self._batches.pop()
+
     @property
     def when(self) -> Tensor:
         """(N, H, W): the share of the rows that were done when a pixel was drawn, and 0 of those that were known."""
         return torch.cat(self._batches)
-
-
-def _batches(n: int, size: int, what: str, film: Film | None) -> Iterator[tuple[int, int, Told]]:
-    """For each batch of n images: its first image, its size, and a function that shows progress, on the ``film`` too.
-
-    At the end, print the time that the images took; they are called ``what`` there.
-    """
-    start = time.perf_counter()
-    with _bar(n) as show:
-        for first in range(0, n, size):
-            count = min(size, n - first)
-
-            def told(so_far: SoFar, first: int = first, count: int = count) -> None:
-                show(first + count * so_far.done / so_far.total, so_far.done, so_far.total)
-                if film is not None:
-                    film.note(so_far)
-
-            yield first, count, told
-    get_console().print(f"{n:,} {what} in {time.perf_counter() - start:.2f} s", highlight=False)
 
 
 def in_batches(
@@ -66,15 +54,49 @@ def in_batches(
     """Draw n images, ``config.batch_size`` at a time, on the CPU in the end: (n, C, H, W).
 
     ``drawn(part, seed=, y=, temperature=, method=, first=, progress=)`` draws those of a slice ``part``; ``y`` (n,) are
-    their classes, or None. A ``film`` is told of all rows.
+    their classes, or None. A ``film`` is told of all rows. Images are called ``what`` in the line that tells the time.
+
+    Where the memory is too small for a batch, the rest goes on in batches of half the size: the images are the same.
     """
-    parts = []
-    for first, count, show in _batches(n, config.batch_size, what, film):
-        part = slice(first, first + count)
-        classes = None if y is None else y[part]
-        how = {"seed": config.seed, "temperature": config.temperature, "method": config.method}
-        parts.append(drawn(part, y=classes, first=first, progress=show, **how).cpu())
+    start, parts, first, size = time.perf_counter(), [], 0, config.batch_size
+    how = {"seed": config.seed, "temperature": config.temperature, "method": config.method}
+    with _bar(n) as show:
+        while first < n:
+            part = slice(first, min(first + size, n))
+            told = _teller(part, show, film)
+            try:
+                classes = None if y is None else y[part]
+                parts.append(drawn(part, y=classes, first=first, progress=told, **how).cpu())
+            except (RuntimeError, MemoryError) as error:
+                size = _half(part, error, film)
+                continue
+            first = part.stop
+    get_console().print(f"{n:,} {what} in {time.perf_counter() - start:.2f} s", highlight=False)
     return torch.cat(parts)
+
+
+def _teller(part: slice, show: Callable[[float, int, int], None], film: Film | None) -> Told:
+    """What shows the progress of a batch, on the ``film`` too."""
+
+    def told(so_far: SoFar) -> None:
+        show(part.start + (part.stop - part.start) * so_far.done / so_far.total, so_far.done, so_far.total)
+        if film is not None:
+            film.note(so_far)
+
+    return told
+
+
+def _half(part: slice, error: Exception, film: Film | None) -> int:
+    """Half the size of a batch for which the memory was too small, which a line says. Raise any other error."""
+    size = part.stop - part.start
+    if size == 1 or not out_of_memory(error):
+        raise error
+    if film is not None:
+        film.forget(part.start)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    say(f"not enough memory to draw {size:,} images at once: going on with {size // 2:,}")
+    return size // 2
 
 
 @contextmanager

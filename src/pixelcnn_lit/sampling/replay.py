@@ -8,6 +8,7 @@ depends on their values.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,6 +22,9 @@ OUT_VARIANTS: dict[str, Callable[..., Any]] = {"relu": partial(torch.clamp_min, 
 
 READS = {Tensor.item, Tensor.tolist, Tensor.__bool__, Tensor.__int__, Tensor.__float__, Tensor.__index__, Tensor.numpy}
 """Functions that read values into Python. Decisions on these values cannot be recorded."""
+
+
+LOG = logging.getLogger(__name__)
 
 
 class NotRecordableError(TypeError, RuntimeError):
@@ -105,14 +109,23 @@ class CudaGraph:
         self._graph = torch.cuda.CUDAGraph()
 
     def record(self, work: Callable[[], None]) -> None:
-        """Run ``work`` once, which also initialises the CUDA libraries; then capture it without running it."""
+        """Run ``work`` once, which also initialises the CUDA libraries; then capture it without running it.
+
+        Raises NotRecordableError where CUDA cannot capture it, and warns of that.
+        """
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             work()
         torch.cuda.current_stream().wait_stream(stream)
-        with torch.cuda.graph(self._graph):
-            work()
+        try:
+            with torch.cuda.graph(self._graph):
+                work()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            LOG.warning("a row cannot be captured as a CUDA graph; sampling goes on without, slower: %s", error)
+            raise NotRecordableError(str(error)) from error
 
     def start_section(self, kind: int = 0) -> None:
         """Do nothing: a CUDA graph manages its own memory."""

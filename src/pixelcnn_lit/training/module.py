@@ -17,6 +17,7 @@ from pixelcnn_lit.density import Density
 from pixelcnn_lit.metrics import TRAIN, BitsPerDim
 from pixelcnn_lit.scores import BITS
 from pixelcnn_lit.training.base import LitModel
+from pixelcnn_lit.training.compiled import Compiled
 
 
 class LitDensity(LitModel):
@@ -33,7 +34,7 @@ class LitDensity(LitModel):
             checkpoint_activations(density.network)
         if config.trainer.compile is not None:
             # Evaluation and sampling are not compiled: each new batch size would be compiled again.
-            self._train = torch.compile(density.forward, mode=config.trainer.compile, dynamic=False)
+            self._train = Compiled(density.forward, config.trainer.compile)
         self.val_metric, self.test_metric = BitsPerDim(), BitsPerDim()
 
     @property

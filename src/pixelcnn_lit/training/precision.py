@@ -59,6 +59,9 @@ def choose(wish: str | int | None, accelerator: str) -> str:
             f"trainer.precision={wish}: must be auto or one of {', '.join(PRECISIONS)}; evaluation is in float32, so "
             "weights are in float32 in training too"
         )
+    if name == "bf16-mixed" and accelerator == "cuda" and torch.cuda.is_available() and fast_precision("cuda") != name:
+        messages.say(f"trainer.precision={wish}: this GPU has no bfloat16, so training is in 32-true")
+        return "32-true"
     if name == "16-mixed" and accelerator == "cpu":
         raise UserError(f"trainer.precision={wish}: a CPU has no float16; bf16-mixed or 32-true would work")
     return name

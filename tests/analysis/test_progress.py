@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from helpers.builders import tiny_density
+from pixelcnn_lit.analysis.progress import Film, in_batches
+from pixelcnn_lit.config import SampleConfig
+
+
+def settings(batch_size):
+    values = {"batch_size": batch_size, "seed": 3, "temperature": 1.0, "method": "cached"}
+    return SampleConfig.model_construct(**values)
+
+
+class Small:
+    """A density on a device with room for ``room`` images: more fail after their first row."""
+
+    def __init__(self, room, error):
+        self.density, self.room, self.error, self.sizes = tiny_density(4, size=(4, 4)), room, error, []
+
+    def drawn(self, part, progress, **how):
+        n = part.stop - part.start
+        self.sizes.append(n)
+
+        def told(so_far):
+            progress(so_far)
+            if n > self.room and so_far.done == 1:
+                raise self.error
+
+        return self.density.sample(n, progress=told, **how)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
+)
+def test_too_large_a_batch_is_halved_until_it_fits_and_draws_the_same_images(error, capsys):
+    small, film, whole = Small(3, error), Film(), Film()
+    x = in_batches(settings(12), 14, None, "samples", small.drawn, film)
+    assert small.sizes == [12, 6, 3, 3, 3, 3, 2]
+    easy = Small(99, error)
+    assert torch.equal(x, in_batches(settings(14), 14, None, "samples", easy.drawn, whole))
+    assert torch.equal(film.when, whole.when)
+    printed = capsys.readouterr().out
+    assert "not enough memory to draw 12 images at once: going on with 6" in printed
+    assert "going on with 3" in printed
+
+
+def test_one_image_that_has_no_room_is_an_error_and_so_is_any_other_failure():
+    with pytest.raises(torch.OutOfMemoryError):
+        in_batches(settings(4), 4, None, "samples", Small(0, torch.OutOfMemoryError("CUDA out of memory")).drawn)
+    small = Small(1, RuntimeError("something else"))
+    with pytest.raises(RuntimeError, match="something else"):
+        in_batches(settings(4), 4, None, "samples", small.drawn)
+    assert small.sizes == [4]
