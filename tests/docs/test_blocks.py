@@ -41,7 +41,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((ROOT / "docs").glob("*.md"))
 COMMANDS = {
     *("train", "evaluate", "sample", "score", "explain", "compress", "decompress"),
-    *("export", "report", "receptive_field", "pretrained", "vqvae"),
+    *("export", "report", "receptive_field", "pretrained", "vqvae", "demo"),
 }
 SHELL, PYTHON = {"", "sh", "bash"}, {"python", "py"}
 HOW = ("shrink", "soak", "not run", "map")

@@ -8,7 +8,6 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from pixelcnn_lit.config import DemoConfig
-from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.page import compare_tab, draw_tab, sample_tab, score_tab
 from pixelcnn_lit.page.figures import said
 from pixelcnn_lit.page.gate import LARGEST, Gate, is_local
@@ -31,28 +30,25 @@ a.download { margin-right: 16px; text-decoration: underline; }
 
 
 def launch(models: Mapping[str, Model], config: DemoConfig, folder: str) -> gr.Blocks:
-    """Serve the page in threads of its own; uploads go to ``folder``. Raises UserError if the port is taken."""
+    """Serve the page in threads of its own; uploads go to ``folder``."""
     page = build(models, References(config.data, config.n))
     page.queue(max_size=WAITING, api_open=False)
-    try:
-        page.launch(
-            server_name=config.host,
-            server_port=config.port,
-            prevent_thread_lock=True,
-            quiet=True,
-            share=False,
-            ssr_mode=False,
-            show_error=True,
-            max_file_size=LARGEST,
-            enable_monitoring=False,
-            run_history=False,
-            app_kwargs={"middleware": [Middleware(Gate, folder=folder, local=is_local(config.host))]},
-            footer_links=[],
-            theme=THEME,
-            css=CSS,
-        )
-    except OSError as error:
-        raise UserError(f"port={config.port}: cannot be listened to on {config.host}; port=7861 may be free") from error
+    page.launch(
+        server_name=config.host,
+        server_port=config.port,
+        prevent_thread_lock=True,
+        quiet=True,
+        share=False,
+        ssr_mode=False,
+        show_error=True,
+        max_file_size=LARGEST,
+        enable_monitoring=False,
+        run_history=False,
+        app_kwargs={"middleware": [Middleware(Gate, folder=folder, local=is_local(config.host))]},
+        footer_links=[],
+        theme=THEME,
+        css=CSS,
+    )
     return page
 
 

@@ -29,6 +29,8 @@ LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
 
 LARGEST = 8 << 20
 """The most bytes of a request."""
+DRAINED = 8 * LARGEST
+"""Of a request that is refused, so many bytes are taken all the same."""
 FULL = 256 << 20
 """The most bytes of all uploads together; the old ones go after some minutes."""
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -58,6 +60,7 @@ class Gate:
         if refusal is None and scope["type"] in ("http", "lifespan"):
             await self._app(scope, receive, send)
         elif refusal is not None:
+            await _drained(receive)
             status, text = refusal
             plain = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
             await send({"type": "http.response.start", "status": status, "headers": plain})
@@ -93,6 +96,16 @@ class Gate:
             return Path(name).resolve().is_relative_to(self._folder)
         except (OSError, ValueError):  # a name that no file can have
             return False
+
+
+async def _drained(receive: Receive) -> None:
+    """Take what is sent, up to a bound: a browser that is cut off while it sends does not read the answer."""
+    taken = 0
+    while taken < DRAINED:
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if not message.get("more_body"):
+            return
 
 
 def _bytes(folder: Path) -> int:

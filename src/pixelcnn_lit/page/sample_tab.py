@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from pixelcnn_lit import pictures
-from pixelcnn_lit.analysis.labels import class_number
 from pixelcnn_lit.analysis.progress import Film
-from pixelcnn_lit.data.classes import numbered
+from pixelcnn_lit.data.classes import listed, numbered
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.page.answers import ONE_AT_A_TIME, in_sentences
@@ -106,7 +105,10 @@ def classes(density: Density, n: int, label: str) -> Tensor | None:
     if density.n_classes is None or label == ANY:
         return None
     if label != EACH:
-        return torch.full((n,), class_number(str(label), density))
+        names = _names(density)
+        if label not in names:
+            raise UserError(f"class={label}: must be one of {listed(names)}")
+        return torch.full((n,), names.index(label))
     y = pictures.class_rows(density.n_classes, n)
     if y is None:
         raise UserError(f"a row of each class needs {density.n_classes} images or more")

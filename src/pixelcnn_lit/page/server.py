@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
 from types import FrameType
-from typing import Any
 
 import torch
 
@@ -26,20 +27,22 @@ def serve(config: DemoConfig) -> None:
 
     Raises UserError if gradio is not installed, a checkpoint cannot be read, or the port is taken.
     """
+    if importlib.util.find_spec("gradio") is None:
+        raise UserError("demo needs the package gradio: pip install 'pixelcnn-lit[demo]'")
+    _refuse_taken(config.host, config.port)
+    found = models(config)
+    # The other half of the cores is for the server and the browser.
+    torch.set_num_threads(max(1, torch.get_num_threads() // 2))
+    # The sampler is many small operations. While the server has work, each would wait the usual 5 ms for its turn.
+    sys.setswitchinterval(0.0005)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # gradio asks its own server once
+    read_pictures_alone()
     with tempfile.TemporaryDirectory(prefix="pixelcnn_lit_demo_") as folder:
         # Read by gradio when it is imported.
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # gradio asks its own server once
-        launch = _launch()
-        found = models(config)
-        read_pictures_alone()
-        # The sampler is many small operations. While the server has work, each would wait the usual 5 ms for its turn.
-        sys.setswitchinterval(0.0005)
-        # The other half of the cores is for the server and the browser.
-        torch.set_num_threads(max(1, torch.get_num_threads() // 2))
         closed = threading.Event()
         _on_signals(closed)
-        page = launch(found, config, folder)
+        page = imported("pixelcnn_lit.page.blocks:launch")(found, config, folder)
         say(f"http://{config.host}:{config.port} (Ctrl-C ends it)")
         if not is_local(config.host):
             say(f"note: host={config.host}: other machines can open the page")
@@ -48,18 +51,22 @@ def serve(config: DemoConfig) -> None:
     say("the page is closed")
 
 
+def _refuse_taken(host: str, port: int) -> None:
+    """Raise UserError if an address cannot be listened to."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as free:
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind(address)
+    except socket.gaierror as error:
+        raise UserError(f"host={host}: no address of this machine; 127.0.0.1 is") from error
+    except OSError as error:
+        raise UserError(f"port={port}: cannot be listened to on host={host} ({error.strerror})") from error
+
+
 def _on_signals(closed: threading.Event) -> None:
     def close(number: int, frame: FrameType | None) -> None:
         closed.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, close)
-
-
-def _launch() -> Any:
-    try:
-        return imported("pixelcnn_lit.page.blocks:launch")
-    except ModuleNotFoundError as error:
-        if error.name != "gradio":
-            raise
-        raise UserError("demo needs the package gradio: pip install 'pixelcnn-lit[demo]'") from error
