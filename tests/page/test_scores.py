@@ -6,7 +6,7 @@ import hydra
 import pytest
 import torch
 
-from helpers.builders import tiny_density, write_mnist
+from helpers.builders import all_images, tiny_density, write_mnist
 from pixelcnn_lit.config import DemoConfig, check, compose, conf_dir
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.errors import UserError
@@ -45,8 +45,24 @@ def test_the_bits_of_a_completion_are_those_of_its_drawn_pixels():
         each = density.logits(x).log_softmax(1).gather(1, x[:, None].long())[:, 0, 0] / -math.log(2)
     captions = [f"{image[~known].sum():.0f} bits drawn, {image.sum():.0f} in all" for image in each]
     assert scores.costs(density, x, known) == captions
-    mixture = tiny_density(2, orders=2)
-    assert [text.endswith("bits in all") for text in scores.costs(mixture, x, known)] == [True, True]
+
+
+def test_the_bits_of_a_completion_by_a_mixture_of_scans_are_of_all_images_with_the_same_known_pixels():
+    density, known = tiny_density(2, orders=4, size=(2, 3)), half_known_left()
+    images = all_images(2, (1, 2, 3))
+    with torch.no_grad():
+        fits = [scan for scan in range(4) if density.scans[scan].turn(known).flatten()[:2].all()]
+        joint = torch.stack([density.log_prob(images, order=scan) for scan in fits]).logsumexp(0)
+    same = (images[:, 0, :, 0] == images[5, 0, :, 0]).all(1)
+    expected = joint[same].logsumexp(0) - joint[5]
+    (caption,) = scores.costs(density, images[5:6], known)
+    assert caption.startswith(f"{expected / math.log(2):.0f} bits drawn")
+
+
+def half_known_left():
+    known = torch.zeros(2, 3, dtype=torch.bool)
+    known[:, 0] = True
+    return known
 
 
 def test_a_place_counts_the_images_that_cost_as_much():

@@ -22,6 +22,8 @@ from pixelcnn_lit import build
 
 TINY = ["model.n_res=1", "model.hidden=4", "data.levels=2", "data.image_shape=[1,8,8]"]
 CLIENTS = 50
+STARTS = 240
+"""So many seconds may pass until the page is there: most go into imports, and the machine may be busy."""
 
 
 class Server:
@@ -38,10 +40,11 @@ class Server:
         told = environment(TMPDIR=str(self.uploads), OMP_NUM_THREADS="1")
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, cwd=folder, env=told, stdout=log, stderr=subprocess.STDOUT)
-        for _ in range(1200):
-            if "Ctrl-C ends it" in self.log.read_text():
-                break
-            assert self.process.poll() is None, self.log.read_text()
+        end = time.monotonic() + STARTS
+        while "Ctrl-C ends it" not in self.log.read_text():
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.process.kill()
+                raise AssertionError(f"no page: {self.log.read_text()}")
             time.sleep(0.1)
         config = json.loads(self.ask("GET", "/config")[1])
         labels = {part["id"]: part["props"].get("value") for part in config["components"] if part["type"] == "button"}

@@ -28,6 +28,7 @@ PARTS = {
     "the upper half": "top",
     "the left half": "left",
     "the right half": "right",
+    "the middle": "centre",
     "only what is painted blue": "none",
 }
 HELP = (

@@ -53,18 +53,18 @@ def bits(density: Density, x: Tensor) -> Tensor:
     return nats / math.log(2)
 
 
+@torch.inference_mode()
 def costs(density: Density, x: Tensor, known: Tensor) -> list[str]:
-    """A caption for each completion of an image whose ``known`` pixels (H, W) were given: its bits.
+    """A caption for each completion, levels (N, C, H, W), of an image whose ``known`` pixels (H, W) were given.
 
-    In one scan, the bits of the drawn pixels are those of each given all pixels before it. A mixture of scans shares
-    the bits out among pixels, so of that they are told in all alone.
+    It tells the bits of the drawn pixels, as they are drawn, and those of the whole image.
     """
-    each = bits(density, x)
-    totals = each.flatten(1).sum(1).tolist()
-    if len(density.scans) > 1:
-        return [f"{total:.0f} bits in all" for total in totals]
-    drawn = each[:, ~known].sum(1).tolist()
-    return [f"{part:.0f} bits drawn, {total:.0f} in all" for part, total in zip(drawn, totals, strict=True)]
+    drawn = density.completion_log_prob(x, known).tolist()
+    totals = density.log_prob(x).tolist()
+    return [
+        f"{-part / math.log(2):.0f} bits drawn, {-total / math.log(2):.0f} in all"
+        for part, total in zip(drawn, totals, strict=True)
+    ]
 
 
 class References:
