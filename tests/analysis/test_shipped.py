@@ -32,6 +32,7 @@ def test_a_model_gives_the_figure_that_it_is_shipped_with(name):
     assert FILES[name].stat().st_size <= shipped.MOST_BYTES
     assert all(weight.dtype == torch.float16 for weight in read_safetensors(FILES[name])[0].values())
     assert 0 < figures["test/bits_per_dim"] < 2
+    assert abs(figures["test/bits_per_dim"] - figures[shipped.FLOAT32]) <= shipped.WORST
     assert "/" not in json.dumps(trained.model_dump(mode="json", include={"data", "ckpt", "weights", "name"}))
 
 
@@ -39,8 +40,18 @@ def test_every_command_takes_them(tmp_path):
     output = succeeds(forked("sample", "ckpt=pretrained:digits", "n=4", cwd=tmp_path))
     assert "4 samples" in output
     assert pixelcnn_lit.load("pretrained:digits").levels == 4
-    output = succeeds(forked("pretrained", cwd=tmp_path))
-    assert all(f"{name}, 20" in output for name in FILES)
+
+
+def test_the_list_says_of_each_its_figures_its_test_images_and_its_seed(tmp_path):
+    rows = succeeds(forked("pretrained", cwd=tmp_path)).splitlines()
+    for name, path in FILES.items():
+        own = shipped.known(path)
+        figures = own["shipped"]
+        (row,) = (line for line in rows if line.startswith(f"│ {name} "))
+        cells = [cell.strip() for cell in row.split("│")]
+        assert cells[4:6] == [f"{figures['test/bits_per_dim']:.5f}", f"{figures[shipped.FLOAT32]:.5f}"]
+        told = f"seed {own['config']['seed']}, {figures['images']:,} test images, "
+        assert any(line.startswith(f"{name}, {figures['date']}, {told}") for line in rows)
 
 
 def test_a_name_that_is_not_there_is_refused_with_those_that_are(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from rich import get_console
@@ -23,6 +23,8 @@ from pixelcnn_lit.storage.archive import read_safetensors, write_safetensors
 
 WORST = 0.0005
 """So many bits per dimension may be lost by weights in float16."""
+FLOAT32 = "test/bits_per_dim_of_float32"
+"""The figure of the weights before they were rounded to float16."""
 DIGITS = 64
 """How many digits a model is checked by."""
 MOST_BYTES = 700_000
@@ -47,6 +49,7 @@ def ship(ckpt: str | Path, out: Path, command: str) -> dict[str, Any]:
         raise UserError(f"ckpt={ckpt}: in float16 it has {after:.5f} bits/dim, in float32 {before:.5f}")
     figures = {
         "test/bits_per_dim": after,
+        FLOAT32: before,
         "images": len(data.split("test")),
         "of_digits": of_digits(density, trained),
         "source": data.source,
@@ -94,11 +97,12 @@ def known(path: Path) -> Mapping[str, Any]:
 
 
 def show(config: PretrainedConfig) -> None:
-    """Print a table of the models that come with the package."""
+    """Print a table of the models that come with the package: what is shipped, with weights in float16, and its run."""
     rows = Table(show_header=True, header_style="bold")
-    for column in ("ckpt=pretrained:", "network", "data", "test bits/dim", "parameters", "kB"):
-        numbers = column in ("test bits/dim", "parameters", "kB")
-        rows.add_column(column, justify="right" if numbers else "left", no_wrap=column != "data", overflow="fold")
+    numbers = ("test\nbits/dim", "in\nfloat32", "parameters")
+    for column in ("ckpt=pretrained:", "network", "data", *numbers):
+        justify: Literal["left", "right"] = "right" if column in numbers else "left"
+        rows.add_column(column, justify=justify, no_wrap=column != "data", overflow="fold", min_width=8)
     lines = []
     for name, path in shipped().items():
         weights, own = read_safetensors(path)
@@ -108,11 +112,12 @@ def show(config: PretrainedConfig) -> None:
             name,
             own["config"]["model"]["name"],
             f"{data['name']} ({figures['source']}), {data['levels']} levels{binarised}",
-            f"{figures['test/bits_per_dim']:.4f}",
+            f"{figures['test/bits_per_dim']:.5f}",
+            f"{figures[FLOAT32]:.5f}",
             f"{sum(weight.numel() for weight in weights.values()):,}",
-            f"{path.stat().st_size / 1000:.0f}",
         )
-        lines.append(f"{name}, {figures['date']}, of {figures['images']:,} test images: {figures['command']}")
+        told = f"seed {own['config']['seed']}, {figures['images']:,} test images, {path.stat().st_size / 1000:.0f} kB"
+        lines.append(f"{name}, {figures['date']}, {told}: {figures['command']}")
     get_console().print(rows)
     for line in lines:
         say(line)
