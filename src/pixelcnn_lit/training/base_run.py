@@ -41,6 +41,7 @@ from pixelcnn_lit.training.resume import (
     StopSignals,
     WholeCheckpoints,
 )
+from pixelcnn_lit.training.step_lines import StepLines
 
 C = TypeVar("C", bound=RunConfig)
 
@@ -188,6 +189,8 @@ class BaseRun(ABC, Generic[C]):
             yield imported("pixelcnn_lit.sweeps.prune:Prune")(self.folder)
         if options["enable_progress_bar"]:
             yield ProgressBar(self.score)
+        elif self.config.trainer.enable_progress_bar is None:
+            yield StepLines(self.score, self.throughput)
         if self.config.logger != type(self.config.logger)():
             yield LearningRateMonitor("step")
         yield from self._own_callbacks()

@@ -1,0 +1,72 @@
+"""Progress where there is no terminal: a line of a long epoch at least every ten seconds."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Timer
+from rich import get_console
+
+from pixelcnn_lit.data.datamodule import Batch
+from pixelcnn_lit.scores import Score
+from pixelcnn_lit.training.callbacks import Throughput, may_read
+
+EVERY = 10.0
+"""Seconds between two lines."""
+
+
+class StepLines(pl.Callback):
+    """Prints the step, the score of training, images per second and the time that is left, every ten seconds.
+
+    Not in the log, in which the lines of epochs are enough.
+    """
+
+    def __init__(self, score: Score, throughput: Throughput, every: float = EVERY) -> None:
+        self._score, self._throughput, self._every = score, throughput, every
+        self._told = 0.0
+        self._start, self._first = 0.0, 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._start = self._told = time.perf_counter()
+        self._first = trainer.global_step
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._told = time.perf_counter()  # an epoch has a line of its own
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        now = time.perf_counter()
+        if now - self._told < self._every or not trainer.is_global_zero or not may_read(trainer, pl_module.device):
+            return
+        self._told, name = now, self._score.train
+        parts = [f"step {trainer.global_step:,}"]
+        if (last := last_step(trainer)) is not None:
+            parts[0] += f"/{last:,}"
+        if name in trainer.callback_metrics:
+            parts.append(f"train {float(trainer.callback_metrics[name]):{self._score.form}} {self._score.unit}")
+        parts.append(f"{self._throughput.last_epoch:,.0f} images/s")
+        if (left := self._left(trainer, last, now)) is not None:
+            parts.append(f"{timedelta(seconds=round(left))} left")
+        get_console().print("  ".join(parts), highlight=False, soft_wrap=True)
+
+    def _left(self, trainer: pl.Trainer, last: int | None, now: float) -> float | None:
+        """The seconds until ``max_time``, or until the last step at the pace so far; None if neither is known."""
+        if (timer := timer_of(trainer)) is not None:
+            return timer.time_remaining()
+        done = trainer.global_step - self._first
+        return None if last is None or not done else (now - self._start) / done * (last - trainer.global_step)
+
+
+def timer_of(trainer: pl.Trainer) -> Timer | None:
+    """What ends the training by ``trainer.max_time``."""
+    return next((each for each in trainer.callbacks if isinstance(each, Timer)), None)  # type: ignore[attr-defined]
+
+
+def last_step(trainer: pl.Trainer) -> int | None:
+    """The number of steps of the whole training; None where it ends by time or never."""
+    steps = trainer.estimated_stepping_batches
+    return None if timer_of(trainer) is not None or not 0 < steps < float("inf") else int(steps)
