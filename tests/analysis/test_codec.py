@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from helpers.builders import tiny_density
+from pixelcnn_lit import compose, load
 from pixelcnn_lit.analysis import codec
 from pixelcnn_lit.analysis.codec import CORRECTION, FLOOR, ONE, STEP, Block, WrongDataError, decode, encode, in_double
 from pixelcnn_lit.config.model import NETWORKS
+from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.likelihood import Categorical
 
@@ -53,8 +55,8 @@ def test_images_of_any_form_come_back(levels, channels, height, width, n, seed):
 
 
 def test_other_numbers_of_threads_change_nothing():
-    density = in_double(tiny_density(256, hidden=32, n_res=1, size=(7, 6)))
-    x = some(256, 1, 16, (7, 6))
+    density = in_double(tiny_density(256, hidden=32, n_res=1, size=(4, 4)))
+    x = some(256, 1, 16, (4, 4))
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
@@ -77,6 +79,16 @@ def test_the_length_is_what_the_likelihood_says(levels, n_mix):
     overhead = 64 / x.numel()  # the last words of the range coder
     found = 8 * (len(block.payload) + block.corrections.nbytes) / x.numel()
     assert bits - 0.001 < found < bits + max(0.002, 0.003 * bits) + overhead
+
+
+def test_real_digits_take_the_bits_of_a_trained_model_and_come_back():
+    density = in_double(load("pretrained:digits"))
+    config = compose(["data=digits", f"data.levels={density.levels}"])
+    x = ImageDataModule(config.data, config.seed).split("test").images[:32]
+    block, log_prob = encode(density, x, 32)
+    bits, found = -log_prob.sum().item() / math.log(2), 8 * (len(block.payload) + block.corrections.nbytes)
+    assert found < bits + max(0.003 * bits, 0.002 * x.numel()) + 64
+    assert torch.equal(decode(density, block, tuple(x.shape), 32), x)
 
 
 def test_weights_are_the_exponentials_and_their_sums_exact():
@@ -158,6 +170,9 @@ def test_a_network_that_computes_in_less_than_float64_is_found_out(monkeypatch):
 
     density = in_double(Density(Rounds(torch.float32), Categorical(levels=4), (1, 6, 5)))
     assert 1e-8 < codec.found_drift(density, some(4, 1, 5)) < 1e-6
+    with torch.no_grad():
+        density.network.out.weight.fill_(math.nan)
+    assert codec.found_drift(density, some(4, 1, 5)) == math.inf
 
 
 @pytest.mark.parametrize("field", ["place", "image", "level", "multiple"])

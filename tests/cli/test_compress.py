@@ -31,6 +31,7 @@ def arena(tmp_path_factory, mnist_dir):
         torch.manual_seed(seed)
         weights = {PREFIX + key: weight for key, weight in build_density(config).state_dict().items()}
         write(folder / f"{name}.ckpt", {KEY: header(config), "state_dict": weights})
+    (folder / "folder.pxl").mkdir()
     output = succeeds(forked("compress", "ckpt=a.ckpt", "block=6", "batch_size=4", "out=x.pxl", cwd=folder))
     return folder, output
 
@@ -83,6 +84,9 @@ def test_a_mixture_of_scans_and_classes_tells_its_own_bits_and_at_most_a_label_m
     ("command", "arguments", "message"),
     [
         ("compress", "ckpt=a.ckpt out=x.zip", "out=x.zip: must end in .pxl"),
+        ("compress", "ckpt=a.ckpt out=folder.pxl", "folder.pxl: cannot be written (it is a folder)"),
+        ("compress", "ckpt=a.ckpt out=a.ckpt/x.pxl", "x.pxl: cannot be written"),
+        ("decompress", "ckpt=a.ckpt file=x.pxl out=a.ckpt/x.npy", "x.npy: cannot be written"),
         ("compress", "ckpt=small.ckpt", "ckpt=small.ckpt: has context=small, which a compressed file does not hold"),
         ("decompress", "ckpt=b.ckpt file=x.pxl", "file=x.pxl: written with another model (pixelcnn) than ckpt=b.ckpt"),
         ("decompress", "ckpt=a.ckpt file=x.pxl out=x.png", "out=x.png: must end in .npy"),
@@ -102,7 +106,8 @@ def test_a_file_that_lies_ends_in_a_line(arena, tmp_path):
     contents = [content for _, content in pxl.read_blocks(folder / "x.pxl", found, begin, 0, 20)]
 
     def forged(header, contents):
-        pxl.write(tmp_path / "forged.pxl", header, contents)
+        with (tmp_path / "forged.pxl").open("wb") as file:
+            pxl.write(file, header, contents)
         return forked("decompress", f"ckpt={folder / 'a.ckpt'}", "file=forged.pxl", cwd=tmp_path)
 
     def but(**changed):

@@ -23,8 +23,11 @@ def header(**changed):
 
 @pytest.fixture
 def path(tmp_path):
-    assert write(tmp_path / "x.pxl", header(), CONTENTS) == (tmp_path / "x.pxl").stat().st_size
-    return tmp_path / "x.pxl"
+    path = tmp_path / "x.pxl"
+    with path.open("wb") as file:
+        length = write(file, header(), CONTENTS)
+    assert length == path.stat().st_size
+    return path
 
 
 def forge(path, blocks=None, more=(), **changed):
@@ -77,6 +80,8 @@ def test_every_changed_byte_is_told(path):
             {"shape": [3, 4096, 4096], "blocks": first_block(images=65536)},
             "it says that it has",
         ),
+        ({"shape": [1, 4096, 4096], "blocks": first_block(images=200)}, "at most 128 images of"),
+        ({"shape": [1, 1, 64], "blocks": first_block(images=8193)}, r"at most 8,192 images of \(1, 1, 64\)"),
         ({"blocks": first_block(images=10**9)}, "a wrong blocks.0.images"),
         ({"blocks": first_block(images=0)}, "a wrong blocks.0.images"),
         ({"blocks": first_block(payload=2**32 - 1)}, "and its header says 42949"),

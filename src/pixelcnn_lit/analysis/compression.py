@@ -9,6 +9,7 @@ import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -66,16 +67,21 @@ def compress(config: CompressConfig) -> None:
     coder = opened(config.ckpt, pick_device(config.device))
     data = ImageDataModule(config.data.instead_of(coder.trained.data, n_classes=0), coder.trained.seed)
     x = data.split(config.split).images[: config.n]
-    start = time.perf_counter()
-    with enough_memory(f"batch_size={config.batch_size}, block={config.block}"):
-        size, nats = write_images(coder, config.out, x, config.block, config.batch_size)
+    start, block = time.perf_counter(), min(config.block, len(x))
+    try:
+        pxl.check_block(block, (x.shape[1], x.shape[2], x.shape[3]))
+    except ValueError as error:
+        raise UserError(f"block={config.block}: {error}") from error
+    # The file is opened first, so that a place where none can be written is told at once.
+    with enough_memory(f"batch_size={config.batch_size}, block={block}"), write_whole(config.out) as file:
+        size, nats = write_images(coder, file, x, block, config.batch_size)
     report(config, x, size, nats, labels_of(coder.density), time.perf_counter() - start)
 
 
-def write_images(coder: Coder, path: str | Path, x: Tensor, block: int, batch_size: int) -> tuple[int, float]:
+def write_images(coder: Coder, file: IO[bytes], x: Tensor, block: int, batch_size: int) -> tuple[int, float]:
     """Write levels x (N, C, H, W), ``block`` images a block: the length of the file, and -log p(x) in nats.
 
-    Raises UserError if the model cannot code them, or the file cannot be written.
+    Raises UserError if the model cannot code them.
     """
     check_codable(coder, x)
     headers, contents, console = [], [], get_console()
@@ -95,14 +101,14 @@ def write_images(coder: Coder, path: str | Path, x: Tensor, block: int, batch_si
         shape=(x.shape[1], x.shape[2], x.shape[3]),
         blocks=headers,
     )
-    return pxl.write(path, header, contents), float(nats)
+    return pxl.write(file, header, contents), float(nats)
 
 
 def check_codable(coder: Coder, x: Tensor) -> None:
     """Raise UserError for a network with which a file could be written but perhaps not read."""
     drift = found_drift(coder.density, x.to(coder.density.device))
     if not drift < math.inf:
-        raise UserError(f"ckpt={coder.path}: its logits are NaN: its weights have gone wrong")
+        raise UserError(f"ckpt={coder.path}: its logits are NaN: its weights are too large")
     if drift > DRIFT:
         raise UserError(
             f"ckpt={coder.path}: in float64 its conditionals differ by {drift:.1e} nats between whole images and a "
@@ -182,9 +188,8 @@ def decompress(config: DecompressConfig) -> None:
     if stop > header.images or config.first >= header.images:
         raise UserError(f"first={config.first}, n={config.n}: the file has {header.images} images, from 0 on")
     start = time.perf_counter()
-    with enough_memory(f"batch_size={config.batch_size}"):
+    with enough_memory(f"batch_size={config.batch_size}"), write_whole(config.out) as file:
         levels = read_images(coder, config.file, header, begin, range(config.first, stop), config.batch_size)
-    with write_whole(config.out) as file:
         np.save(file, levels.numpy())
     told = f"{len(levels):,} images of {coder.density.levels} levels, in {time.perf_counter() - start:.1f} s"
     say(f"{Path(config.out)}: {told}")

@@ -27,6 +27,8 @@ def write_whole(path: str | Path) -> Iterator[IO[bytes]]:
     Raises UserError if the file cannot be written.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path}: cannot be written (it is a folder)")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:

@@ -17,13 +17,12 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 from pydantic import Field, ValidationError
 
 from pixelcnn_lit.config.types import Section, Side
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.storage.files import write_whole
 
 MAGIC = b"pxl\x1a"
 PREFIX = struct.Struct("<4sHII")
@@ -33,6 +32,8 @@ MAX_IMAGES = 65536
 """In a block."""
 MAX_VALUES = 2**33
 """Of all images."""
+MAX_LINES = 2**19
+"""Images times the longer side, in a block. What it takes to decode a block grows with them: here, some gigabytes."""
 Crc = Annotated[int, Field(ge=0, lt=2**32)]
 Length = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -65,15 +66,21 @@ class Header(Section):
         return sum(block.images for block in self.blocks)
 
 
-def write(path: str | Path, header: Header, contents: Sequence[bytes]) -> int:
-    """Write a file, atomically, and return its length. Raise UserError if it cannot be written."""
+def check_block(images: int, shape: tuple[int, int, int]) -> None:
+    """Raise ValueError for more images (C, H, W) than a block may have."""
+    most = min(MAX_IMAGES, max(1, MAX_LINES // max(shape[1:])))
+    if images > most:
+        raise ValueError(f"a block has at most {most:,} images of {shape}, not {images:,}")
+
+
+def write(file: IO[bytes], header: Header, contents: Sequence[bytes]) -> int:
+    """Write a whole file, and return its length."""
     *values, blocks = header.model_dump(mode="json").values()
     text = json.dumps(values, separators=(",", ":")).encode()
     table = b"".join(ENTRY.pack(*block.values()) for block in blocks)
-    with write_whole(path) as file:
-        file.write(PREFIX.pack(MAGIC, len(text), len(blocks), zlib.crc32(text + table)))
-        for content in (text, table, *contents):
-            file.write(content)
+    file.write(PREFIX.pack(MAGIC, len(text), len(blocks), zlib.crc32(text + table)))
+    for content in (text, table, *contents):
+        file.write(content)
     return PREFIX.size + len(text) + len(table) + sum(map(len, contents))
 
 
@@ -99,6 +106,10 @@ def read_header(path: str | Path) -> tuple[Header, int]:
     channels, height, width = header.shape
     if header.images * channels * height * width > MAX_VALUES:
         raise UserError(f"file={path}: damaged: it says that it has {header.images} images of {header.shape}")
+    try:
+        check_block(max(block.images for block in header.blocks), header.shape)
+    except ValueError as error:
+        raise UserError(f"file={path}: damaged: {error}") from error
     ends = begin + sum(block.corrections + block.payload for block in header.blocks)
     if ends != size:
         raise UserError(f"file={path}: damaged: it has {size} bytes, and its header says {ends}")
