@@ -5,6 +5,7 @@ import time
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from helpers.builders import tiny_density
 from pixelcnn_lit.errors import UserError
@@ -46,6 +47,16 @@ def test_nobody_draws_for_a_reader_who_has_gone():
     drawn.close()
     assert told[-1] < 300
     assert not [thread for thread in threading.enumerate() if thread.name == "draws rows"]
+
+
+def test_the_thread_that_draws_uses_as_many_cores_as_the_process():
+    before, found = torch.get_num_threads(), []
+    torch.set_num_threads(before + 1)
+    try:
+        list(rows(lambda progress: found.extend(threadpool_info())))
+    finally:
+        torch.set_num_threads(before)
+    assert [pool["num_threads"] for pool in found if "torch" in pool["filepath"]] == [before + 1]
 
 
 def test_an_error_of_the_model_is_raised_to_the_reader():

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import gradio as gr
 
 from pixelcnn_lit.messages import message
+from pixelcnn_lit.page.cores import keep_share
 from pixelcnn_lit.page.gate import FORMATS, PIXELS
 
-Answer = Callable[..., Iterator[Any]]
+Answer = Callable[..., Generator[Any, None, None]]
 
 ONE_AT_A_TIME: dict[str, Any] = {
     "concurrency_id": "model",
@@ -42,10 +43,17 @@ def in_sentences(work: Answer) -> Answer:
     """``work``, whose errors are shown on the page as one sentence each."""
 
     @functools.wraps(work)
-    def told(*arguments: Any) -> Iterator[Any]:
+    def told(*arguments: Any) -> Generator[Any, None, None]:
+        steps = work(*arguments)
         try:
-            yield from work(*arguments)
+            while True:
+                keep_share()  # each step is run by any thread of gradio's
+                yield next(steps)
+        except StopIteration:
+            return
         except Exception as error:
             raise gr.Error(message(error), print_exception=False, title="") from error
+        finally:
+            steps.close()
 
     return told

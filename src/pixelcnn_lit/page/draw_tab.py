@@ -57,11 +57,11 @@ def fill(models: Mapping[str, Model], chosen: gr.Dropdown) -> None:
                 buttons=[],
             )
             readable(canvas)
+            button = gr.Button("Complete", variant="primary")
             part = gr.Dropdown(list(PARTS), value=next(iter(PARTS)), label="Hidden", filterable=False)
             inverted = gr.Checkbox(False, label="Swap black and white (for dark ink on white paper)")
             with gr.Row():
                 seed, temperature = seed_knob(), temperature_knob()
-            button = gr.Button("Complete", variant="primary")
         with gr.Column(scale=3, min_width=340):
             given, completions = gr.HTML(), gr.HTML()
     inputs = [chosen, canvas, part, inverted, seed, temperature]

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 
 from torch import Tensor
 
+from pixelcnn_lit.page.cores import keep_share
 from pixelcnn_lit.sampling.draw import Progress, SoFar
 
 
@@ -30,6 +31,7 @@ def rows(draw: Callable[[Progress], Tensor]) -> Iterator[SoFar]:
         news.put(replace(so_far, x=so_far.x.cpu().clone(), seen=so_far.seen.cpu().clone()))
 
     def work() -> None:
+        keep_share()
         try:
             draw(told)
         except Exception as error:
