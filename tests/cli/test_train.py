@@ -43,6 +43,7 @@ def test_metrics_json_holds_the_promised_numbers(trained):
     assert metrics["levels"] == 2
     assert metrics["test/nats_per_image"] == pytest.approx(metrics["test/bits_per_dim"] * 784 * math.log(2))
     assert metrics["params"] == sum(p.numel() for p in load(run / metrics["best_ckpt"]).parameters())
+    assert metrics["command"].startswith(f"python -m pixelcnn_lit.train {TINY[0]} ")
     for key in ("val/bits_per_dim", "data", "train_seconds", "images_per_second", "git"):
         assert key in metrics
     assert f"{metrics['test/bits_per_dim']:.4f}" in output

@@ -45,7 +45,10 @@ def test_every_stage_is_a_run_of_its_own(trained):
     cwd, output = trained
     folder = cwd / "outputs" / "vq"
     for stage, score in (("autoencoder", "test/mse"), ("top", "test/bits_per_dim"), ("bottom", "test/bits_per_dim")):
-        assert json.loads((folder / stage / "metrics.json").read_text())[score] > 0
+        metrics = json.loads((folder / stage / "metrics.json").read_text())
+        assert metrics[score] > 0
+        told = "vqvae trainer=cpu" if stage == "autoencoder" else "train data=codes"
+        assert metrics["command"].startswith(f"python -m pixelcnn_lit.{told} ")
         assert (folder / stage / "checkpoints" / "best.ckpt").is_file()
     summary = json.loads((folder / "summary.json").read_text())
     assert set(summary["bits_per_code"]["bottom"]) == {"train", "val", "test"}
