@@ -213,12 +213,12 @@ class Density(Conditionals):
         """Keep the ``known`` pixels of x and draw the others, in raster order: (N, C, H, W) levels.
 
         An unknown pixel is drawn given all pixels before it in raster order. Known pixels after it have no influence.
+        The arguments that are not listed are those of :meth:`sample`.
 
         Args:
             x: Levels (N, C, H, W).
             known: Bool (H, W) or (N, H, W), True where a pixel is known.
             y: As for :meth:`sample`; None: draw each class given the pixels before the first unknown one.
-            seed, context, temperature, method, first, progress: As for :meth:`sample`.
 
         Raises ValueError if the shapes do not match or x holds other values than levels, and UserError as
         :meth:`sample` does.

@@ -22,6 +22,7 @@ class Likelihood(ABC):
     """
 
     couples_channels: ClassVar[bool]
+    """Whether the likelihood, and not the network, lets a channel depend on those before it."""
 
     def __init__(self, *, levels: int) -> None:
         """``levels`` is the number of levels of each channel, at least 2."""
