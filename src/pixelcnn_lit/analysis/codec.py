@@ -175,7 +175,8 @@ def found_drift(density: Density, x: Tensor) -> float:
         if row == CHECKED_ROWS:
             break
         gap = (logits.log_softmax(1)[0] - whole[:, channel, row, column]).abs()
-        worst = max(worst, float(gap[whole[:, channel, row, column] > -FLOOR / STEP].max()))
+        coded = ~(whole[:, channel, row, column] <= -FLOOR / STEP)
+        worst = max(worst, float(gap[coded].nan_to_num(math.inf).max()))
         write(x[:1, channel, row, column])
     return worst
 
