@@ -72,7 +72,7 @@ def pages(root: Path) -> Iterator[Page]:
     """README and docs."""
     results = root / "docs" / "results"
     runs = kept_runs(results)
-    for path in (root / "README.md", *sorted((root / "docs").glob("*.md"))):
+    for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
         yield Page(path, results, runs)
 
 

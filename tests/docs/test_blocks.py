@@ -38,7 +38,7 @@ from pixelcnn_lit.storage.run_folder import folder_name
 from pixelcnn_lit.training import run, stages
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md")] + sorted((ROOT / "docs").rglob("*.md"))
 COMMANDS = {
     *("train", "evaluate", "sample", "score", "explain", "compress", "decompress"),
     *("export", "report", "receptive_field", "pretrained", "vqvae", "demo"),
