@@ -345,13 +345,13 @@ def test_a_training_of_two_steps_is_resumed_and_concluded(case, configs, device,
 @over([case for case in CASES if case.context is None and not case.codes])
 def test_images_are_coded_in_the_bits_of_their_best_class_and_scan_and_come_back(case, density, device):
     """Those of two sizes, since one turned by columns has another size then."""
-    coder = codec.in_double(density)
+    coder = codec.in_double(density.raster() if density.any_order else density)
     for size in ((4, 3), (3, 3)):
         x = images(case, 6, size).to(device)
         block, log_prob = codec.encode(coder, x, 4)
         torch.testing.assert_close(log_prob, coder.log_prob(x))
         assert torch.equal(codec.decode(coder, block, tuple(x.shape), 6), x)
-        of_labels, count = codec.label_log_probs(coder, x, 4), (case.classes or 1) * case.orders
+        of_labels, count = codec.label_log_probs(coder, x, 4), (case.classes or 1) * len(coder.scans)
         assert of_labels.shape == (6, count)
         bits = (math.log2(count) - of_labels.max(1).values / math.log(2)).sum().item()
         of_mixture = -log_prob.sum().item() / math.log(2)

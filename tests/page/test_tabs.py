@@ -79,7 +79,7 @@ def test_a_region_that_comes_before_known_pixels_is_told():
     canvas = {"background": Image.new("RGB", (5, 6)), "layers": [], "composite": None}
     first, *_ = draw_tab.answer({"tiny": tiny()})("tiny", canvas, "the upper half", False, 0, 1)
     assert "15 of 15 known pixels come after an unknown one" in first[0]
-    assert "model.orders=4 uses all" in first[0]
+    assert "A model with model.orders=4, or model=lmconv, uses all" in first[0]
     first, *steps = draw_tab.answer({"tiny": tiny(orders=4)})("tiny", canvas, "the upper half", False, 0, 1)
     assert "all 15 known pixels condition" in first[0]
     assert "bits drawn" in steps[-1][1]

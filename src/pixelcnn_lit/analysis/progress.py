@@ -13,7 +13,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import Tensor
 
 from pixelcnn_lit.config import SampleConfig
-from pixelcnn_lit.device import out_of_memory
 from pixelcnn_lit.messages import say
 from pixelcnn_lit.sampling.draw import Progress as Told
 from pixelcnn_lit.sampling.draw import SoFar
@@ -56,7 +55,8 @@ def in_batches(
     ``drawn(part, seed=, y=, temperature=, method=, first=, progress=)`` draws those of a slice ``part``; ``y`` (n,) are
     their classes, or None. A ``film`` is told of all rows. Images are called ``what`` in the line that tells the time.
 
-    Where the memory is too small for a batch, the rest goes on in batches of half the size: the images are the same.
+    Where a GPU's memory is too small for a batch, the rest goes on in batches of half the size: the images are the same.
+    Not so on a CPU: what it has not may still be given, and the computer then stands still.
     """
     start, parts, first, size = time.perf_counter(), [], 0, config.batch_size
     how = {"seed": config.seed, "temperature": config.temperature, "method": config.method}
@@ -67,7 +67,7 @@ def in_batches(
             try:
                 classes = None if y is None else y[part]
                 parts.append(drawn(part, y=classes, first=first, progress=told, **how).cpu())
-            except (RuntimeError, MemoryError) as error:
+            except torch.OutOfMemoryError as error:
                 size = _half(part, error, film)
                 continue
             first = part.stop
@@ -87,9 +87,9 @@ def _teller(part: slice, show: Callable[[float, int, int], None], film: Film | N
 
 
 def _half(part: slice, error: Exception, film: Film | None) -> int:
-    """Half the size of a batch for which the memory was too small, which a line says. Raise any other error."""
+    """Half the size of a batch for which the memory was too small, which a line says. Raise the error of one image."""
     size = part.stop - part.start
-    if size == 1 or not out_of_memory(error):
+    if size == 1:
         raise error
     if film is not None:
         film.forget(part.start)
