@@ -55,7 +55,7 @@ def in_batches(
     ``drawn(part, seed=, y=, temperature=, method=, first=, progress=)`` draws those of a slice ``part``; ``y`` (n,) are
     their classes, or None. A ``film`` is told of all rows. Images are called ``what`` in the line that tells the time.
 
-    Where a GPU's memory is too small for a batch, the rest goes on in batches of half the size: the images are the same.
+    Where a GPU's memory is too small for a batch, the rest goes on in batches of half the size, with the same images.
     Not so on a CPU: what it has not may still be given, and the computer then stands still.
     """
     start, parts, first, size = time.perf_counter(), [], 0, config.batch_size
