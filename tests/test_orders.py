@@ -131,3 +131,10 @@ def test_progress_hands_out_the_whole_batch_each_image_in_its_own_scan(size, com
     for so_far in told:
         assert so_far.x[so_far.seen[:, None]].equal(x[so_far.seen[:, None]])
     assert len({image.numpy().tobytes() for image in told[len(told) // 4].seen}) > 1
+
+
+@pytest.mark.parametrize("order", ["a", 1.5, True, torch.zeros(2, 2).long(), torch.arange(9), torch.tensor(0.0)])
+@pytest.mark.parametrize("network", ["pixelcnn", "lmconv"])
+def test_what_is_no_order_is_refused_with_what_is(network, order):
+    with pytest.raises(ValueError, match=r"order must be (the number of a scan|ranks)"):
+        tiny_density(network=network, orders=2).log_prob(torch.zeros(1, 1, 3, 3, dtype=torch.uint8), order=order)

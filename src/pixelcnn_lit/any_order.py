@@ -47,6 +47,7 @@ class AnyOrder(ManyOrders):
     True
     """
 
+    orders_are = "the number of a scan, one for each image ({n},), or ranks (H, W) or ({n}, H, W)"
     numbers: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
     any_order = True
 

@@ -41,6 +41,8 @@ class ManyOrders(Density):
     (torch.Size([2]), torch.Size([2, 8]))
     """
 
+    orders_are: ClassVar[str] = "the number of a scan, or one for each image ({n},)"
+    """What ``order=`` may be, for a person."""
     numbers: ClassVar[tuple[int, ...]] = (2, 4, 8)
     """How many scans there may be."""
 
@@ -193,9 +195,12 @@ class ManyOrders(Density):
 
     def _orders(self, x: Tensor, order: int | Tensor) -> Tensor:
         """The order of each image of x, (N,)."""
+        whole = isinstance(order, int) and not isinstance(order, bool)
+        numbers = isinstance(order, Tensor) and order.dtype in (torch.uint8, torch.int16, torch.int32, torch.int64)
+        if not (whole or numbers) or (isinstance(order, Tensor) and order.shape not in ((), (len(x),))):
+            got = f"{order.dtype} of shape {tuple(order.shape)}" if isinstance(order, Tensor) else repr(order)
+            raise ValueError(f"order must be {self.orders_are.format(n=len(x))}, got {got}")
         orders = torch.as_tensor(order, device=x.device)
-        if orders.dim() > 1 or orders.is_floating_point():
-            raise ValueError(f"order must be one number or one for each image, got shape {tuple(orders.shape)}")
         wrong = orders[(orders < 0) | (orders >= len(self.scans))]
         if len(wrong):
             raise ValueError(f"order must be in 0..{len(self.scans) - 1}, got {int(wrong[0])}")

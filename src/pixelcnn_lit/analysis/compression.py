@@ -34,6 +34,7 @@ from pixelcnn_lit.analysis.codec import (
 )
 from pixelcnn_lit.any_order import AnyOrder
 from pixelcnn_lit.config import CompressConfig, DecompressConfig, TrainConfig
+from pixelcnn_lit.config.model import OrderedNetworkConfig
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
@@ -76,6 +77,10 @@ def compress(config: CompressConfig) -> None:
     with enough_memory(f"batch_size={config.batch_size}, block={block}"), write_whole(config.out) as file:
         size, nats = write_images(coder, file, x, block, config.batch_size)
     report(config, x, size, nats, labels_of(coder.density), time.perf_counter() - start)
+    if isinstance(coder.trained.model, OrderedNetworkConfig):
+        say(
+            "coded in one order of pixels, the raster; the model's bits/dim are of this order, not of its mixture of scans"
+        )
 
 
 def write_images(coder: Coder, file: IO[bytes], x: Tensor, block: int, batch_size: int) -> tuple[int, float]:
@@ -141,11 +146,8 @@ def opened(path: str, device: torch.device) -> Coder:
 
 
 def coded_in(density: Density) -> Density:
-    """The density that codes: of one that takes any order, the one in raster order, which a line says."""
-    if not isinstance(density, AnyOrder):
-        return density
-    say("coded in one order of pixels, the raster; the model's bits/dim are of this order, not of its mixture of scans")
-    return density.raster()
+    """The density that codes: of one that takes any order, the one in raster order."""
+    return density.raster() if isinstance(density, AnyOrder) else density
 
 
 def digest(density: Density, trained: TrainConfig) -> str:
