@@ -78,9 +78,7 @@ def compress(config: CompressConfig) -> None:
         size, nats = write_images(coder, file, x, block, config.batch_size)
     report(config, x, size, nats, labels_of(coder.density), time.perf_counter() - start)
     if isinstance(coder.trained.model, OrderedNetworkConfig):
-        say(
-            "coded in one order of pixels, the raster; the model's bits/dim are of this order, not of its mixture of scans"
-        )
+        say("coded in raster order alone; the model's bits/dim are of this order, not of its mixture of scans")
 
 
 def write_images(coder: Coder, file: IO[bytes], x: Tensor, block: int, batch_size: int) -> tuple[int, float]:
