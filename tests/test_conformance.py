@@ -345,7 +345,7 @@ def test_a_training_of_two_steps_is_resumed_and_concluded(case, configs, device,
 @over([case for case in CASES if case.context is None and not case.codes])
 def test_images_are_coded_in_the_bits_of_their_best_class_and_scan_and_come_back(case, density, device):
     """Those of two sizes, since one turned by columns has another size then."""
-    coder = codec.in_double(density.raster() if density.any_order else density)
+    coder = codec.in_double(density)
     for size in ((4, 3), (3, 3)):
         x = images(case, 6, size).to(device)
         block, log_prob = codec.encode(coder, x, 4)

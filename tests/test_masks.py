@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.masks import read_mask, unusable, visible_beside
-from pixelcnn_lit.sampling.scans import SCANS
+from pixelcnn_lit.masks import read_mask, visible_beside
+from pixelcnn_lit.sampling.scans import SCANS, unusable
 
 
 @pytest.mark.parametrize(

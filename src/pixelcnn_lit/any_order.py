@@ -49,7 +49,6 @@ class AnyOrder(ManyOrders):
 
     orders_are = "the number of a scan, one for each image ({n},), or ranks (H, W) or ({n}, H, W)"
     numbers: ClassVar[tuple[int, ...]] = (1, 2, 4, 8)
-    any_order = True
 
     def __init__(
         self,
@@ -114,6 +113,10 @@ class AnyOrder(ManyOrders):
 
     def _along(self, ask: Ask, x: Tensor, given: Given, order: Tensor) -> Tensor:
         return ask(self._in(order), x, given)
+
+    def unused(self, known: Tensor) -> int:
+        """0: all known pixels come first."""
+        return 0
 
     def raster(self) -> Density:
         """The same network as a density in raster order alone."""

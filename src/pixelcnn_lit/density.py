@@ -13,7 +13,7 @@ from pixelcnn_lit.nn.contract import CausalNetwork
 from pixelcnn_lit.nn.inputs import Embedded, Scaled, level_type
 from pixelcnn_lit.sampling.conditionals import Conditionals, Given
 from pixelcnn_lit.sampling.draw import Draw, Method, Progress, draw
-from pixelcnn_lit.sampling.scans import SCANS, Scan
+from pixelcnn_lit.sampling.scans import SCANS, Scan, unusable
 
 
 class Density(Conditionals):
@@ -38,8 +38,6 @@ class Density(Conditionals):
 
     scans: tuple[Scan, ...] = SCANS[:1]
     """The orders of pixels that the network knows: here the raster alone."""
-    any_order: bool = False
-    """Whether known pixels condition the drawn ones wherever they are."""
 
     def __init__(
         self,
@@ -247,6 +245,10 @@ class Density(Conditionals):
         nats = torch.stack([self(x, *self._given(x, label, context)) for label in labels])
         weights = (-(nats * leading[:, None]).flatten(2).sum(2)).log_softmax(0)
         return (weights - (nats * ~known[:, None]).flatten(2).sum(2)).logsumexp(0)
+
+    def unused(self, known: Tensor) -> int:
+        """How many of the ``known`` pixels (H, W) condition not all unknown ones, as :meth:`complete` draws them."""
+        return unusable(known, self.scans)
 
     def _known(self, known: Tensor, x: Tensor) -> Tensor:
         """The masks of the known pixels of x, checked: (N, H, W) bool."""

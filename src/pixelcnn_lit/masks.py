@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from torch import Tensor
 from pixelcnn_lit.config.types import Occlusion
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.holes import random_known
-from pixelcnn_lit.sampling.scans import SCANS, Scan
 from pixelcnn_lit.storage.files import check_file
 
 FORMATS = ("PNG", "BMP", "GIF", "JPEG", "PPM", "TIFF", "WEBP")
@@ -118,12 +116,3 @@ def _bright(image: Image.Image) -> NDArray[np.bool_]:
     values = np.asarray(grey)
     whites = WHITES[1:] if image.format in LOSSY else WHITES
     return values > next((white for white in whites if values.max() <= white), values.max()) / 2
-
-
-def unusable(known: Tensor, scans: Sequence[Scan] = SCANS[:1]) -> int:
-    """The number of known pixels of a mask (H, W) that come after an unknown pixel in the best of the ``scans``.
-
-    An unknown pixel before them cannot be conditioned on them. By default the only scan is the raster order.
-    """
-    turned = [scan.turn(known).flatten() for scan in scans]
-    return min(int(flat[(~flat).cumsum(0) > 0].sum()) for flat in turned)

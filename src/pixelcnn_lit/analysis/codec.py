@@ -29,6 +29,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pixelcnn_lit.any_order import AnyOrder
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.sampling.conditionals import CachedConditionals, Given, NaiveConditionals
 from pixelcnn_lit.sampling.scans import alike, turned
@@ -77,8 +78,9 @@ def multiples(logits: Tensor) -> tuple[Multiples, NDArray[np.bool_]]:
 
 
 def in_double(density: Density) -> Density:
-    """The density as it codes: in float64, and in evaluation mode."""
-    return copy.deepcopy(density).double().eval()
+    """The density as it codes: in float64, in evaluation mode, and where it takes any order in raster order."""
+    coded = density.raster() if isinstance(density, AnyOrder) else density
+    return copy.deepcopy(coded).double().eval()
 
 
 def labels_of(density: Density) -> int:

@@ -12,9 +12,9 @@ from pixelcnn_lit.analysis.given import of_split, own_batch
 from pixelcnn_lit.analysis.progress import Film, in_batches
 from pixelcnn_lit.config import SampleConfig, TrainConfig
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.masks import read_mask, unusable, visible_beside
+from pixelcnn_lit.masks import read_mask, visible_beside
 from pixelcnn_lit.messages import say
-from pixelcnn_lit.sampling.scans import SCANS
+from pixelcnn_lit.sampling.scans import SCANS, unusable
 
 HALVES = 4
 """With so many scans, any half is completed exactly."""
@@ -58,7 +58,7 @@ def known_pixels(config: SampleConfig, density: Density, height: int, width: int
         assert config.mask is not None
         known = read_mask(config.mask, height, width)
         say(f"mask={config.mask}: {int(known.sum())} of {known.numel()} pixels are known, the others are drawn")
-    if density.any_order or not unusable(known, density.scans):
+    if not density.unused(known):
         say(conditioning(known, density))
         return known
     get_console().print(f"note: {conditioning(known, density)}", style="yellow", highlight=False)
@@ -67,7 +67,7 @@ def known_pixels(config: SampleConfig, density: Density, height: int, width: int
 
 def conditioning(known: Tensor, density: Density) -> str:
     """How many of the known pixels of a mask (H, W) a model uses, in one or two sentences."""
-    total, late = int(known.sum()), 0 if density.any_order else unusable(known, density.scans)
+    total, late = int(known.sum()), density.unused(known)
     if not late:
         return f"all {total} known pixels condition the drawn ones"
     order = "each of the model's scans"

@@ -32,7 +32,6 @@ from pixelcnn_lit.analysis.codec import (
     in_double,
     labels_of,
 )
-from pixelcnn_lit.any_order import AnyOrder
 from pixelcnn_lit.config import CompressConfig, DecompressConfig, TrainConfig
 from pixelcnn_lit.config.model import OrderedNetworkConfig
 from pixelcnn_lit.data.datamodule import ImageDataModule
@@ -139,13 +138,7 @@ def opened(path: str, device: torch.device) -> Coder:
         raise UserError(f"ckpt={path}: has context={trained.context.name}, which a compressed file does not hold")
     if density.levels > 256:
         raise UserError(f"ckpt={path}: has {density.levels} levels; images of at most 256 are compressed")
-    density = coded_in(density)
     return Coder(path, in_double(density).to(device), trained, digest(density, trained))
-
-
-def coded_in(density: Density) -> Density:
-    """The density that codes: of one that takes any order, the one in raster order."""
-    return density.raster() if isinstance(density, AnyOrder) else density
 
 
 def digest(density: Density, trained: TrainConfig) -> str:

@@ -12,7 +12,7 @@ from rich.progress import track
 from pixelcnn_lit.config.types import Occlusion
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.masks import unusable, visible_beside
+from pixelcnn_lit.masks import visible_beside
 
 
 @dataclass(frozen=True)
@@ -42,5 +42,7 @@ def score_hidden(
         for batch in track(loader, f"{split} images, hidden", len(loader), console=get_console(), transient=True):
             x, _, *context = (part.to(device) for part in batch)
             total -= density.completion_log_prob(x, known, None, *context).double().sum().cpu()
-    late, hidden = 0 if density.any_order else unusable(known, density.scans), int((~known).sum())
-    return HiddenScore(float(total) / (shape[0] * math.log(2)), hidden * shape[1], int(known.sum()), late)
+    hidden = int((~known).sum())
+    return HiddenScore(
+        float(total) / (shape[0] * math.log(2)), hidden * shape[1], int(known.sum()), density.unused(known)
+    )

@@ -122,3 +122,12 @@ def usable(known: Tensor, scans: Sequence[Scan]) -> Tensor:
     fit = before == known.flatten(1).sum(1, keepdim=True)
     longest = torch.nn.functional.one_hot(before.argmax(1), len(scans)).bool()
     return torch.where(fit.any(1, keepdim=True), fit, longest)
+
+
+def unusable(known: Tensor, scans: Sequence[Scan] = SCANS[:1]) -> int:
+    """The number of known pixels of a mask (H, W) that come after an unknown pixel in the best of the ``scans``.
+
+    An unknown pixel before them cannot be conditioned on them. By default the only scan is the raster order.
+    """
+    turned = [scan.turn(known).flatten() for scan in scans]
+    return min(int(flat[(~flat).cumsum(0) > 0].sum()) for flat in turned)
