@@ -21,9 +21,18 @@ def test_the_images_come_row_by_row_and_in_the_end_whole():
 
 
 def test_a_slow_reader_gets_the_newest_rows_alone():
-    density = tiny_density(4, size=(6, 5))
-    drawn = rows(lambda progress: density.sample(3, seed=0, progress=progress))
+    density, taken = tiny_density(4, size=(6, 5)), threading.Event()
+
+    def draw(progress):
+        def told(so_far):
+            progress(so_far)
+            taken.wait()  # else a fast drawer may be at its end before the first look
+
+        return density.sample(3, seed=0, progress=told)
+
+    drawn = rows(draw)
     first = next(drawn)
+    taken.set()
     time.sleep(0.5)
     second = next(drawn)
     assert (first.done, second.done) == (first.done, 6)
