@@ -73,48 +73,42 @@ def score(
     joined = torch.cat(log_probs)
     if density.n_classes is None:
         return Scores(joined, dimensions, float(metric.compute()))
-    mixture = -float(joined.double().mean()) / (dimensions * math.log(2))
+    mixture = mean_bits(joined, dimensions)
     if not labelled:
         return Scores(joined, dimensions, mixture)
     judged = calibration(torch.cat(classes), data.split(split).labels)
     return Scores(joined, dimensions, mixture, given_class=float(metric.compute()), calibration=judged)
 
 
-def score_mixture(density: ManyOrders, data: ImageDataModule, split: str, device: torch.device) -> Scores:
-    """:func:`score` of a mixture of scans without classes, and the bits per dimension of each scan."""
+def order_log_probs(density: ManyOrders, data: ImageDataModule, split: str, device: torch.device) -> Tensor:
+    """``log p(x | o)`` of each image of a split in each scan of a mixture of scans, in nats: (N, orders)."""
     loader, log_probs = data.loader(split), []
-    with torch.inference_mode():
-        for batch in track(loader, f"{split} images", len(loader), console=get_console(), transient=True):
-            x, _, *context = (part.to(device) for part in batch)
-            log_probs.append(density.order_log_probs(x, None, *context).cpu())
-    each, dimensions = torch.cat(log_probs), math.prod(data.split(split).images.shape[1:])
-    mixture = each.logsumexp(1) - math.log(each.shape[1])
-    bits = (-each.double().mean(0) / (dimensions * math.log(2))).tolist()
-    of_scans = {scan.name: scans for scan, scans in zip(density.scans, bits, strict=True)}
-    mean = -float(mixture.double().mean()) / (dimensions * math.log(2))
-    return Scores(mixture, dimensions, mean, of_scans=of_scans if len(of_scans) > 1 else None)
-
-
-def score_scans(density: ManyOrders, data: ImageDataModule, split: str, device: torch.device) -> dict[str, float]:
-    """Bits per dimension of a split in each scan of a mixture of scans, by the name of the scan."""
-    totals = torch.zeros(len(density.scans), dtype=torch.float64)
-    loader = data.loader(split)
     with torch.inference_mode():
         for batch in track(loader, f"{split} images, scans", len(loader), console=get_console(), transient=True):
             x, _, *context = (part.to(device) for part in batch)
-            totals -= density.order_log_probs(x, None, *context).double().sum(0).cpu()
-    bits = totals / (data.split(split).images.numel() * math.log(2))
-    return {scan.name: each for scan, each in zip(density.scans, bits.tolist(), strict=True)}
+            log_probs.append(density.order_log_probs(x, None, *context).cpu())
+    return torch.cat(log_probs)
 
 
 def score_all(density: Density, data: ImageDataModule, split: str, device: torch.device, *, labelled: bool) -> Scores:
     """:func:`score`, and for a mixture of scans the score of each too."""
-    if isinstance(density, ManyOrders) and density.n_classes is None:
-        return score_mixture(density, data, split, device)
-    scores = score(density, data, split, device, labelled=labelled)
-    if isinstance(density, ManyOrders):
-        return replace(scores, of_scans=score_scans(density, data, split, device))
-    return scores
+    if not isinstance(density, ManyOrders):
+        return score(density, data, split, device, labelled=labelled)
+    each, dimensions = order_log_probs(density, data, split, device), math.prod(data.split(split).images.shape[1:])
+    if density.n_classes is None:
+        mixture = each.logsumexp(1) - math.log(each.shape[1])
+        scores = Scores(mixture, dimensions, mean_bits(mixture, dimensions))
+    else:
+        scores = score(density, data, split, device, labelled=labelled)
+    if len(density.scans) == 1:
+        return scores
+    bits = [mean_bits(of_scan, dimensions) for of_scan in each.unbind(1)]
+    return replace(scores, of_scans={scan.name: own for scan, own in zip(density.scans, bits, strict=True)})
+
+
+def mean_bits(log_probs: Tensor, dimensions: int) -> float:
+    """The mean bits per dimension of images (N,) with these log p(x), in nats."""
+    return -float(log_probs.double().mean()) / (dimensions * math.log(2))
 
 
 def match_classes(config: EvaluateConfig, density: Density, data: ImageDataModule) -> bool:
@@ -160,13 +154,11 @@ def note(text: str) -> None:
     get_console().print(f"note: {text}", style="yellow", highlight=False, soft_wrap=True, markup=False)
 
 
-def refuse_contradictions(config: EvaluateConfig, density: Density) -> None:
-    """Raise UserError for what cannot be written, or is not to be had from this density."""
+def refuse_endings(config: EvaluateConfig) -> None:
+    """Raise UserError for files that cannot be written under these names, before any is read."""
     for key, path, end in (("out", config.out, ".npy"), ("picture", config.picture, ".png")):
         if path is not None and not path.endswith(end):
             raise UserError(f"{key}={path}: must end in {end}")
-    if config.beside is not None and density.context_shape is None:
-        raise UserError(f"beside={config.beside}: only for a model with a context, and {config.ckpt} has none")
 
 
 def evaluate(config: EvaluateConfig) -> float:
@@ -174,8 +166,10 @@ def evaluate(config: EvaluateConfig) -> float:
 
     Raises UserError if the checkpoint or the data cannot be read, or the result is not finite.
     """
+    refuse_endings(config)
     density, trained = load_with_config(config.ckpt)
-    refuse_contradictions(config, density)
+    if config.beside is not None and density.context_shape is None:
+        raise UserError(f"beside={config.beside}: only for a model with a context, and {config.ckpt} has none")
     device = pick_device(config.device)
     density.to(device)
     data = images_of(config, trained)
