@@ -127,21 +127,15 @@ class AnyOrder(ManyOrders):
         return raster
 
     def _turn(self, order: Tensor, x: Tensor, known: Tensor | None) -> Turn:
-        ranks = Order(self._ranks(order, x, known))
-        return Turn(ranks.in_rank_order, ranks.in_place)
+        ranks = self._of_scans(order, x)
+        places = Order(ranks if known is None else known_first(ranks, known))
+        return Turn(places.ranks, places.in_rank_order, places.in_place)
 
-    def _drawn_turned(
-        self, x: Tensor, known: Tensor | None, given: Given, order: Tensor, turn: Turn, how: Draw
-    ) -> Tensor:
+    def _drawn_turned(self, x: Tensor, known: Tensor | None, given: Given, turn: Turn, how: Draw) -> Tensor:
         # The context stays as it is: layers look it up at the pixels' places.
-        sampler = self._in(self._ranks(order, x, known), InRankOrder)
+        sampler = self._in(turn.order, InRankOrder)
         mask = None if known is None else turn.forth(known[:, None])[:, 0]
         return turn.back(draw(sampler, turn.forth(x), mask, given, how))
-
-    def _ranks(self, scan: Tensor, x: Tensor, known: Tensor | None) -> Tensor:
-        """The ranks of the pixels of images x in the scan of each, but the known ones first: (N, H, W)."""
-        ranks = self._of_scans(scan, x)
-        return ranks if known is None else known_first(ranks, known)
 
     def _orders_around(self, x: Tensor, known: Tensor, order: int) -> Tensor:
         return known_first(self._orders(x, order), known)

@@ -250,7 +250,7 @@ class ManyOrders(Density):
                 progress = self._turning_back(how.progress, x, seen, turn, part, (number, len(parts)))
                 own = Given(*(None if each is None else each[part] for each in given._replace(y=y)))
                 at_first = dataclasses.replace(how, first=first, progress=progress)
-                x[part] = self._drawn_turned(x[part], fixed, own, order[part], turn, at_first)
+                x[part] = self._drawn_turned(x[part], fixed, own, turn, at_first)
                 seen[part] = True
         finally:
             self.train(was_training)
@@ -274,13 +274,11 @@ class ManyOrders(Density):
     def _turn(self, order: Tensor, x: Tensor, known: Tensor | None) -> Turn:
         """How images x of these orders, which have one size when turned, get to a raster sampler and back."""
         scans = self.scans
-        return Turn(lambda x: turned(x, order, scans), lambda x: turned(x, order, scans, back=True))
+        return Turn(order, lambda x: turned(x, order, scans), lambda x: turned(x, order, scans, back=True))
 
-    def _drawn_turned(
-        self, x: Tensor, known: Tensor | None, given: Given, order: Tensor, turn: Turn, how: Draw
-    ) -> Tensor:
-        """Draw the images x of these orders, of which ``known`` pixels (N, H, W) are there."""
-        own = self._labelled(given, x, order)
+    def _drawn_turned(self, x: Tensor, known: Tensor | None, given: Given, turn: Turn, how: Draw) -> Tensor:
+        """Draw the images x of the turn's orders, of which ``known`` pixels (N, H, W) are there."""
+        own = self._labelled(given, x, turn.order)
         own = own if own.context is None else own._replace(context=turn.forth(own.context))
         mask = None if known is None else turn.forth(known[:, None])[:, 0]
         return turn.back(draw(self.raster(), turn.forth(x), mask, own, how))
@@ -334,8 +332,9 @@ def _nats(raster: Conditionals, x: Tensor, given: Given) -> Tensor:
 
 
 class Turn(NamedTuple):
-    """How images (N, F, H, W) get into the raster order in which they are drawn, and back."""
+    """How images (N, F, H, W) of an ``order`` get into the raster order in which they are drawn, and back."""
 
+    order: Tensor
     forth: Callable[[Tensor], Tensor]
     back: Callable[[Tensor], Tensor]
 

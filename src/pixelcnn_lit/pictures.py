@@ -230,4 +230,11 @@ def heat(values: NDArray[np.floating]) -> Pixels:
 def save_png(path: str | Path, picture: Picture) -> None:
     """Write a picture as a PNG file, atomically. Raise UserError if it cannot be written."""
     with write_whole(path) as file:
-        Image.fromarray(picture).save(file, format="PNG")
+        file.write(png(picture))
+
+
+def png(picture: Picture) -> bytes:
+    """The content of a PNG file of a picture."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(file, format="PNG")
+    return file.getvalue()

@@ -20,7 +20,6 @@ from pixelcnn_lit.training.run import Run
 )
 def test_a_long_epoch_has_lines_where_there_is_no_terminal(options, expected, mnist_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(step_lines, "EVERY", 0.0)
-    monkeypatch.setattr(step_lines.StepLines.__init__, "__defaults__", (0.0,))
     Run(compose([*TINY, f"data.dir={mnist_dir}", "trainer.max_epochs=50", *options]), tmp_path / "run").fit()
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
     if expected is None:

@@ -17,6 +17,7 @@ from pixelcnn_lit.page.models import Model
 from pixelcnn_lit.page.rows import rows
 from pixelcnn_lit.page.scores import costs
 from pixelcnn_lit.page.sketch import read
+from pixelcnn_lit.page.upload import swap_knob
 from pixelcnn_lit.pictures import HIDDEN, as_rgb, with_hidden
 from pixelcnn_lit.sampling.draw import Progress
 
@@ -59,7 +60,7 @@ def fill(models: Mapping[str, Model], chosen: gr.Dropdown) -> None:
             readable(canvas)
             button = gr.Button("Complete", variant="primary")
             part = gr.Dropdown(list(PARTS), value=next(iter(PARTS)), label="Hidden", filterable=False)
-            inverted = gr.Checkbox(False, label="Swap black and white (for dark ink on white paper)")
+            inverted = swap_knob()
             with gr.Row():
                 seed, temperature = seed_knob(), temperature_knob()
         with gr.Column(scale=3, min_width=340):

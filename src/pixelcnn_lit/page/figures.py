@@ -7,11 +7,9 @@ import io
 from collections.abc import Sequence
 from html import escape
 
-import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
-from pixelcnn_lit.pictures import Picture, Pixels
+from pixelcnn_lit.pictures import Picture, Pixels, png
 
 WIDE = 112
 """So many pixels of the screen an image is wide, about."""
@@ -20,13 +18,6 @@ WIDE = 112
 def uri(content: bytes, mime: str) -> str:
     """A file as an address that holds it."""
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"
-
-
-def png(picture: Picture) -> bytes:
-    """A picture (H, W, 3) as a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(file, format="PNG")
-    return file.getvalue()
 
 
 def shown(images: Pixels, captions: Sequence[str], wide: int = WIDE) -> str:

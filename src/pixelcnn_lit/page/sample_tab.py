@@ -17,7 +17,7 @@ from pixelcnn_lit.data.classes import listed, numbered
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.page.answers import ONE_AT_A_TIME, in_sentences
-from pixelcnn_lit.page.figures import download, enlarged, png, said
+from pixelcnn_lit.page.figures import download, enlarged, said
 from pixelcnn_lit.page.knobs import seed_knob, seed_of, temperature_knob, temperature_of, whole
 from pixelcnn_lit.page.models import Model
 from pixelcnn_lit.page.rows import rows
@@ -37,31 +37,28 @@ def fill(models: Mapping[str, Model], chosen: gr.Dropdown) -> None:
     with gr.Row():
         n = gr.Slider(1, MOST, 16, step=1, label="Images", min_width=180)
         seed, temperature = seed_knob(), temperature_knob()
-        height, width, label = (knob(first) for knob in (_height, _width, _label))
+        height, width, label = _knobs(first)
     button = gr.Button("Sample", variant="primary")
     images, files = gr.HTML(), gr.HTML()
 
     def adapted(name: str) -> tuple[gr.Slider, gr.Slider, gr.Dropdown]:
-        return _height(models[name]), _width(models[name]), _label(models[name])
+        return _knobs(models[name])
 
     chosen.change(adapted, chosen, [height, width, label], api_visibility="private", show_progress="hidden")
     inputs = [chosen, n, seed, temperature, height, width, label]
     button.click(in_sentences(answer(models)), inputs, [images, files], **ONE_AT_A_TIME)
 
 
-def _height(model: Model) -> gr.Slider:
-    own = model.trained.data.image_shape[1]
-    return gr.Slider(1, max(LARGEST, own), own, step=1, label="Height", min_width=140)
-
-
-def _width(model: Model) -> gr.Slider:
-    own = model.trained.data.image_shape[2]
-    return gr.Slider(1, max(LARGEST, own), own, step=1, label="Width", min_width=140)
-
-
-def _label(model: Model) -> gr.Dropdown:
+def _knobs(model: Model) -> tuple[gr.Slider, gr.Slider, gr.Dropdown]:
+    """What depends on the model: height, width and class."""
+    _, height, width = model.trained.data.image_shape
     names = list(_names(model.density))
-    return gr.Dropdown([ANY, EACH, *names], value=ANY, label="Class", visible=bool(names), min_width=140)
+    label = gr.Dropdown([ANY, EACH, *names], value=ANY, label="Class", visible=bool(names), min_width=140)
+    return _side(height, "Height"), _side(width, "Width"), label
+
+
+def _side(own: int, name: str) -> gr.Slider:
+    return gr.Slider(1, max(LARGEST, own), own, step=1, label=name, min_width=140)
 
 
 def _names(density: Density) -> tuple[str, ...]:
@@ -132,7 +129,7 @@ def _files(x: Tensor, film: Film, density: Density) -> str:
     levels = io.BytesIO()
     np.save(levels, x.numpy())
     return (
-        download(png(frames[-1]), "image/png", "samples.png")
+        download(pictures.png(frames[-1]), "image/png", "samples.png")
         + download(pictures.gif(frames), "image/gif", "samples.gif")
         + download(levels.getvalue(), "application/octet-stream", "samples.npy")
     )

@@ -24,27 +24,25 @@ class Compiled:
     def __init__(self, function: Callable[..., Tensor], mode: str) -> None:
         self._plain = function
         self._compiled = torch.compile(function, mode=mode, dynamic=False)
-        self._works: bool | None = None
+        self._chosen: Callable[..., Tensor] | None = None
 
     def __call__(self, *arguments: Any) -> Tensor:
-        if self._works:
-            return self._compiled(*arguments)
-        if self._works is False:
-            return self._plain(*arguments)
+        return self._choose(*arguments) if self._chosen is None else self._chosen(*arguments)
+
+    def _choose(self, *arguments: Any) -> Tensor:
         state = torch.get_rng_state()
         try:
             result = self._compiled(*arguments)
+            self._chosen = self._compiled
         except Exception as error:
             if out_of_memory(error):
                 raise
             torch.set_rng_state(state)
             result = self._plain(*arguments)
+            self._chosen = self._plain
             reason = str(error).strip().splitlines()
             LOG.warning(
                 "trainer.compile: the training step cannot be compiled here and runs as it is, slower: %s: %s",
                 *(type(error).__name__, reason[0] if reason else ""),
             )
-            self._works = False
-            return result
-        self._works = True
         return result

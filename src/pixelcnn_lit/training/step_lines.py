@@ -24,8 +24,8 @@ class StepLines(pl.Callback):
     Not in the log, in which the lines of epochs are enough.
     """
 
-    def __init__(self, score: Score, throughput: Throughput, every: float = EVERY) -> None:
-        self._score, self._throughput, self._every = score, throughput, every
+    def __init__(self, score: Score, throughput: Throughput) -> None:
+        self._score, self._throughput = score, throughput
         self._told = 0.0
         self._start, self._first = 0.0, 0
 
@@ -40,7 +40,7 @@ class StepLines(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         now = time.perf_counter()
-        if now - self._told < self._every or not trainer.is_global_zero or not may_read(trainer, pl_module.device):
+        if now - self._told < EVERY or not trainer.is_global_zero or not may_read(trainer, pl_module.device):
             return
         self._told, name = now, self._score.train
         parts = [f"step {trainer.global_step:,}"]
