@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from pixelcnn_lit.nn.activations import elu
+from pixelcnn_lit.nn.activations import concat_elu, elu
 from pixelcnn_lit.nn.causal import CausalConv2d
 from pixelcnn_lit.nn.context import ContextEncoder
 from pixelcnn_lit.nn.contract import CausalNetwork
@@ -29,11 +29,6 @@ def downward(in_features: int, out_features: int, size: tuple[int, int] = (2, 3)
 def rightward(in_features: int, out_features: int, size: tuple[int, int] = (2, 2), **options: int | None) -> nn.Module:
     """A convolution of the stream that also sees the pixels to the left: by default two rows and two columns."""
     return weight_norm(CausalConv2d(in_features, out_features, size, "B", **options))  # type: ignore[arg-type]
-
-
-def concat_elu(x: Tensor) -> Tensor:
-    """The concatenation of ELU(x) and ELU(-x): (N, F, ...) -> (N, 2F, ...)."""
-    return elu(torch.cat([x, -x], dim=1))
 
 
 class GatedResnet(nn.Module):
