@@ -31,7 +31,7 @@ from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import write_whole
 from pixelcnn_lit.sweeps.jobs import Job
 
-DEFAULTS = ["experiment=quickstart"]
+DEFAULTS = ["experiment=digits_pixelcnn"]
 
 
 @one_line_errors()
