@@ -14,7 +14,7 @@ LONGEST = 40
 FLOORS = [
     {"errors", "scores"},
     {"config"},
-    {"registry", "messages", "device", "metrics"},
+    {"registry", "messages", "device", "metrics", "progress"},
     {"nn", "likelihood"},
     {"models", "sampling", "holes"},
     {"density", "orders", "any_order", "autoencoder"},

@@ -9,6 +9,8 @@ from pixelcnn_lit.config import compose
 from pixelcnn_lit.training import step_lines
 from pixelcnn_lit.training.run import Run
 
+LONG = ["trainer.max_epochs=50", "trainer.val_check_interval=4"]
+
 
 @pytest.mark.parametrize(
     ("options", "expected"),
@@ -20,11 +22,16 @@ from pixelcnn_lit.training.run import Run
 )
 def test_a_long_epoch_has_lines_where_there_is_no_terminal(options, expected, mnist_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(step_lines, "EVERY", 0.0)
-    Run(compose([*TINY, f"data.dir={mnist_dir}", "trainer.max_epochs=50", *options]), tmp_path / "run").fit()
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
+    Run(compose([*TINY, *LONG, f"data.dir={mnist_dir}", *options]), tmp_path / "run").fit()
+    printed = capsys.readouterr().out.splitlines()
+    lines = [line for line in printed if re.match(r"step \d[/ ]", line)]
+    judged = [line for line in printed if line.startswith("validation batch")]
     if expected is None:
         assert not lines
+        assert not judged
         return
+    assert judged
+    assert all(re.fullmatch(r"validation batch \d/\d  0:00:0\d left", line) for line in judged)
     found = [re.fullmatch(expected, line) for line in lines]
     assert lines
     assert all(found), lines

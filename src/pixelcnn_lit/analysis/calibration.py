@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from rich import get_console
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
 from pixelcnn_lit.data.datamodule import ImageDataModule, LevelImages
 from pixelcnn_lit.data.mutate import mutate
 from pixelcnn_lit.density import Density
+from pixelcnn_lit.progress import progress
 
 BINS = 15
 
@@ -71,12 +70,11 @@ def with_noise(density: Density, data: ImageDataModule, split: str, share: float
     images, config = data.split(split), data.config
     noisy = torch.from_numpy(mutate(images.images.numpy(), share, config.levels, config.split_seed))
     changed = LevelImages(noisy, images.labels, images.context_of, images.above)
-    starts, found, console = range(0, len(changed), config.batch_size), [], get_console()
-    with torch.inference_mode():
-        for start in track(
-            starts, f"noise {share:g}", console=console, transient=True, disable=not console.is_terminal
-        ):
+    found = []
+    with torch.inference_mode(), progress(f"images, noise {share:g}", len(changed)) as tell:
+        for start in range(0, len(changed), config.batch_size):
             x, _, *context = (part.to(device) for part in changed[start : start + config.batch_size])
+            tell(start, "")
             found.append(density.class_log_probs(x, *context).cpu())
     return calibration(torch.cat(found), images.labels)
 

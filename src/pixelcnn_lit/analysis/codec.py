@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from functools import cache
@@ -45,6 +45,8 @@ CORRECTION = np.dtype([("place", "<u4"), ("image", "<u2"), ("level", "<u2"), ("m
 """A log-probability that is given: at a place in raster order, of an image of the block and a level."""
 
 STREAM: Any = constriction.stream
+Told = Callable[[float], None]
+"""Is called with the share of the work that is done."""
 Multiples = NDArray[np.int16]
 
 
@@ -89,10 +91,13 @@ def labels_of(density: Density) -> int:
 
 
 @torch.inference_mode()
-def label_log_probs(density: Density, x: Tensor, batch_size: int) -> Tensor:
+def label_log_probs(
+    density: Density, x: Tensor, batch_size: int, passed: Callable[[int], None] = lambda images: None
+) -> Tensor:
     """``log p(x | label)`` in nats: levels (N, C, H, W) -> (N, labels).
 
-    All labels are equally probable, so the mean of the probabilities of a row is p(x).
+    All labels are equally probable, so the mean of the probabilities of a row is p(x). ``passed`` is told of the images
+    that the network has seen, each once a label.
     """
     raster, scans = density.raster(), density.scans
 
@@ -100,21 +105,26 @@ def label_log_probs(density: Density, x: Tensor, batch_size: int) -> Tensor:
         turns = [scan.turn(part).contiguous() for scan in scans]
         if raster.n_classes is None:
             return raster.log_prob(turns[0])[:, None]
-        each = [raster.log_prob(turns[label % len(scans)], label) for label in range(raster.n_classes)]
+        each = []
+        for label in range(raster.n_classes):
+            each.append(raster.log_prob(turns[label % len(scans)], label))
+            passed(len(part))
         return torch.stack(each, dim=1)
 
     return torch.cat([of(part) for part in x.split(batch_size)])
 
 
 @torch.inference_mode()
-def encode(density: Density, x: Tensor, batch_size: int) -> tuple[Block, Tensor]:
+def encode(density: Density, x: Tensor, batch_size: int, told: Told = lambda share: None) -> tuple[Block, Tensor]:
     """Encode levels x (N, C, H, W), N at most 65,536, with a density of :func:`in_double`; log p(x) in nats, (N,), too.
 
     Each image is coded in the class and scan, its label, in which it has the fewest bits. The labels come first, -log2
     of 1 / labels each, and then the images given their labels. So an image takes at most log2(labels) bits more than
     -log2 p(x). The network gets ``batch_size`` images at a time.
     """
-    of_labels = label_log_probs(density, x, batch_size) if labels_of(density) > 1 else None
+    several = labels_of(density) > 1
+    passed = _counter(len(x) * (1 + labels_of(density) * several), told)
+    of_labels = label_log_probs(density, x, batch_size, passed) if several else None
     labels = torch.zeros(len(x), dtype=torch.long, device=x.device) if of_labels is None else of_labels.argmax(1)
     order, log_prob = labels % len(density.scans), torch.empty(len(x), dtype=torch.double, device=x.device)
     coder, family = STREAM.queue.RangeEncoder(), STREAM.model.Categorical(perfect=False)
@@ -123,7 +133,7 @@ def encode(density: Density, x: Tensor, batch_size: int) -> tuple[Block, Tensor]
     corrections = []
     for part in alike(order, density.scans, (x.shape[2], x.shape[3])):
         own = turned(x[part], order[part], density.scans)
-        each, borders, log_prob[part] = _all_multiples(density.raster(), own, labels[part], batch_size)
+        each, borders, log_prob[part] = _all_multiples(density.raster(), own, labels[part], batch_size, passed)
         levels = _by_place(own.cpu().numpy()[:, None])[..., 0].astype(np.int32)
         for symbols, row in zip(levels, each, strict=True):
             coder.encode(symbols, family, weights()[row])
@@ -133,8 +143,20 @@ def encode(density: Density, x: Tensor, batch_size: int) -> tuple[Block, Tensor]
     return Block(coder.get_compressed().astype("<u4").tobytes(), np.concatenate(corrections)), log_prob
 
 
+def _counter(passes: int, told: Told) -> Callable[[int], None]:
+    """Counts what is done, up to ``passes``, and tells the share."""
+    done = 0
+
+    def passed(more: int) -> None:
+        nonlocal done
+        done += more
+        told(done / passes)
+
+    return passed
+
+
 def _all_multiples(
-    raster: Density, x: Tensor, labels: Tensor, batch_size: int
+    raster: Density, x: Tensor, labels: Tensor, batch_size: int, passed: Callable[[int], None]
 ) -> tuple[Multiples, NDArray[np.integer[Any]], Tensor]:
     """The multiples of all places (places, N, levels), the indices (K, 3) of those at a border, log p(x | label)."""
     each = np.empty((x[0].numel(), len(x), raster.levels), np.int16)
@@ -149,6 +171,7 @@ def _all_multiples(
             each[places, part] = _by_place(found[:, :, None])
             at = np.argwhere(_by_place(near[:, :, None]))
             borders.append(at * [x.shape[1], 1, 1] + [channel, first, 0])
+        passed(len(params))
     return each, np.concatenate(borders), torch.cat(log_probs)
 
 
@@ -184,7 +207,13 @@ def found_drift(density: Density, x: Tensor) -> float:
 
 
 @torch.inference_mode()
-def decode(density: Density, block: Block, shape: tuple[int, int, int, int], batch_size: int) -> Tensor:
+def decode(
+    density: Density,
+    block: Block,
+    shape: tuple[int, int, int, int],
+    batch_size: int,
+    told: Told = lambda share: None,
+) -> Tensor:
     """Decode a block of images (N, C, H, W) with the density that encoded it: levels, uint8.
 
     The images are decoded side by side, pixel by pixel, by the caches of the sampler, ``batch_size`` a cursor. Where
@@ -200,11 +229,11 @@ def decode(density: Density, block: Block, shape: tuple[int, int, int, int], bat
         several = labels_of(density) > 1
         drawn = coder.decode(STREAM.model.Uniform(labels_of(density)), n) if several else np.zeros(n)
         labels = torch.from_numpy(drawn.astype(np.int64)).to(density.device)
-        order = labels % len(density.scans)
+        order, passed = labels % len(density.scans), _counter(math.prod(shape), told)
         for part in alike(order, density.scans, (height, width)):
             own = turned(x[part], order[part], density.scans)
             fixes = _by_number(block.corrections, part.cpu().numpy())
-            _decode_alike(density.raster(), coder, own, labels[part], fixes, batch_size)
+            _decode_alike(density.raster(), coder, own, labels[part], fixes, batch_size, passed)
             x[part] = turned(own, order[part], density.scans, back=True)
     except AssertionError as error:
         raise WrongDataError(str(error)) from error
@@ -212,9 +241,15 @@ def decode(density: Density, block: Block, shape: tuple[int, int, int, int], bat
 
 
 def _decode_alike(
-    raster: Density, coder: Any, x: Tensor, labels: Tensor, fixes: dict[int, list[Any]], batch_size: int
+    raster: Density,
+    coder: Any,
+    x: Tensor,
+    labels: Tensor,
+    fixes: dict[int, list[Any]],
+    batch_size: int,
+    passed: Callable[[int], None],
 ) -> None:
-    """Decode images of one size into x (N, C, H, W), given their labels (N,)."""
+    """Decode images of one size into x (N, C, H, W), given their labels (N,). ``passed`` is told of each dimension."""
     family = STREAM.model.Categorical(perfect=False)
     classes = None if raster.n_classes is None else labels
     for place, logits, write in _walk(raster, x, classes, batch_size):
@@ -222,6 +257,7 @@ def _decode_alike(
         for image, level, multiple in fixes.get(place, ()):
             found[image, level] = multiple
         write(torch.from_numpy(coder.decode(family, weights()[found])).to(x.device, torch.uint8))
+        passed(len(x))
 
 
 def _walk(density: Density, x: Tensor, classes: Tensor | None, batch_size: int) -> Iterator[tuple[int, Tensor, Any]]:

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from rich import get_console
 from rich.markup import escape
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
@@ -25,6 +24,7 @@ from pixelcnn_lit.analysis.codec import (
     DRIFT,
     STEP,
     Block,
+    Told,
     WrongDataError,
     decode,
     encode,
@@ -39,6 +39,7 @@ from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
+from pixelcnn_lit.progress import Tell, progress
 from pixelcnn_lit.storage import pxl
 from pixelcnn_lit.storage.checkpoint import load_with_config
 from pixelcnn_lit.storage.files import check_file, write_whole
@@ -86,13 +87,15 @@ def write_images(coder: Coder, file: IO[bytes], x: Tensor, block: int, batch_siz
     Raises UserError if the model cannot code them.
     """
     check_codable(coder, x)
-    headers, contents, console = [], [], get_console()
+    headers, contents = [], []
     nats = torch.zeros((), dtype=torch.double)
-    for part in track(x.split(block), "blocks", console=console, transient=True, disable=not console.is_terminal):
-        written, log_prob = encode(coder.density, part.to(coder.density.device), batch_size)
-        nats -= log_prob.sum().cpu()
-        headers.append(described(written, part))
-        contents.append(written.corrections.tobytes() + written.payload)
+    with progress("compressing images", len(x)) as tell:
+        for number, part in enumerate(x.split(block)):
+            told = _teller(tell, number * block, len(part))
+            written, log_prob = encode(coder.density, part.to(coder.density.device), batch_size, told)
+            nats -= log_prob.sum().cpu()
+            headers.append(described(written, part))
+            contents.append(written.corrections.tobytes() + written.payload)
     header = pxl.Header(
         format=FORMAT,
         version=pixelcnn_lit.__version__,
@@ -104,6 +107,11 @@ def write_images(coder: Coder, file: IO[bytes], x: Tensor, block: int, batch_siz
         blocks=headers,
     )
     return pxl.write(file, header, contents), float(nats)
+
+
+def _teller(tell: Tell, before: int, images: int) -> Told:
+    """What shows the share that is done of a block of images, with so many images before it."""
+    return lambda share: tell(before + share * images, "")
 
 
 def check_codable(coder: Coder, x: Tensor) -> None:
@@ -197,10 +205,15 @@ def read_images(
     """
     where, parts = f"file={path}", []
     check_fits(coder, where, header)
-    for number, content in pxl.read_blocks(path, header, begin, images.start, images.stop):
-        before = sum(block.images for block in header.blocks[:number])
-        x = decoded(coder.density, f"{where}: block {number}", header, number, content, batch_size)
-        parts.append(x[max(0, images.start - before) : images.stop - before])
+    read = list(pxl.read_blocks(path, header, begin, images.start, images.stop))
+    with progress("reading images", sum(header.blocks[number].images for number, _ in read)) as tell:
+        done = 0
+        for number, content in read:
+            told = _teller(tell, done, header.blocks[number].images)
+            before = sum(block.images for block in header.blocks[:number])
+            x = decoded(coder.density, f"{where}: block {number}", header, number, content, batch_size, told)
+            parts.append(x[max(0, images.start - before) : images.stop - before])
+            done += header.blocks[number].images
     return torch.cat(parts)
 
 
@@ -213,14 +226,23 @@ def check_fits(coder: Coder, where: str, header: pxl.Header) -> None:
         raise UserError(f"{where}: written with another model ({header.network}) than ckpt={coder.path}")
 
 
-def decoded(density: Density, where: str, header: pxl.Header, number: int, content: bytes, batch_size: int) -> Tensor:
+def decoded(
+    density: Density,
+    where: str,
+    header: pxl.Header,
+    number: int,
+    content: bytes,
+    batch_size: int,
+    told: Told,
+) -> Tensor:
     """The images of a block. Raise UserError if they are not those that were encoded."""
     block = header.blocks[number]
     if block.corrections % CORRECTION.itemsize or block.payload % 4:
         raise UserError(f"{where}: damaged: its parts have lengths that nothing has")
     corrections = np.frombuffer(content[: block.corrections], CORRECTION)
+    coded = Block(content[block.corrections :], corrections)
     try:
-        x = decode(density, Block(content[block.corrections :], corrections), (block.images, *header.shape), batch_size)
+        x = decode(density, coded, (block.images, *header.shape), batch_size, told)
     except WrongDataError as error:
         raise UserError(f"{where}: damaged: {error}") from error
     x = x.cpu()

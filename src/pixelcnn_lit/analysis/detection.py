@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from rich import get_console
 from rich.markup import escape
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
@@ -25,6 +24,7 @@ from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
+from pixelcnn_lit.progress import tracked
 from pixelcnn_lit.storage.checkpoint import load_with_config
 from pixelcnn_lit.storage.files import write_whole
 
@@ -188,10 +188,9 @@ def all_scores(models: Models, sides: tuple[Images, Images, Images], together: i
 
 
 def _log_probs(density: Density, images: Images, batch_size: int, device: torch.device) -> Tensor:
-    batches, found, console = images.levels.split(batch_size), [], get_console()
-    hidden = not console.is_terminal
-    with torch.inference_mode():
-        for x in track(batches, f"{images.name} images", console=console, transient=True, disable=hidden):
+    parts, found = images.levels.split(batch_size), []
+    with torch.inference_mode(), tracked(parts, f"{images.name} images", len(images.levels), size=len) as batches:
+        for x in batches:
             found.append(density.log_prob(x.to(device)).double().cpu())
     joined = torch.cat(found)
     if not joined.isfinite().all():

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from rich import get_console
 from rich.markup import escape
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
 from pixelcnn_lit.analysis import reliability
+from pixelcnn_lit.analysis.batches import batches_of
 from pixelcnn_lit.analysis.calibration import Calibration, calibration, with_noise
 from pixelcnn_lit.analysis.calibration import table as calibration_table
 from pixelcnn_lit.analysis.hidden import HiddenScore, score_hidden
@@ -55,11 +55,9 @@ def score(
     Without ``labelled``, the labels of the images are not classes of the density, and are not looked at.
     """
     metric = BitsPerDim().to(device)
-    loader = data.loader(split)
     log_probs, classes = [], []
-    with torch.inference_mode():
-        for batch in track(loader, f"{split} images", len(loader), console=get_console(), transient=True):
-            x, y, *context = (part.to(device) for part in batch)
+    with batches_of(data, split, device) as batches:
+        for x, y, *context in batches:
             if labelled or density.n_classes is None:
                 nats = density(x, y, *context)
                 metric.update(nats)
@@ -82,10 +80,9 @@ def score(
 
 def order_log_probs(density: ManyOrders, data: ImageDataModule, split: str, device: torch.device) -> Tensor:
     """``log p(x | o)`` of each image of a split in each scan of a mixture of scans, in nats: (N, orders)."""
-    loader, log_probs = data.loader(split), []
-    with torch.inference_mode():
-        for batch in track(loader, f"{split} images, scans", len(loader), console=get_console(), transient=True):
-            x, _, *context = (part.to(device) for part in batch)
+    log_probs = []
+    with batches_of(data, split, device, ", scans") as batches:
+        for x, _, *context in batches:
             log_probs.append(density.order_log_probs(x, None, *context).cpu())
     return torch.cat(log_probs)
 

@@ -25,6 +25,7 @@ from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
+from pixelcnn_lit.progress import tracked
 from pixelcnn_lit.storage.checkpoint import load_with_config
 from pixelcnn_lit.storage.files import check_file, write_whole
 
@@ -104,8 +105,9 @@ def explanation(density: Density, batch: Batch) -> Explained:
     """The maps of a batch, in a few images at a time. The channels of a pixel are summed."""
     images, bits, entropy = batch[0], [], []
     few = max(1, AT_ONCE // (math.prod(images.shape[1:]) * density.levels))
-    with torch.inference_mode():
-        for x, _, *context in zip(*(part.split(few) for part in batch), strict=True):
+    parts = zip(*(part.split(few) for part in batch), strict=True)
+    with torch.inference_mode(), tracked(parts, "maps of images", len(images), size=lambda part: len(part[0])) as each:
+        for x, _, *context in each:
             above = context[0] if context else None
             bits.append(density.nats(x, context=above).sum(1).cpu() / math.log(2))
             entropy.append(density.entropy(x, context=above).sum(1).cpu() / math.log(2))

@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 
 import torch
-from rich import get_console
-from rich.progress import track
 
+from pixelcnn_lit.analysis.batches import batches_of
 from pixelcnn_lit.config.types import Occlusion
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
@@ -36,11 +35,10 @@ def score_hidden(
 
     Of a class-conditional density the class is not given: the known pixels weigh the classes.
     """
-    loader, shape = data.loader(split), data.split(split).images.shape
+    shape = data.split(split).images.shape
     known, total = visible_beside(occluded, shape[2], shape[3], seed), torch.zeros((), dtype=torch.double)
-    with torch.inference_mode():
-        for batch in track(loader, f"{split} images, hidden", len(loader), console=get_console(), transient=True):
-            x, _, *context = (part.to(device) for part in batch)
+    with batches_of(data, split, device, ", hidden") as batches:
+        for x, _, *context in batches:
             total -= density.completion_log_prob(x, known, None, *context).double().sum().cpu()
     hidden = int((~known).sum())
     return HiddenScore(

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from rich import get_console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from pixelcnn_lit.config import SampleConfig
 from pixelcnn_lit.messages import say
-from pixelcnn_lit.sampling.draw import Progress as Told
-from pixelcnn_lit.sampling.draw import SoFar
+from pixelcnn_lit.progress import Tell, progress
+from pixelcnn_lit.sampling.draw import Progress, SoFar
 
 
 class Film:
@@ -60,7 +58,7 @@ def in_batches(
     """
     start, parts, first, size = time.perf_counter(), [], 0, config.batch_size
     how = {"seed": config.seed, "temperature": config.temperature, "method": config.method}
-    with _bar(n) as show:
+    with progress(f"drawing {what}", n) as show:
         while first < n:
             part = slice(first, min(first + size, n))
             told = _teller(part, show, film)
@@ -75,11 +73,12 @@ def in_batches(
     return torch.cat(parts)
 
 
-def _teller(part: slice, show: Callable[[float, int, int], None], film: Film | None) -> Told:
+def _teller(part: slice, show: Tell, film: Film | None) -> Progress:
     """What shows the progress of a batch, on the ``film`` too."""
 
     def told(so_far: SoFar) -> None:
-        show(part.start + (part.stop - part.start) * so_far.done / so_far.total, so_far.done, so_far.total)
+        images = (part.stop - part.start) * so_far.done / so_far.total
+        show(part.start + images, f"row {so_far.done}/{so_far.total}")
         if film is not None:
             film.note(so_far)
 
@@ -97,21 +96,3 @@ def _half(part: slice, error: Exception, film: Film | None) -> int:
         torch.cuda.empty_cache()
     say(f"not enough memory to draw {size:,} images at once: going on with {size // 2:,}")
     return size // 2
-
-
-@contextmanager
-def _bar(n: int) -> Iterator[Callable[[float, int, int], None]]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=get_console(), transient=True) as bar:
-        task = bar.add_task("drawing", total=n, state="")
-
-        def show(done: float, row: int, rows: int) -> None:
-            bar.update(task, completed=done, state=f"{int(done)}/{n} images, row {row}/{rows}")
-
-        yield show

@@ -11,6 +11,7 @@ from pixelcnn_lit.analysis.influence import influence, summary
 from pixelcnn_lit.config import ReceptiveFieldConfig, compose
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.factory import build_density
+from pixelcnn_lit.progress import tracked
 from pixelcnn_lit.storage.checkpoint import load_with_config
 from pixelcnn_lit.storage.files import write_whole
 
@@ -32,15 +33,14 @@ def receptive_field(config: ReceptiveFieldConfig) -> None:
 
 def untrained(config: ReceptiveFieldConfig) -> dict[str, Tensor]:
     """The receptive fields of the networks in ``models``, summed over several draws of random weights."""
-    fields = {}
-    for wish in [config.models] if isinstance(config.models, str) else config.models:
-        name, *overrides = wish.split()
-        chosen = compose([f"model={name}", *overrides])
-        total = torch.zeros(config.size)
-        for draw in range(config.draws):
-            torch.manual_seed(config.seed + draw)
-            total += influence(build_density(chosen), config.size, config.draws, config.seed + draw)
-        fields[wish] = total
+    wishes = [config.models] if isinstance(config.models, str) else config.models
+    chosen = {wish: compose([f"model={wish.split()[0]}", *wish.split()[1:]]) for wish in wishes}
+    fields = {wish: torch.zeros(config.size) for wish in wishes}
+    draws = [(wish, config.seed + draw) for wish in chosen for draw in range(config.draws)]
+    with tracked(draws, "draws of weights", len(draws)) as each:
+        for wish, seed in each:
+            torch.manual_seed(seed)
+            fields[wish] += influence(build_density(chosen[wish]), config.size, config.draws, seed)
     return fields
 
 

@@ -10,8 +10,6 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich import get_console
-from rich.progress import track
 
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.config.codes import CodesData, digest
@@ -19,6 +17,7 @@ from pixelcnn_lit.data.datamodule import PARTS, ImageDataModule, LevelImages
 from pixelcnn_lit.data.splits import Split, Splits
 from pixelcnn_lit.device import pick_device
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.progress import tracked
 from pixelcnn_lit.storage.checkpoint import best_in, load_autoencoder
 from pixelcnn_lit.storage.files import write_whole
 
@@ -92,9 +91,6 @@ def encoded(autoencoder: Autoencoder, data: ImageDataModule) -> Arrays:
 
 
 def _of_images(autoencoder: Autoencoder, images: LevelImages, part: str) -> list[torch.Tensor]:
-    firsts = range(0, len(images), BATCH)
-    batches = [
-        autoencoder.encode(images.images[first : first + BATCH].to(autoencoder.device))
-        for first in track(firsts, f"codes of {part} images", len(firsts), console=get_console(), transient=True)
-    ]
+    with tracked(images.images.split(BATCH), f"codes of {part} images", len(images), size=len) as parts:
+        batches = [autoencoder.encode(x.to(autoencoder.device)) for x in parts]
     return [torch.cat([codes.cpu() for codes in level]) for level in zip(*batches, strict=True)]

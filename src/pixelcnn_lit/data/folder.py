@@ -15,14 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
-from rich import get_console
-from rich.progress import track
 
 from pixelcnn_lit.config import ImagesData
 from pixelcnn_lit.data.classes import ordered
 from pixelcnn_lit.data.splits import MAX_BYTES, Split, Splits, hold_out, in_three
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
+from pixelcnn_lit.progress import tracked
 from pixelcnn_lit.storage.files import write_whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -128,7 +127,6 @@ def _cached(config: ImagesData, root: Path, entries: Sequence[Entry]) -> NDArray
 
 
 def _decode_all(images: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
-    console = get_console()
 
     def decode_into(number: int) -> bool:
         decoded = decode(entries[number].path, images.shape[1:])
@@ -140,9 +138,9 @@ def _decode_all(images: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         done = pool.map(decode_into, range(len(entries)))
         try:
-            hidden = not console.is_terminal
-            shown = track(done, "decoding images", len(entries), console=console, transient=True, disable=hidden)
-            if count := sum(shown):
+            with tracked(done, "decoding images", len(entries)) as each:
+                count = sum(each)
+            if count:
                 say(f"note: {count} of {len(entries)} images have transparent pixels, which become white")
         except BaseException:
             pool.shutdown(cancel_futures=True)

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from pixelcnn_lit.config.changes import flat
 from pixelcnn_lit.config.places import RECORD
+from pixelcnn_lit.progress import tracked
 from pixelcnn_lit.scores import BITS
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown
@@ -78,13 +79,16 @@ def _short(text: str) -> str:
 
 def runs_below(folder: Path) -> list[Run]:
     """All runs in or below ``folder``, sorted by test result; runs without a test come last."""
-    found = []
+    paths = []
     for path, folders, _ in os.walk(folder):
         here = Path(path)
         if (here / run_folder.OVERRIDES).exists() or (here / run_folder.METRICS).exists():
-            found.append(read(here))
+            paths.append(here)
             folders.clear()
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+
+    with tracked(paths, "reading runs", len(paths)) as each:
+        found = [read(path) for path in each]
 
     def rank(run: Run) -> tuple[bool, float, bool, float]:
         return run.test is None, run.test or 0, run.val is None, run.val or 0

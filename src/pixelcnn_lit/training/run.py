@@ -13,6 +13,7 @@ from pixelcnn_lit.config import TrainConfig
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.factory import build_density
+from pixelcnn_lit.progress import progress
 from pixelcnn_lit.scores import BITS
 from pixelcnn_lit.storage import checkpoint
 from pixelcnn_lit.training import precision, summary
@@ -84,10 +85,13 @@ class Run(BaseRun[TrainConfig]):
         )
 
     def _draw(self) -> None:
-        scale = pictures.default_scale(self.config.data.image_shape[2])
+        scale, seed = pictures.default_scale(self.config.data.image_shape[2]), self.config.seed
         batch = self.data.split("test")[:COMPLETIONS]
-        for name, picture in (
-            ("samples.png", pictures.draw_samples(self.density, SAMPLES, self.config.seed, scale, batch)),
-            ("completions.png", pictures.draw_completions(self.density, batch, self.config.seed, scale)),
-        ):
-            pictures.save_png(self.folder / name, picture)
+        with progress("drawing samples and completions", 2) as tell:
+            pictures.save_png(
+                self.folder / "samples.png", pictures.draw_samples(self.density, SAMPLES, seed, scale, batch)
+            )
+            tell(1, "")
+            pictures.save_png(
+                self.folder / "completions.png", pictures.draw_completions(self.density, batch, seed, scale)
+            )

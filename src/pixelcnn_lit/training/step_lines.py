@@ -1,4 +1,4 @@
-"""Progress where there is no terminal: a line of a long epoch at least every ten seconds."""
+"""Progress where there is no terminal: a line of a long epoch, validation or test at least every ten seconds."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from pytorch_lightning.callbacks import Timer
 from rich import get_console
 
 from pixelcnn_lit.data.datamodule import Batch
+from pixelcnn_lit.progress import EVERY
 from pixelcnn_lit.scores import Score
 from pixelcnn_lit.training.callbacks import Throughput, may_read
-
-EVERY = 10.0
-"""Seconds between two lines."""
 
 
 class StepLines(pl.Callback):
     """Prints the step, the score of training, images per second and the time that is left, every ten seconds.
 
-    Not in the log, in which the lines of epochs are enough.
+    In a validation or a test, it prints how many batches of it are done. Not in the log, in which the lines of epochs
+    are enough.
     """
 
     def __init__(self, score: Score, throughput: Throughput) -> None:
         self._score, self._throughput = score, throughput
         self._told = 0.0
-        self._start, self._first = 0.0, 0
+        self._start, self._first, self._evaluated_since = 0.0, 0, 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._start = self._told = time.perf_counter()
@@ -52,6 +51,41 @@ class StepLines(pl.Callback):
         if (left := self._left(trainer, last, now)) is not None:
             parts.append(f"{timedelta(seconds=round(left))} left")
         get_console().print("  ".join(parts), highlight=False, soft_wrap=True)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._told = self._evaluated_since = time.perf_counter()
+
+    on_test_start = on_validation_start
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._tell_of_batch("validation", trainer, batch_idx + 1, trainer.num_val_batches)
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._tell_of_batch("test", trainer, batch_idx + 1, trainer.num_test_batches)
+
+    def _tell_of_batch(self, what: str, trainer: pl.Trainer, done: int, totals: Any) -> None:
+        now = time.perf_counter()
+        if now - self._told < EVERY or not trainer.is_global_zero:
+            return
+        self._told, total = now, int(sum(totals))
+        left = timedelta(seconds=round((now - self._evaluated_since) / done * (total - done)))
+        get_console().print(f"{what} batch {done:,}/{total:,}  {left} left", highlight=False, soft_wrap=True)
 
     def _left(self, trainer: pl.Trainer, last: int | None, now: float) -> float | None:
         """The seconds until ``max_time``, or until the last step at the pace so far; None if neither is known."""
