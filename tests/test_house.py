@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST = 40
 
 FLOORS = [
-    {"errors", "scores"},
+    {"errors", "scores", "start"},
     {"config"},
     {"registry", "messages", "device", "metrics", "progress"},
     {"nn", "likelihood"},

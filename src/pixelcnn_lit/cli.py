@@ -19,7 +19,8 @@ from pixelcnn_lit.config import Section, check, conf_dir, load_plugins, plugins_
 from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.errors import Interrupted, UserError
 from pixelcnn_lit.messages import SHOW_TRACEBACK, message, say
-from pixelcnn_lit.storage import run_folder
+from pixelcnn_lit.start import ends_at_once
+from pixelcnn_lit.storage import files, run_folder
 from pixelcnn_lit.sweeps.keys import left_to_the_jobs
 from pixelcnn_lit.sweeps.parent import end_with_parent
 
@@ -36,7 +37,7 @@ def run(config_name: str, section: type[Section], target: str) -> None:
 
     ``target`` is "module:function". Its module is imported last, so ``--help`` and errors in keys are fast. An error
     ends the process with status 1 and one line on standard error, or a traceback if HYDRA_FULL_ERROR=1 is set. Ctrl-C
-    ends it with status 130, SIGTERM with 143.
+    ends it with status 130, SIGTERM with 143, and a line that says what was kept and what goes on from there.
     """
     wants_traceback = _wants_traceback()
     with one_line_errors(wants_traceback):
@@ -51,7 +52,9 @@ def run(config_name: str, section: type[Section], target: str) -> None:
             _return_to_start()
             load_plugins(plugins_of(composed))
             config = check(composed, section)
-            outcome: float | None = imported(target)(config)
+            with ends_at_once():
+                command = imported(target)
+            outcome: float | None = command(config)
             return outcome
 
     OmegaConf.register_new_resolver("folder", run_folder.folder_name, replace=True)
@@ -121,7 +124,7 @@ def one_line_errors(wants_traceback: bool | None = None) -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         number = interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT
         what = "terminated" if number == signal.SIGTERM else "interrupted"
-        _end(": ".join([what, *map(str, interrupt.args)]), 128 + number)
+        _end(": ".join([what, *map(str, interrupt.args or [files.interrupted()])]), 128 + number)
     except Exception as error:
         if wants_traceback:
             raise

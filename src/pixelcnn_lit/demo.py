@@ -1,12 +1,11 @@
 """``python -m pixelcnn_lit.demo``: a page in the browser that completes, draws, scores and compares."""
 
-from pixelcnn_lit import cli
-from pixelcnn_lit.config import DemoConfig
+from pixelcnn_lit import start
 
 
 def main() -> None:
     """Run the command."""
-    cli.run("demo", DemoConfig, "pixelcnn_lit.page.server:serve")
+    start.run("demo", "DemoConfig", "pixelcnn_lit.page.server:serve")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,13 @@
 
 import sys
 
-from pixelcnn_lit import cli
-from pixelcnn_lit.config import ReceptiveFieldConfig
+from pixelcnn_lit import start
 
 
 def main() -> None:
     """Run the command. ``model=a,b`` becomes ``models=[a,b]``, because Hydra would read it as a group and a sweep."""
     sys.argv[1:] = [f"models=[{word[6:]}]" if word.startswith("model=") else word for word in sys.argv[1:]]
-    cli.run("receptive_field", ReceptiveFieldConfig, "pixelcnn_lit.analysis.receptive_field:receptive_field")
+    start.run("receptive_field", "ReceptiveFieldConfig", "pixelcnn_lit.analysis.receptive_field:receptive_field")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """``python -m pixelcnn_lit.report outputs/depth``: compare the runs below a folder in a table and a page."""
 
 import argparse
+import importlib
 from pathlib import Path
 
-from pixelcnn_lit import cli
-from pixelcnn_lit.config.parts import imported
+from pixelcnn_lit.start import ends_at_once
 
 
 def main() -> None:
@@ -16,8 +16,10 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="of a sweep, outputs/<name>, or of many: outputs")
     folder = parser.parse_args().folder
+    with ends_at_once():
+        cli, reporting = (importlib.import_module(f"pixelcnn_lit.{name}") for name in ("cli", "reporting.report"))
     with cli.one_line_errors():
-        imported("pixelcnn_lit.reporting.report:report")(folder)
+        reporting.report(folder)
 
 
 if __name__ == "__main__":

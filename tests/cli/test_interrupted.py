@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from helpers.process import TINY, command, environment, succeeds
-from pixelcnn_lit.storage import checkpoint
+from pixelcnn_lit import cli
+from pixelcnn_lit.storage import checkpoint, files
 
 EPOCHS = 30
 RUN = [
@@ -94,3 +95,44 @@ def test_twenty_kills_at_random_moments(tmp_path, mnist_dir):
         folder = tmp_path / str(seed)
         folder.mkdir()
         survives(folder, mnist_dir, [signal.SIGKILL] * 4, random.Random(seed))
+
+
+AT_IMPORT = """
+import os, runpy, signal, sys
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+runpy.run_module("pixelcnn_lit.sample", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["hydra", "torch"])
+def test_a_command_that_is_interrupted_while_it_loads_ends_in_one_line(module, tmp_path):
+    script = [sys.executable, "-c", AT_IMPORT.format(module=module), "ckpt=pretrained:digits"]
+    ended = subprocess.run(script, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 128 + signal.SIGINT
+    assert ended.stdout == ""
+    assert ended.stderr == "interrupted: nothing was written; the same command starts again\n"
+
+
+def test_a_command_that_is_interrupted_says_what_it_has_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(files, "_whole", [])
+    monkeypatch.chdir(tmp_path)
+
+    @cli.one_line_errors()
+    def command():
+        with files.write_whole("first.npy") as file:
+            file.write(b"1")
+        with files.write_whole("second.png"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as end:
+        command()
+    assert end.value.code == 130
+    told = "first.npy is written; the same command starts again, and writes all"
+    assert capsys.readouterr().err == f"interrupted: {told}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["first.npy"]

@@ -25,6 +25,16 @@ def test_what_is_finished_is_skipped_and_what_failed_is_tried_again(sweep, tmp_p
     ]
 
 
+def test_a_sweep_without_a_name_that_is_interrupted_says_which_folder_to_go_on_in(sweep):
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        sweep(*GRID[1:], interrupts=[C])
+    told, folder = str(interrupt.value).split("hydra.run.dir=")
+    assert told == "2 of 4 jobs finished; the same command with "
+    folder = folder.removesuffix(" goes on with the rest")
+    with pytest.raises(KeyboardInterrupt, match="2 of 4 jobs finished; the same command goes on with the rest"):
+        sweep(*GRID[1:], f"hydra.run.dir={folder}", interrupts=[C])
+
+
 def test_a_wrong_value_fails_before_anything_runs_and_the_others_run(sweep, tmp_path):
     with pytest.raises(UserError, match=r"2 of 4 jobs failed; .*: data.levels=1: must be an integer from 2 to 256"):
         sweep("name=depth", "model.n_res=1,2", "data.levels=1,2")

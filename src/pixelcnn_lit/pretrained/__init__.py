@@ -3,10 +3,9 @@
 Every command takes one as ``ckpt=pretrained:NAME``.
 """
 
-from pixelcnn_lit import cli
-from pixelcnn_lit.config import PretrainedConfig
+from pixelcnn_lit import start
 
 
 def main() -> None:
     """Run the command."""
-    cli.run("pretrained", PretrainedConfig, "pixelcnn_lit.analysis.shipped:show")
+    start.run("pretrained", "PretrainedConfig", "pixelcnn_lit.analysis.shipped:show")

@@ -11,6 +11,17 @@ from pathlib import Path
 from typing import IO
 
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.start import NOTHING
+
+_whole: list[Path] = []
+"""What this process has written, in order."""
+
+
+def interrupted() -> str:
+    """What a command that is interrupted says, where it has nothing of its own to go on from."""
+    if not _whole:
+        return NOTHING
+    return f"{', '.join(map(str, _whole))} is written; the same command starts again, and writes all"
 
 
 def check_file(key: str, path: str | Path) -> None:
@@ -43,6 +54,7 @@ def write_whole(path: str | Path) -> Iterator[IO[bytes]]:
         try:
             aside.chmod(0o666 & ~_umask())
             aside.replace(path)
+            _whole.append(path)
             _flush_folder(path.parent)
         except BaseException:
             aside.unlink(missing_ok=True)

@@ -115,7 +115,9 @@ class Search:
                 stopped.set()
                 self.sweeper.jobs_launcher.stop()
                 if isinstance(error, KeyboardInterrupt):
-                    raise KeyboardInterrupt(*error.args, "the same command goes on with the search") from None
+                    raise KeyboardInterrupt(
+                        *error.args, f"{self.sweeper.same_command} goes on with the search"
+                    ) from None
                 raise
 
     def _begin(self, trial: Trial) -> tuple[Job, run_folder.Status]:

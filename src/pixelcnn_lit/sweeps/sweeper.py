@@ -44,6 +44,15 @@ class JobSweeper(Sweeper):
         self.jobs_launcher = launcher
         self.dir = Path(config.hydra.sweep.dir)
 
+    @property
+    def same_command(self) -> str:
+        """What goes on with this sweep: without a name, a new start would make a new folder."""
+        chosen = [
+            word for word in self.composed.hydra.overrides.hydra if word.startswith(("hydra.run", "hydra.sweep.dir"))
+        ]
+        fixed = self.composed.name or chosen
+        return "the same command" if fixed else f"the same command with hydra.run.dir={shown(self.dir)}"
+
     def parse(self, params: dict[str, Any] | None, arguments: Sequence[str]) -> list[Any]:
         """The overrides of ``hydra.sweeper.params`` and of the command line, which has priority."""
         parser = OverridesParser.create(config_loader=self.loader)
@@ -170,6 +179,6 @@ class GridSweeper(JobSweeper):
             except KeyboardInterrupt as interrupt:
                 done = sum(run_folder.status(job.folder).state == "finished" for job in jobs)
                 raise KeyboardInterrupt(
-                    *interrupt.args, f"{done} of {count} finished; the same command goes on with the rest"
+                    *interrupt.args, f"{done} of {count} finished; {self.same_command} goes on with the rest"
                 ) from None
             self.conclude(jobs, before)

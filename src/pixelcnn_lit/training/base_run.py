@@ -244,7 +244,7 @@ class BaseRun(ABC, Generic[C]):
         last = self._checkpoints / checkpoint.LAST
         reached = last if last.exists() else self.ckpt
         if reached is None:
-            return "before the first checkpoint"
+            return "before the first checkpoint; the same command starts again"
         return "the same command goes on" if self.config.name else f"go on with ckpt={shown(reached)}"
 
     def _train(self) -> None:

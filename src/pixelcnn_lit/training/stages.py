@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from pixelcnn_lit.config.codes import STAGE, digest
 from pixelcnn_lit.config.places import best_of
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.errors import Interrupted, UserError
 from pixelcnn_lit.scores import BITS
 from pixelcnn_lit.storage import checkpoint, run_folder
 from pixelcnn_lit.storage.files import shown, write_whole
@@ -41,12 +43,24 @@ def vqvae(config: VqvaeConfig) -> None:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     priors(config, folder, None)
-    results = {STAGE: _stage(STAGE, AutoencoderRun, config.first, folder, (list(hydra.overrides.task), hydra))}
-    trained = digest(best_of(folder / STAGE))
-    for level, (told, prior) in priors(config, folder, trained).items():
-        results[level] = _stage(level, Run, prior, folder, (told, hydra))
-    if run_folder.rank() == 0:
-        conclude(config, folder, results)
+    with _interruptible(config, folder):
+        results = {STAGE: _stage(STAGE, AutoencoderRun, config.first, folder, (list(hydra.overrides.task), hydra))}
+        trained = digest(best_of(folder / STAGE))
+        for level, (told, prior) in priors(config, folder, trained).items():
+            results[level] = _stage(level, Run, prior, folder, (told, hydra))
+        if run_folder.rank() == 0:
+            conclude(config, folder, results)
+
+
+@contextmanager
+def _interruptible(config: VqvaeConfig, folder: Path) -> Iterator[None]:
+    """A signal in any stage says how the command goes on, and not the stage alone."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        number = interrupt.number if isinstance(interrupt, Interrupted) else None
+        same = "the same command" if config.name else f"the same command with hydra.run.dir={shown(folder)}"
+        raise Interrupted(f"{same} goes on", number) from None
 
 
 def priors(config: VqvaeConfig, folder: Path, trained: str | None) -> dict[str, tuple[list[str], TrainConfig]]:
