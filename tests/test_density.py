@@ -102,3 +102,12 @@ def test_seeds_and_sizes_that_mean_nothing_are_refused():
         density.sample(1, seed=-1)
     with pytest.raises(ValueError, match=r"size must be at least \(1, 1\), got \(0, 5\)"):
         density.sample(1, size=(0, 5))
+
+
+@pytest.mark.parametrize("order", [1, True, torch.tensor([0, 1])])
+def test_the_one_order_of_a_density_is_zero(order):
+    density = tiny_density()
+    x = torch.zeros(2, 1, 3, 3, dtype=torch.uint8)
+    assert torch.equal(density.log_prob(x, order=0), density.log_prob(x))
+    with pytest.raises(ValueError, match="order must be 0: this density has one order of the pixels"):
+        density.log_prob(x, order=order)

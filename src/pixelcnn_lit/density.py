@@ -73,15 +73,26 @@ class Density(Conditionals):
             given = self._given(x, y if self.n_classes else None, context)
             self.network.initialise(self.normalise(x), *given)
 
-    def log_prob(self, x: Tensor, y: Tensor | int | None = None, context: Tensor | None = None) -> Tensor:
+    def log_prob(
+        self,
+        x: Tensor,
+        y: Tensor | int | None = None,
+        context: Tensor | None = None,
+        *,
+        order: int | Tensor | None = None,
+    ) -> Tensor:
         """``log p(x)``, or that given ``y`` or ``context``, in nats: levels (N, C, H, W) -> (N,).
 
         ``y`` is one class, or one class per image (N,). Without y, a class-conditional density sums over the classes:
         ``log p(x) = log sum over y of p(x | y) / n_classes``.
 
-        Raises ValueError if x is not a batch of level images, y not a class of this density, or context not a batch of
-        its contexts.
+        ``order`` is for densities of several orders of the pixels; here it may be 0, the raster, alone.
+
+        Raises ValueError if x is not a batch of level images, y not a class of this density, context not a batch of
+        its contexts, or order not one of its orders.
         """
+        if order is not None and (isinstance(order, bool) or torch.as_tensor(order).any()):
+            raise ValueError(f"order must be 0: this density has one order of the pixels, the raster; got {order}")
         if self.n_classes is not None and y is None:
             return self.class_log_probs(x, context).logsumexp(1) - math.log(self.n_classes)
         x = self._checked(x)

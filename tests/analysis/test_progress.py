@@ -36,12 +36,15 @@ def test_too_large_a_batch_is_halved_until_it_fits_and_draws_the_same_images(cap
     small, film, whole = Small(3, error), Film(), Film()
     x = in_batches(settings(12), 14, None, "samples", small.drawn, film)
     assert small.sizes == [12, 6, 3, 3, 3, 3, 2]
+    in_batches(settings(1), 1, None, "completions", small.drawn)
     easy = Small(99, error)
     assert torch.equal(x, in_batches(settings(14), 14, None, "samples", easy.drawn, whole))
     assert torch.equal(film.when, whole.when)
     printed = capsys.readouterr().out
     assert "not enough memory to draw 12 images at once: going on with 6" in printed
     assert "going on with 3" in printed
+    assert "\n14 samples in" in printed
+    assert "\n1 completion in" in printed
 
 
 def test_one_image_that_has_no_room_is_an_error_and_so_is_any_other_failure():

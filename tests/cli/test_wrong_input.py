@@ -88,9 +88,10 @@ def test_wrong_checkpoints(checkpoints, name, message):
         ("n=0", "n=0: must be an integer from 1 to"),
         ("temperature=-1", "temperature=-1: must be a number from 0 to 100"),
         ("out=samples.jpg", "out=samples.jpg: must end in .png"),
-        ("out=good.ckpt/samples.png", "good.ckpt/samples.npy: cannot be written"),
+        ("out=good.ckpt/samples.png", "out=good.ckpt/samples.png: cannot be written (Not a directory)"),
         ("occlude=top n=21", "n=21: the test split has 20 images"),
         ("mask=none.png n=2", "mask=none.png: no such file"),
+        ("image=text.ckpt occlude=right n=2", "image=text.ckpt: cannot be read as a PNG or JPEG image"),
         ("batch_size=65536 n=65536 size=[4096,4096]", "batch_size=65536, n=65536: the computer has not enough memory"),
         ("device=cuda", "device=cuda: no CUDA GPU here"),
     ],
@@ -99,7 +100,9 @@ def test_wrong_inputs_of_sample(checkpoints, arguments, message):
     if arguments == "device=cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     ckpt = ["ckpt=good.ckpt"] if arguments else []
-    fails(forked("sample", *ckpt, *arguments.split(), cwd=checkpoints), message)
+    result = forked("sample", *ckpt, *arguments.split(), cwd=checkpoints)
+    fails(result, message)
+    assert result.stdout == ""
 
 
 def test_a_traceback_is_shown_on_request(tmp_path):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.storage.files import shown, write_whole
+from pixelcnn_lit.storage.files import check_place, shown, write_whole
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -36,6 +36,16 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         pass
     with pytest.raises(UserError, match="cannot be written"), write_whole(tmp_path) as file:
         file.write(b"a folder has this name")
+
+
+def test_a_place_that_cannot_be_written_is_found_without_writing(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    for path, reason in ((tmp_path, "it is a folder"), (tmp_path / "file" / "below" / "x.png", "Not a directory")):
+        with pytest.raises(UserError, match=rf"^out={path}: cannot be written \({reason}\)$"):
+            check_place("out", path)
+    check_place("out", tmp_path / "new" / "below" / "x.png")
+    check_place("out", tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_paths_are_shown_as_short_as_they_can_be(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn_lit import pictures
-from pixelcnn_lit.analysis.given import of_split, own_batch, own_image, picture_size, refuse_codes
+from pixelcnn_lit.analysis.given import of_split, own_batch, own_image, picture_size, refuse_codes, tell_changes
 from pixelcnn_lit.analysis.progress import Film, in_batches
 from pixelcnn_lit.config import SampleConfig, TrainConfig
 from pixelcnn_lit.data.datamodule import Batch
@@ -32,6 +32,8 @@ def answer(
     Return the levels and a picture with what is given, the answers and the original.
     """
     if config.own_pictures:
+        for path in config.own_pictures:  # all are read before a line is said of one
+            own_image(path, trained.data.image_shape)
         pairs = [_own(path, density, trained) for path in config.own_pictures]
         originals, context = np.concatenate([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])
     else:
@@ -60,6 +62,8 @@ def _own(path: str, density: Density, trained: TrainConfig) -> Pair:
     if shape[1:] == trained.data.image_shape[1:] or picture_size(path) != shape[1:]:
         return _pair(own_batch([path], trained), density)
     say(f"image={path}: has the size of what is given, {shape[2]}x{shape[1]}, and is given as it is")
-    context = torch.from_numpy(own_image(path, shape).pixels / np.float32(255))[None]
+    image = own_image(path, shape)
+    tell_changes(path, image, shape)
+    context = torch.from_numpy(image.pixels / np.float32(255))[None]
     unknown = np.broadcast_to(np.array(pictures.PAPER, dtype=np.uint8), (1, *trained.data.image_shape[1:], 3))
     return unknown, context

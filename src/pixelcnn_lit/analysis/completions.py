@@ -35,6 +35,7 @@ def complete(
     """
     own = config.own_pictures
     batch = own_batch(own, trained) if own else of_split(config, trained, n, "n")
+    tell_known(config, density, known)
     original = batch[0]
     repeated, _, *contexts = [part.repeat_interleave(n, 0) for part in batch] if own else batch
     context = contexts[0] if contexts else None
@@ -50,19 +51,22 @@ def complete(
     return x, pictures.completion_grid(original, known, x, density.levels, scale)
 
 
-def known_pixels(config: SampleConfig, density: Density, height: int, width: int) -> Tensor:
-    """The mask of known pixels (H, W), and lines that say what it means for this model."""
+def known_pixels(config: SampleConfig, height: int, width: int) -> Tensor:
+    """The mask of known pixels, (H, W)."""
     if config.occlude is not None:
-        known = visible_beside(config.occlude, height, width, config.seed)
-    else:
-        assert config.mask is not None
-        known = read_mask(config.mask, height, width)
+        return visible_beside(config.occlude, height, width, config.seed)
+    assert config.mask is not None
+    return read_mask(config.mask, height, width)
+
+
+def tell_known(config: SampleConfig, density: Density, known: Tensor) -> None:
+    """Lines that say what the known pixels (H, W) mean for this model."""
+    if config.mask is not None:
         say(f"mask={config.mask}: {int(known.sum())} of {known.numel()} pixels are known, the others are drawn")
-    if not density.unused(known):
+    if density.unused(known):
+        get_console().print(f"note: {conditioning(known, density)}", style="yellow", highlight=False)
+    else:
         say(conditioning(known, density))
-        return known
-    get_console().print(f"note: {conditioning(known, density)}", style="yellow", highlight=False)
-    return known
 
 
 def conditioning(known: Tensor, density: Density) -> str:

@@ -26,7 +26,7 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
 from pixelcnn_lit.progress import tracked
 from pixelcnn_lit.storage.checkpoint import load_with_config
-from pixelcnn_lit.storage.files import write_whole
+from pixelcnn_lit.storage.files import check_place, write_whole
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,7 @@ def refuse_contradictions(config: ScoreConfig) -> None:
     """Raise UserError for settings that contradict each other, before any file is read."""
     if not config.out.endswith(".csv"):
         raise UserError(f"out={config.out}: must end in .csv")
+    check_place("out", config.out)
     if config.data.name is None:
         given = "data=null: name the images to score"
         raise UserError(f"{given}: data=mnist, data=npz data.path=FILE, data=images data.path=FOLDER, ...")

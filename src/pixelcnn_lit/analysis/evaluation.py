@@ -28,7 +28,7 @@ from pixelcnn_lit.messages import say
 from pixelcnn_lit.metrics import BitsPerDim
 from pixelcnn_lit.orders import ManyOrders
 from pixelcnn_lit.storage.checkpoint import load_with_config
-from pixelcnn_lit.storage.files import write_whole
+from pixelcnn_lit.storage.files import check_place, write_whole
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,11 @@ def note(text: str) -> None:
 def refuse_endings(config: EvaluateConfig) -> None:
     """Raise UserError for files that cannot be written under these names, before any is read."""
     for key, path, end in (("out", config.out, ".npy"), ("picture", config.picture, ".png")):
-        if path is not None and not path.endswith(end):
+        if path is None:
+            continue
+        if not path.endswith(end):
             raise UserError(f"{key}={path}: must end in {end}")
+        check_place(key, path)
 
 
 def evaluate(config: EvaluateConfig) -> float:

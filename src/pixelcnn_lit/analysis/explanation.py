@@ -27,7 +27,7 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
 from pixelcnn_lit.progress import tracked
 from pixelcnn_lit.storage.checkpoint import load_with_config
-from pixelcnn_lit.storage.files import check_file, write_whole
+from pixelcnn_lit.storage.files import check_file, check_place, write_whole
 
 SURPRISING = 10
 """How many images of a split are shown by default."""
@@ -78,6 +78,7 @@ def refuse_contradictions(config: ExplainConfig) -> None:
     """Raise UserError for settings that contradict each other, before a checkpoint is read."""
     if Path(config.out).suffix.lower() != ".png":
         raise UserError(f"out={config.out}: must end in .png")
+    check_place("out", config.out)
     if config.image is not None and config.n is not None:
         raise UserError(f"n={config.n}: counts images of the split; leave it out with image=")
     for path in [config.image] if isinstance(config.image, str) else config.image or ():

@@ -36,7 +36,10 @@ def own_batch(paths: Sequence[str], trained: TrainConfig) -> Batch:
     Raises UserError if one cannot be read, or the model is one of codes.
     """
     refuse_codes(paths, trained)
-    images = [own_image(path, trained.data.image_shape) for path in paths]
+    shape = trained.data.image_shape
+    images = [own_image(path, shape) for path in paths]
+    for path, image in zip(paths, images, strict=True):
+        tell_changes(path, image, shape)
     x = torch.from_numpy(as_levels(np.stack([image.pixels for image in images]), trained.data, OWN))
     return given(x, torch.zeros(len(x)).long(), context_of(trained.context, trained.data.levels))
 
@@ -48,25 +51,29 @@ def refuse_codes(paths: Sequence[str], trained: TrainConfig) -> None:
 
 
 def own_image(path: str, shape: tuple[int, int, int]) -> Decoded:
-    """The user's own picture, cut and resized to ``shape`` (C, H, W), and a line for what was changed.
+    """The user's own picture, cut and resized to ``shape`` (C, H, W).
 
     Raises UserError if it cannot be read, or for images that are neither grey nor in colour.
     """
-    channels, height, width = shape
+    channels = shape[0]
     if channels not in MODES:
         raise UserError(f"image={path}: the model's images have {channels} channels; pictures of 1 or 3 are read")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = decode(Path(path), shape)
+            return decode(Path(path), shape)
     except UserError as error:
         raise UserError(f"image={error}") from error
+
+
+def tell_changes(path: str, image: Decoded, shape: tuple[int, int, int]) -> None:
+    """A line for each thing that was changed to make the user's picture one of ``shape`` (C, H, W)."""
+    _, height, width = shape
     if image.transparent:
         say(f"image={path}: its transparent pixels become white")
     if image.size != (height, width):
         (rows, columns), part = image.size, "square" if height == width else f"part of the form {width}x{height}"
         say(f"image={path}: {columns}x{rows} pixels; the {part} in its middle is resized to {width}x{height}")
-    return image
 
 
 def picture_size(path: str) -> tuple[int, int] | None:

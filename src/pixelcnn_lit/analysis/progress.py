@@ -69,7 +69,8 @@ def in_batches(
                 size = _half(part, error, film)
                 continue
             first = part.stop
-    get_console().print(f"{n:,} {what} in {time.perf_counter() - start:.2f} s", highlight=False)
+    count = f"1 {what.removesuffix('s')}" if n == 1 else f"{n:,} {what}"
+    get_console().print(f"{count} in {time.perf_counter() - start:.2f} s", highlight=False)
     return torch.cat(parts)
 
 

@@ -13,13 +13,14 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.progress import tracked
 from pixelcnn_lit.storage.checkpoint import load_with_config
-from pixelcnn_lit.storage.files import write_whole
+from pixelcnn_lit.storage.files import check_place, write_whole
 
 
 def receptive_field(config: ReceptiveFieldConfig) -> None:
     """Write the figure, and print how many pixels each network sees and misses."""
     if not config.out.lower().endswith(".png"):
         raise UserError(f"out={config.out}: must end in .png")
+    check_place("out", config.out)
     panels = untrained(config) | trained(config)
     if not panels:
         raise UserError("models=[]: name at least one network, or a ckpt")

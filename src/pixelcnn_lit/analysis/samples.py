@@ -21,7 +21,7 @@ from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
 from pixelcnn_lit.storage.checkpoint import load_with_config
-from pixelcnn_lit.storage.files import check_file, write_whole
+from pixelcnn_lit.storage.files import check_file, check_place, write_whole
 from pixelcnn_lit.storage.stages import has_priors
 
 SAMPLES = 64
@@ -54,7 +54,7 @@ def drawn(config: SampleConfig) -> tuple[Tensor, pictures.Picture]:
     film = Film() if config.gif else None
     with enough_memory(f"batch_size={config.batch_size}, n={total}"):
         if config.completes:
-            known = known_pixels(config, density, *trained.data.image_shape[1:])
+            known = known_pixels(config, *trained.data.image_shape[1:])
             x, picture = complete(config, density, trained, y, config.n or SAMPLES, known, film)
         elif density.context_shape is not None:
             x, picture = answer(config, density, trained, y, film)
@@ -71,6 +71,7 @@ def refuse_contradictions(config: SampleConfig) -> None:
     """Raise UserError for settings that contradict each other, before any file is read."""
     if Path(config.out).suffix.lower() != ".png":
         raise UserError(f"out={config.out}: must end in .png")
+    check_place("out", config.out)
     if config.occlude is not None and config.mask is not None:
         raise UserError(f"mask={config.mask}: give either mask or occlude={config.occlude}, not both")
     if config.completes and config.size is not None:

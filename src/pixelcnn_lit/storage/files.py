@@ -31,6 +31,18 @@ def check_file(key: str, path: str | Path) -> None:
         raise UserError(f"{key}={path}: {'a folder' if os.path.isdir(path) else 'no such file'}")  # noqa: PTH112
 
 
+def check_place(key: str, path: str | Path) -> None:
+    """Raise UserError, which names ``key=path``, if no file can be written there: before hours are spent on it."""
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{key}={path}: cannot be written (it is a folder)")
+    try:
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise UserError(f"{key}={path}: cannot be written ({error.strerror or error})") from error
+
+
 @contextmanager
 def write_whole(path: str | Path) -> Iterator[IO[bytes]]:
     """Open a binary file that gets the name ``path`` only if the block ends without an error.
