@@ -1,0 +1,78 @@
+"""``--help`` of each command teaches: its examples are commands that are right."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import tomllib
+from pathlib import Path
+
+import hydra
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from helpers.process import forked, succeeds
+from pixelcnn_lit import config, report, start
+from pixelcnn_lit.config import check, conf_dir
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = [*sorted(path.stem for path in conf_dir().glob("*.yaml")), "report"]
+EXAMPLE = re.compile(r"^ +python -m pixelcnn_lit\.(\w+)(.*?)(?:  +.*)?$", re.MULTILINE)
+
+
+def examples(command):
+    """The examples of a command's help, as (command, words)."""
+    text = report.EXAMPLES if command == "report" else (conf_dir() / f"{command}.yaml").read_text()
+    return [(name, shlex.split(words)) for name, words in EXAMPLE.findall(text)]
+
+
+def section_of(command, monkeypatch):
+    """The section that checks the keys of a command."""
+    asked = []
+    monkeypatch.setattr(start, "run", lambda name, section, target: asked.append(section))
+    monkeypatch.setattr(sys, "argv", [command])
+    module = __import__(f"pixelcnn_lit.{command}", fromlist=["main"])
+    module.main()
+    return getattr(config, asked[0])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_examples_of_a_help_are_commands_that_are_right(command, monkeypatch):
+    found = examples(command)
+    assert sum(name == command for name, _ in found) >= (1 if command == "pretrained" else 3)
+    for name, words in found:
+        if name == "report":
+            assert len(words) == 1
+            continue
+        given = [re.sub("^model=(.*)", r"models=[\1]", word) if name == "receptive_field" else word for word in words]
+        parsed = OverridesParser.create().parse_overrides([word for word in given if word != "-m"])
+        assert any(override.is_sweep_override() for override in parsed) == ("-m" in given)
+        single = [override.input_line for override in parsed if not override.is_sweep_override()]
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            check(OmegaConf.to_container(hydra.compose(name, single)), section_of(name, monkeypatch))
+
+
+def test_some_examples_run(tmp_path):
+    for command in ("pretrained", "export"):
+        name, words = examples(command)[0]
+        succeeds(forked(name, *words, cwd=tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_each_command_is_a_program_too():
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == {f"pixelcnn-{name.replace('_', '-')}": f"pixelcnn_lit.{name}:main" for name in COMMANDS}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("pixelcnn-train model=pixelcnn_", "model=pixelcnn_pp"),
+        ("pixelcnn-train model=pixelcnn_pp model.res", "model.resolutions="),
+    ],
+)
+def test_a_shell_is_told_what_a_word_may_become(line, words, tmp_path):
+    told = succeeds(forked("train", "-sc", "query=bash", cwd=tmp_path, COMP_LINE=line))
+    assert told.split() == words.split()
