@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from helpers.builders import write_mnist
 from helpers.process import TINY, command, fails, succeeds
 from pixelcnn_lit import load
+from pixelcnn_lit.reporting.collect import validations
 from pixelcnn_lit.storage import run_folder
 
 
@@ -78,9 +79,11 @@ def test_tensorboard_holds_curves_pictures_and_hyperparameters(trained):
             scalars |= set(events.Tags()["scalars"])
             images |= set(events.Tags()["images"])
             plugins |= set(events.summary_metadata)
-    assert {"train/bits_per_dim", "val/bits_per_dim", "images_per_second", "hparams/test"} <= scalars
-    assert any(tag.startswith("lr-") for tag in scalars)
-    assert {"samples", "completions", "bits"} <= images
+    bits = {"bits_per_dim/train", "bits_per_dim/val", "bits_per_dim/test", "bits_per_dim/best_val"}
+    assert bits | {"training/images_per_second"} <= scalars
+    assert any(tag.startswith("training/lr-") for tag in scalars)
+    assert {"pictures/samples", "pictures/completions", "pictures/bits"} == images
+    assert {tag.partition("/")[0] for tag in scalars} == {"bits_per_dim", "training"}
     assert {"_hparams_/session_start_info", "_hparams_/session_end_info"} <= plugins
 
 
@@ -88,7 +91,8 @@ def test_a_training_that_ends_inside_its_first_epoch_has_a_best_checkpoint_too(t
     common = [*TINY, f"data.dir={mnist_dir}", "logger=none", "hydra.run.dir=short"]
     succeeds(command("train", *common, "trainer.max_steps=1", cwd=tmp_path))
     metrics = json.loads((tmp_path / "short" / "metrics.json").read_text())
-    assert metrics["val/bits_per_dim"] > 0
+    (only,) = validations(tmp_path / "short")
+    assert (only["steps"], only["bits_per_dim"]) == (1, pytest.approx(metrics["val/bits_per_dim"], abs=1e-6))
     assert load(tmp_path / "short" / metrics["best_ckpt"]).levels == 2
 
 

@@ -11,8 +11,10 @@ from tensorboard.plugins.hparams import api_pb2, get_experiment, list_session_gr
 from tensorboard.plugins.hparams.backend_context import Context
 
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.training.loggers import TensorBoard
-from pixelcnn_lit.training.summary import hyperparameters
+from pixelcnn_lit.scores import BITS
+from pixelcnn_lit.storage import run_folder
+from pixelcnn_lit.training.loggers import TensorBoard, begin
+from pixelcnn_lit.training.summary import hyperparameters, swept_values
 
 NETWORKS = ("pixelcnn", "gated_pixelcnn", "pixelcnn_pp")
 
@@ -35,15 +37,32 @@ def test_the_hparams_tab_has_the_keys_of_all_runs_and_not_of_the_first_alone(tmp
     for number, name in enumerate(NETWORKS):
         logger = TensorBoard(tmp_path / name)
         logger.begin(asked[name])
-        logger.end({"hparams/test": 0.5 + number, "hparams/val": None})
+        logger.log_metrics({"test/bits_per_dim": 0.5 + number, "epoch": 3}, 7)
+        logger.end(BITS, None, 7)
         logger.experiment.close()
     choices, scores, rows = hparams_tab(tmp_path)
     assert choices == {key for keys in asked.values() for key in keys}
-    assert "hparams/test" in scores
+    assert scores == {"bits_per_dim/test"}
     found = {row.hparams["model.name"].string_value: row for row in rows}
     assert found.keys() == asked.keys()
     for number, name in enumerate(NETWORKS):
         assert found[name].hparams.keys() == asked[name].keys()
-        assert [value.value for value in found[name].metric_values if value.name.tag == "hparams/test"] == [
+        assert [value.value for value in found[name].metric_values if value.name.tag == "bits_per_dim/test"] == [
             pytest.approx(0.5 + number)
         ]
+
+
+def test_the_hparams_tab_of_a_sweep_has_what_was_swept_alone(tmp_path):
+    for name, lr in (("pixelcnn", "1e-3"), ("pixelcnn_pp", "1e-2")):
+        swept = [f"model={name}", f"optimizer.lr={lr}"]
+        run_folder.note_overrides(tmp_path / name, ["seed=3", *swept], swept)
+        config = compose(["seed=3", *swept])
+        logger = TensorBoard(tmp_path / name)
+        choices = hyperparameters(config, SimpleNamespace(source="files"))
+        begin([logger], choices, swept_values(tmp_path / name, config))
+        logger.end(BITS, 0.5, 7)
+        logger.experiment.close()
+    choices, scores, rows = hparams_tab(tmp_path)
+    assert (choices, scores) == ({"model", "optimizer.lr"}, {"bits_per_dim/best_val"})
+    assert sorted(row.hparams["optimizer.lr"].number_value for row in rows) == [0.001, 0.01]
+    assert swept_values(tmp_path, config) == {}

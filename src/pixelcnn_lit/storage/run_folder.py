@@ -34,6 +34,8 @@ else:
 
 METRICS, STOPPED, LOCK = "metrics.json", "stopped.json", ".lock"
 OVERRIDES = RECORD.with_name("overrides.yaml")
+SWEPT = RECORD.with_name("swept.yaml")
+"""The overrides that differ between the jobs of a sweep."""
 CURVE = "validation.csv"
 LOG = "train.log"
 TRIAL = "trial.json"
@@ -120,11 +122,25 @@ def is_trial(folder: Path) -> bool:
     return (folder / TRIAL).exists()
 
 
+def trial(folder: Path) -> int | None:
+    """The number of the trial of a search that the run in ``folder`` is; None for other runs."""
+    number = (_read_json(folder / TRIAL) or {}).get("number")
+    return number if isinstance(number, int) else None
+
+
 def summary(metrics: dict[str, Any]) -> str:
     """The result of a finished run in a few words."""
     score = score_in(metrics)
     test = None if score is None else metrics[score.test]
     return "no test" if score is None or test is None else f"test {test:{score.form}} {score.unit}"
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file; None if it is missing or damaged."""
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except Exception:  # YAML's and OmegaConf's errors have no base in common
+        return None
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
@@ -244,10 +260,18 @@ def record(folder: Path, config: RunConfig, overrides: Sequence[str], hydra: Any
             file.write(OmegaConf.to_yaml(OmegaConf.create(content)).encode())
 
 
-def note_overrides(folder: Path, overrides: Sequence[str]) -> None:
-    """Write the overrides of a run that has not begun."""
-    with write_whole(folder / OVERRIDES) as file:
-        file.write(OmegaConf.to_yaml(OmegaConf.create(list(overrides))).encode())
+def note_overrides(folder: Path, overrides: Sequence[str], swept: Sequence[str]) -> None:
+    """Write the overrides of a job of a sweep that has not begun, and those of them that the sweep varies."""
+    for path, content in ((folder / OVERRIDES, overrides), (folder / SWEPT, swept)):
+        with write_whole(path) as file:
+            file.write(OmegaConf.to_yaml(OmegaConf.create(list(content))).encode())
+
+
+def swept(folder: Path) -> dict[str, str]:
+    """The values of the keys that a sweep varies, in the folder of one of its jobs; none in other folders."""
+    overrides = read_yaml(folder / SWEPT)
+    words = overrides if isinstance(overrides, list) else []
+    return {key.lstrip("+"): value for key, _, value in (str(word).partition("=") for word in words)}
 
 
 def recorded(folder: Path) -> RunConfig | None:

@@ -17,6 +17,8 @@ from pixelcnn_lit.errors import UserError
 SWEEP_KEYS = ("sweep", "launcher", "overwrite")
 """The overrides that are for the sweep, not for its jobs."""
 LONGEST = 150
+LONGEST_NUMBER = 7
+"""A number with so many characters is shown as it is."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,12 @@ class Job:
     def name(self) -> str:
         return self.folder.name
 
+    @property
+    def told(self) -> str:
+        """What tells the job from the others, for a table: ``optimizer.lr=0.00441 model.n_res=2``."""
+        parts = (override.partition("=") for override in self.swept)
+        return " ".join(f"{key}{sign}{short(value)}" for key, sign, value in parts) or self.name
+
     def arguments(self) -> list[str]:
         """The arguments after ``python -m pixelcnn_lit.train``."""
         folder = str(self.folder)
@@ -42,6 +50,18 @@ class Job:
         """The command that runs the job alone; ``configs`` are folders of further configs."""
         found = [argument for folder in configs for argument in ("--config-dir", folder)]
         return [sys.executable, "-m", "pixelcnn_lit.train", *found, *self.arguments()]
+
+
+def short(value: str) -> str:
+    """A value of an override as it is shown: a long number with three digits, as searches suggest them.
+
+    >>> short("0.0044136730191800"), short("0.0005"), short("12345678"), short("pixelcnn")
+    ('0.00441', '0.0005', '12345678', 'pixelcnn')
+    """
+    try:
+        return value if len(value) <= LONGEST_NUMBER or value.isdigit() else f"{float(value):.3g}"
+    except ValueError:
+        return value
 
 
 def folder_name(swept: Sequence[str], taken: Container[str] = ()) -> str:

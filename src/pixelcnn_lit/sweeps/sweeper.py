@@ -91,7 +91,7 @@ class JobSweeper(Sweeper):
             config = check(composed, TrainConfig)
             self.refuse(config.trainer)
         except Exception as error:
-            run_folder.note_overrides(job.folder, job.overrides)
+            run_folder.note_overrides(job.folder, job.overrides, job.swept)
             run_folder.stop(job.folder, "failed", message(error))
             return run_folder.status(job.folder)
         if overwrite:
@@ -99,7 +99,7 @@ class JobSweeper(Sweeper):
                 run_folder.clear(job.folder)
         else:
             run_folder.refuse_another(job.folder, config)
-        run_folder.note_overrides(job.folder, job.overrides)
+        run_folder.note_overrides(job.folder, job.overrides, job.swept)
         status = run_folder.status(job.folder)
         return run_folder.Status("not started") if status.state == "failed" else status
 
@@ -117,7 +117,11 @@ class JobSweeper(Sweeper):
     def conclude(self, jobs: Sequence[Job], before: frozenset[str] = frozenset()) -> list[run_folder.Status]:
         """Show a table of all jobs, and return their states. Raise UserError if any job failed."""
         statuses = [self.judged(run_folder.status(job.folder)) for job in jobs]
-        get_console().print(_table(self.dir, jobs, statuses, before))
+        console = get_console()
+        console.print(_table(self.dir, jobs, statuses, before))
+        for job, status in zip(jobs, statuses, strict=True):
+            if status.reason:
+                console.print(f"{job.told}: {status.reason}", markup=False, highlight=False, soft_wrap=True)
         failed = [(job, status) for job, status in zip(jobs, statuses, strict=True) if _bad(status)]
         if failed:
             job, status = failed[0]
@@ -136,17 +140,14 @@ def _interrupt(number: int, frame: Any) -> None:
 def _table(folder: Path, jobs: Sequence[Job], statuses: Sequence[run_folder.Status], before: frozenset[str]) -> Table:
     table = Table(title=escape(shown(folder)), title_justify="left", title_style="bold")
     table.add_column("job", overflow="fold")
-    table.add_column("state")
-    table.add_column("test bits/dim", justify="right")
-    table.add_column("", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    table.add_column("test bits/dim", justify="right", no_wrap=True)
     for job, status in zip(jobs, statuses, strict=True):
         skipped = job.name in before and status.state == "finished"
-        state = "skipped" if skipped else status.state
-        style = {"finished": "green", "failed": "red", "skipped": "dim"}.get(state, "yellow")
+        state = "skipped: finished before" if skipped else status.state
+        style = {"finished": "green", "failed": "red", "pruned": "yellow"}.get(state, "dim" if skipped else "yellow")
         test = (status.metrics or {}).get("test/bits_per_dim")
-        why = "finished before" if skipped else status.reason
-        number, swept = "" if test is None else f"{test:.4f}", escape(" ".join(job.swept) or job.name)
-        table.add_row(swept, f"[{style}]{state}[/{style}]", number, escape(why))
+        table.add_row(escape(job.told), f"[{style}]{state}[/{style}]", "" if test is None else f"{test:.4f}")
     return table
 
 

@@ -135,7 +135,7 @@ class Reconstructions(pl.Callback):
             return
         assert isinstance(pl_module, LitAutoencoder)
         picture = reconstructions(pl_module.autoencoder, self._data.split("val").images[: self._n])
-        board.experiment.add_image("reconstructions", torch.from_numpy(picture), trainer.global_step, dataformats="HWC")
+        board.add_picture("reconstructions", picture, trainer.global_step)
 
 
 def reconstructions(autoencoder: Autoencoder, x: Tensor) -> pictures.Picture:

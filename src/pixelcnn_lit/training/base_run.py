@@ -226,7 +226,8 @@ class BaseRun(ABC, Generic[C]):
                 messages.say(f"begins with the weights of {shown(Path(self.config.weights))}")
             if told := validations.without_effect(self.trainer, len(self.data.split("train")), self.config):
                 messages.say(told)
-        loggers.begin(self.trainer.loggers, summary.hyperparameters(self.config, self.data))
+        choices = summary.hyperparameters(self.config, self.data)
+        loggers.begin(self.trainer.loggers, choices, summary.swept_values(self.folder, self.config))
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -272,6 +273,8 @@ class BaseRun(ABC, Generic[C]):
             return Path(keeper.best_model_path), None if score is None else float(score)
         # Training ended before its first validation, by max_steps or max_time: the last state is the best one.
         at_the_end = self._validated()
+        if at_the_end is not None and self.trainer.is_global_zero:
+            self._curve.add(self.trainer, at_the_end)
         best = self._checkpoints / BEST
         self.trainer.save_checkpoint(best)
         return best, at_the_end

@@ -224,10 +224,14 @@ class ValidationCurve(pl.Callback):
         value = trainer.callback_metrics.get(self._score.val)
         if not trainer.is_global_zero or trainer.sanity_checking or trainer.state.fn != "fit" or value is None:
             return
-        steps = self._last = trainer.global_step
+        self._last = trainer.global_step
+        self.add(trainer, float(value))
+
+    def add(self, trainer: pl.Trainer, value: float) -> None:
+        """Write the line of a validation now."""
+        steps, clock = trainer.global_step, self._throughput
         epochs = steps * trainer.accumulate_grad_batches / trainer.num_training_batches
-        clock = self._throughput
-        add_validation(self._path, self._score, epochs, steps, float(value), clock.seconds, clock.processor_seconds)
+        add_validation(self._path, self._score, epochs, steps, value, clock.seconds, clock.processor_seconds)
 
 
 def add_validation(
@@ -286,4 +290,4 @@ class Pictures(pl.Callback):
             ("completions", pictures.draw_completions(density, batch, self._seed, scale)),
             ("bits", pictures.draw_bits(density, batch, scale)),
         ):
-            board.experiment.add_image(name, torch.from_numpy(picture), trainer.global_step, dataformats="HWC")
+            board.add_picture(name, picture, trainer.global_step)

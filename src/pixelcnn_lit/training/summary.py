@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pytorch_lightning.loggers import Logger
 from rich.markup import escape
@@ -19,9 +19,11 @@ from rich.text import Text
 from torch import nn
 
 from pixelcnn_lit.config import RunConfig
+from pixelcnn_lit.config.changes import flat
 from pixelcnn_lit.data.classes import legend
 from pixelcnn_lit.data.datamodule import ImageDataModule
-from pixelcnn_lit.scores import BITS, ERROR
+from pixelcnn_lit.scores import BITS, ERROR, Score
+from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown, write_whole
 from pixelcnn_lit.training.base import LitModel
 from pixelcnn_lit.training.loggers import TensorBoard
@@ -69,6 +71,9 @@ class Metrics(ABC):
     Both seconds are those of the training steps alone, without validations; a run that resumed has them all.
     """
 
+    score: ClassVar[Score]
+    """The score by which checkpoints are compared."""
+
     test: float | None
     val: float | None
     """The scores of test and validation, by which checkpoints are compared."""
@@ -112,10 +117,6 @@ class Metrics(ABC):
     def scores(self) -> dict[str, float | None]:
         """The scores of the test and of the validation, by their names in metrics.json."""
 
-    def hparams(self) -> dict[str, float | None]:
-        """The scores by which TensorBoard's HParams compares runs."""
-        return {"hparams/test": self.test, "hparams/val": self.val}
-
     @abstractmethod
     def rows(self) -> Iterator[tuple[str, str]]:
         """The first rows of the table at the end of a run: those of the scores."""
@@ -139,6 +140,8 @@ class Metrics(ABC):
 @dataclass(frozen=True, kw_only=True)
 class DensityMetrics(Metrics):
     """Those of a density: ``test`` and ``val`` are bits per dimension."""
+
+    score = BITS
 
     dimensions: int
     model: str
@@ -171,6 +174,8 @@ class DensityMetrics(Metrics):
 class AutoencoderMetrics(Metrics):
     """Those of an autoencoder: ``test`` and ``val`` are squared errors per dimension, of images in [0, 1]."""
 
+    score = ERROR
+
     psnr: float | None
     """Of the test split, in dB."""
     n_codes: int
@@ -197,7 +202,7 @@ def write(folder: Path, metrics: Metrics, loggers: Sequence[Logger]) -> None:
     """Write the final scores of the loggers, and last metrics.json, which marks the run as finished."""
     for logger in loggers:
         if isinstance(logger, TensorBoard):
-            logger.end(metrics.hparams())
+            logger.end(metrics.score, metrics.val, metrics.steps)
     with write_whole(folder / "metrics.json") as file:
         file.write(json.dumps(metrics.as_json(), indent=2, allow_nan=False).encode() + b"\n")
 
@@ -212,18 +217,25 @@ def valid(metrics: dict[str, Any]) -> dict[str, Any]:
 def hyperparameters(config: RunConfig, data: ImageDataModule) -> dict[str, Any]:
     """The hyperparameters by which runs are compared, with dotted keys, and the actual source of the data."""
     chosen = config.model_dump(mode="json")
-    flat = {
+    found = {
         f"{section}.{key}": value
         for section in ("data", "model", "likelihood", "autoencoder", "optimizer")
         for key, value in chosen.get(section, {}).items()
         if key not in ("image_shape", "betas", "dir", "path")
     }
-    flat |= {
+    found |= {
         "data.source": data.source,
         "seed": config.seed,
         "ema.decay": chosen["callbacks"]["ema"]["decay"] or 0.0,
     }
-    return flat | {f"trainer.{key}": chosen["trainer"][key] for key in ("max_epochs", "max_steps", "precision")}
+    return found | {f"trainer.{key}": chosen["trainer"][key] for key in ("max_epochs", "max_steps", "precision")}
+
+
+def swept_values(folder: Path, config: RunConfig) -> dict[str, Any]:
+    """The values of the keys that the sweep of this run's folder varies; none for a run that is no job of a sweep."""
+    chosen = flat(config.model_dump(mode="json"))
+    told = run_folder.swept(folder)
+    return {key: chosen.get(key, chosen.get(f"{key}.name", value)) for key, value in told.items()}
 
 
 def number(value: float | None, form: str, unit: str = "") -> str:
