@@ -13,7 +13,8 @@ from matplotlib import rc_context
 
 from benchmarks.kept import Kept
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.reporting import plots
+from pixelcnn_lit.reporting.plots import keep_visible
+from pixelcnn_lit.reporting.svg import COLOURS, STYLE, new_axes
 
 CLOCKS = {"processor_seconds": "processor seconds of training", "seconds": "seconds of training"}
 """The columns of validation.csv that can be the axis of time, and what it is called."""
@@ -49,13 +50,13 @@ def of_runs(runs: Sequence[Kept]) -> Curves:
 
 def draw(curves: Curves) -> str:
     """A line for each run, with its name, as the text of an SVG file."""
-    with rc_context(plots.STYLE):
-        figure, axes = plots.new_axes()
+    with rc_context(STYLE):
+        figure, axes = new_axes()
         for number, (name, points) in enumerate(curves.points.items()):
-            colour = plots.COLOURS[number % len(plots.COLOURS)]
+            colour = COLOURS[number % len(COLOURS)]
             seconds, scores = zip(*points, strict=True)
             axes.plot(seconds, scores, "o-", color=colour, label=name, markersize=3, linewidth=1.6)
-        plots.keep_visible(axes, [[score for _, score in points] for points in curves.points.values()])
+        keep_visible(axes, [[score for _, score in points] for points in curves.points.values()])
         axes.set_xlabel(curves.clock)
         axes.set_ylabel(f"validation {curves.unit}")
         axes.legend(frameon=False, fontsize=9)

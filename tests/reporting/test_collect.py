@@ -3,6 +3,7 @@ from __future__ import annotations
 from helpers.running import leave
 from pixelcnn_lit.config import compose_vqvae
 from pixelcnn_lit.reporting import collect
+from pixelcnn_lit.scores import BITS
 from pixelcnn_lit.storage import run_folder
 
 
@@ -19,7 +20,7 @@ def test_runs_come_best_first_with_what_each_was_told(sweep):
 
 def test_the_long_numbers_of_a_search_are_shortened(tmp_path):
     leave(tmp_path, "optimizer.lr=0.0029997417348655154", "data.levels=4")
-    assert collect.read(tmp_path).value("optimizer.lr") == "0.003"
+    assert collect.read(tmp_path).label(["optimizer.lr"]) == "lr=0.003"
 
 
 def test_a_running_run_is_one_whose_folder_is_held(sweep):
@@ -29,8 +30,8 @@ def test_a_running_run_is_one_whose_folder_is_held(sweep):
 
 def test_a_curve_has_each_validation_once_and_no_unfinished_line(tmp_path):
     (tmp_path / "validation.csv").write_text("epochs,steps,bits_per_dim\n1,3,0.9\n2,6,0.8\n2,6,0.7\n3,9,0.6\n4,")
-    assert collect.curve(tmp_path) == ((1, 0.9), (2, 0.7), (3, 0.6))
-    assert collect.curve(tmp_path / "none") == ()
+    assert collect.curve(tmp_path, BITS) == ((1, 0.9), (2, 0.7), (3, 0.6))
+    assert collect.curve(tmp_path / "none", BITS) == ()
 
 
 def test_seconds_that_nobody_counted_are_left_out_of_the_validations(tmp_path):

@@ -6,19 +6,17 @@ import csv
 import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-from omegaconf import OmegaConf
 
 from pixelcnn_lit.config.changes import flat
 from pixelcnn_lit.config.places import RECORD
 from pixelcnn_lit.progress import tracked
-from pixelcnn_lit.scores import BITS
+from pixelcnn_lit.scores import BITS, ERROR, Score
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown
-from pixelcnn_lit.sweeps.jobs import SWEEP_KEYS, Job
+from pixelcnn_lit.sweeps.jobs import SWEEP_KEYS, Job, short
 
 MOST_KEYS = 12
 """So many keys may differ between runs that are compared by them."""
@@ -26,7 +24,7 @@ MOST_KEYS = 12
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its state, the values of its overrides, and its validations as (epochs, bits per dimension)."""
+    """One run: its state, the values of its overrides, and its validations as (epochs, score)."""
 
     folder: Path
     status: run_folder.Status
@@ -34,51 +32,72 @@ class Run:
     overrides: tuple[str, ...] = ()
     curve: tuple[tuple[float, float], ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
+    number: int = 0
+    """Its place in a report."""
+    trial: int | None = None
+    """The number of the trial of a search that it is."""
+
+    @property
+    def score(self) -> Score:
+        """The score by which its checkpoints are compared."""
+        return ERROR if "autoencoder.n_codes" in self.config else BITS
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The content of metrics.json; empty for a run that is not finished."""
+        return self.status.metrics or {}
 
     @property
     def test(self) -> float | None:
-        """Bits per dimension of the test split, or None without a test."""
-        return None if self.status.metrics is None else self.status.metrics.get("test/bits_per_dim")
+        """The score of the test split, or None without a test."""
+        return self.metrics.get(self.score.test)
 
     @property
     def val(self) -> float | None:
-        """The best validation so far, in bits per dimension."""
+        """The best validation so far."""
         if self.status.metrics is not None:
-            return self.status.metrics.get("val/bits_per_dim")
-        return min((bits for _, bits in self.curve), default=None)
+            return self.metrics.get(self.score.val)
+        return min((score for _, score in self.curve), default=None)
 
     @property
     def epochs(self) -> float | None:
         """The number of epochs up to the end or the last validation, or None."""
-        if self.status.metrics is not None:
-            return self.status.metrics.get("epochs")
-        return self.curve[-1][0] if self.curve else None
+        validated = self.curve[-1][0] if self.curve else None
+        # A run that ended inside its first epoch is validated at its end, and Lightning counts the epoch as one.
+        ended_within = self.metrics.get("steps_after_validation", 0) is None
+        return self.metrics.get("epochs") if self.metrics and not (ended_within and validated) else validated
 
     def value(self, key: str) -> str:
-        """The value of a key in the overrides or the config, as a short text; empty if it is in neither."""
+        """The value of a key in the overrides or the config; empty if it is in neither."""
         if key in self.values:
-            return _short(self.values[key])
+            return self.values[key]
         found = self.config.get(key, self.config.get(f"{key}.name"))
-        return "" if found is None else _short(str(found))
+        return "" if found is None else str(found)
+
+    def label(self, keys: Sequence[str]) -> str:
+        """What tells the run from others that differ in ``keys``: ``n_res=2 lr=0.00441``."""
+        names = last_words(keys)
+        return " ".join(f"{names[key]}={short(self.value(key))}" for key in keys) or self.folder.name
 
     def command(self) -> str:
         """The command that runs this run by itself, or of an autoencoder, the command of all stages."""
-        coded = "autoencoder.n_codes" in self.config
-        module, folder = ("vqvae", self.folder.parent) if coded else ("train", self.folder)
+        module, folder = ("vqvae", self.folder.parent) if self.score == ERROR else ("train", self.folder)
         arguments = Job(Path(shown(folder.absolute())), self.overrides).arguments()
         return shlex.join(["python", "-m", f"pixelcnn_lit.{module}", *arguments])
 
 
-def _short(text: str) -> str:
-    """A long number, as searches suggest them, with four digits; other texts stay as they are."""
-    try:
-        return f"{float(text):.4g}" if len(text) > 10 else text
-    except ValueError:
-        return text
+def last_words(keys: Sequence[str]) -> dict[str, str]:
+    """The keys without the sections that they are in, where that leaves them different.
+
+    >>> last_words(["model.n_res", "data.levels", "data.n_classes", "model.n_classes"])["model.n_res"]
+    'n_res'
+    """
+    last = [key.rpartition(".")[2] for key in keys]
+    return {key: word if last.count(word) == 1 else key for key, word in zip(keys, last, strict=True)}
 
 
 def runs_below(folder: Path) -> list[Run]:
-    """All runs in or below ``folder``, sorted by test result; runs without a test come last."""
+    """All runs in or below ``folder``, numbered and sorted by test result; runs without a test come last."""
     paths = []
     for path, folders, _ in os.walk(folder):
         here = Path(path)
@@ -93,33 +112,28 @@ def runs_below(folder: Path) -> list[Run]:
     def rank(run: Run) -> tuple[bool, float, bool, float]:
         return run.test is None, run.test or 0, run.val is None, run.val or 0
 
-    return sorted(found, key=rank)
+    return [replace(run, number=number) for number, run in enumerate(sorted(found, key=rank))]
 
 
 def read(folder: Path) -> Run:
     """Read a run from its folder. A damaged file counts as missing."""
-    overrides = tuple(str(override) for override in _yaml(folder / run_folder.OVERRIDES) or ())
-    config = _yaml(folder / RECORD)
-    return Run(
+    overrides = tuple(str(override) for override in run_folder.read_yaml(folder / run_folder.OVERRIDES) or ())
+    config = run_folder.read_yaml(folder / RECORD)
+    run = Run(
         folder,
         run_folder.status(folder),
         {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)},
         tuple(override for override in overrides if override.partition("=")[0] not in SWEEP_KEYS),
-        curve(folder),
-        flat(config) if isinstance(config, dict) else {},
+        config=flat(config) if isinstance(config, dict) else {},
+        trial=run_folder.trial(folder),
     )
+    return replace(run, curve=curve(folder, run.score))
 
 
-def _yaml(path: Path) -> Any:
-    try:
-        return OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except Exception:  # YAML's and OmegaConf's errors have no base in common
-        return None
-
-
-def curve(folder: Path) -> tuple[tuple[float, float], ...]:
-    """The validations of a run as (epochs, bits per dimension), in the order of steps, without repetitions."""
-    return tuple((row["epochs"], row[BITS.name]) for row in validations(folder) if {"epochs", BITS.name} <= row.keys())
+def curve(folder: Path, score: Score) -> tuple[tuple[float, float], ...]:
+    """The validations of a run as (epochs, score), in the order of steps, without repetitions."""
+    rows = validations(folder)
+    return tuple((row["epochs"], row[score.name]) for row in rows if {"epochs", score.name} <= row.keys())
 
 
 def validations(folder: Path) -> tuple[dict[str, float], ...]:

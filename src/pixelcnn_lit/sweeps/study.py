@@ -20,7 +20,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import run_folder
@@ -33,14 +33,28 @@ def open_study(
     folder: Path, sampler: BaseSampler | None = None, pruner: BasePruner | None = None
 ) -> tuple[Study, BaseStorage]:
     """The study whose journal is in a sweep's folder, and the journal. They are created if they do not exist."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+    storage = _journal(folder)
     study = optuna.create_study(
         storage=storage, study_name=STUDY, direction="minimize", load_if_exists=True, sampler=sampler, pruner=pruner
     )
     return study, storage
+
+
+def trials_in(folder: Path) -> list[FrozenTrial]:
+    """The trials of the search in a sweep's folder, where nothing is written; none without a whole journal."""
+    if not (folder / JOURNAL).is_file():
+        return []
+    try:
+        return optuna.load_study(study_name=STUDY, storage=_journal(folder)).get_trials(deepcopy=False)
+    except (KeyError, ValueError):
+        return []
+
+
+def _journal(folder: Path) -> JournalStorage:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
 
 
 def trial_of(study: Study, storage: BaseStorage, number: int) -> Trial:

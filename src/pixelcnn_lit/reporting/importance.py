@@ -1,0 +1,40 @@
+"""How much each key of a search matters, by Optuna."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.trial import TrialState
+
+from pixelcnn_lit.reporting.compare import Group
+from pixelcnn_lit.sweeps.study import trials_in
+
+FEWEST = 10
+"""So many runs have to be finished: the importance of keys from fewer is chance."""
+
+
+def importance(group: Group) -> dict[str, float]:
+    """The share of each key in what the runs of a search differ by in validation, the largest first.
+
+    They are those of fANOVA: of the variance of a random forest's prediction over the whole space of the search, what
+    a key alone explains, divided by the sum over keys (Hutter, Hoos, Leyton-Brown: "An Efficient Approach for Assessing
+    Hyperparameter Importance", ICML 2014). Empty for runs of no search or of several, for fewer than :data:`FEWEST`
+    finished runs, and for fewer than two keys.
+    """
+    folders = {run.folder.parent for run in group.runs}
+    if len(folders) != 1:
+        return {}
+    here = {run.trial for run in group.runs}
+    trials = [
+        trial
+        for trial in trials_in(Path(*folders))
+        if trial.number in here and trial.state == TrialState.COMPLETE and len(set(trial.params)) > 1
+    ]
+    if len(trials) < FEWEST:
+        return {}
+    study = optuna.create_study()
+    study.add_trials(trials)
+    keys = [key for key in trials[0].params if len({trial.params.get(key) for trial in trials}) > 1]
+    return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0), params=keys) if keys[1:] else {}

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from pixelcnn_lit.reporting import collect
+from pixelcnn_lit.reporting.compare import groups
+from pixelcnn_lit.reporting.tables import table
+
+
+def printed(folder, width):
+    """The texts of the tables of a folder's groups, and what they leave out."""
+    console, lacking = Console(width=width, record=True), []
+    for group in groups(collect.runs_below(folder)):
+        drawn, left_out = table(group, width)
+        console.print(drawn)
+        lacking += left_out
+    return console.export_text(), lacking
+
+
+def test_the_table_has_the_swept_keys_and_the_best_run_first(sweep):
+    text, lacking = printed(sweep, 120)
+    lines = [line for line in text.splitlines() if line.startswith("│")]
+    assert [line.split("│")[1].strip() for line in lines] == ["15", "5", "15", "5"]
+    assert "0.2500" in lines[2]
+    assert "1 of 20" in lines[0]
+    assert "failed" in lines[1]
+    assert not lacking
+
+
+@pytest.mark.parametrize("width", [30, 50, 62, 80, 100])
+def test_no_number_and_no_word_of_a_header_is_broken(search, width):
+    text, lacking = printed(search, width)
+    cells = {word for line in text.splitlines() for cell in line.split("│") for word in cell.split()}
+    headers = {word for line in text.splitlines() for cell in line.split("┃") for word in cell.split()}
+    for run in collect.runs_below(search):
+        lr = f"{float(run.value('optimizer.lr')):.3g}"
+        assert {lr, run.value("model.hidden")} <= cells or {f"lr={lr}", f"hidden={run.value('model.hidden')}"} <= cells
+        assert run.test is None or f"{run.test:.4f}" in cells
+    known = {"optimizer.", "lr", "model.", "hidden", "run", "test", "val", "bits/dim", "parameters", "epochs", "state"}
+    assert "…" not in text
+    assert headers <= known | {"images/s"} | {word for word in headers if not word.isascii()} | cells
+    assert ("images/s" in lacking) == (width < 85)
+    assert ("parameters" in lacking) == (width < 72)
