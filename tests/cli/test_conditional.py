@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from helpers.builders import write_checkpoint
-from helpers.process import command, fails, forked, succeeds
+from helpers.process import fails, forked, succeeds
 from pixelcnn_lit import build, load
 from pixelcnn_lit.analysis.calibration import calibration, with_noise
 from pixelcnn_lit.config import compose
@@ -82,7 +82,7 @@ def test_a_conditional_pixelcnn_pp_is_trained_from_data_on(tmp_path, mnist_dir):
     small = ["model.n_res=1", "model.hidden=4", "model.resolutions=2", "data.levels=4", "trainer.max_epochs=1"]
     chosen = ["model=pixelcnn_pp", "likelihood=logistic_mixture", "likelihood.n_mix=2", "model.n_classes=10"]
     data = [f"data.dir={mnist_dir}", "data.source=torchvision", "data.batch_size=16", "logger=none"]
-    succeeds(command("train", *chosen, *small, *data, "name=pp", cwd=tmp_path))
+    succeeds(forked("train", *chosen, *small, *data, "name=pp", cwd=tmp_path))
     metrics = json.loads((tmp_path / "outputs" / "pp" / "metrics.json").read_text())
     assert 0 < metrics["test/bits_per_dim"] < 3
     with Image.open(tmp_path / "outputs" / "pp" / "samples.png") as image:

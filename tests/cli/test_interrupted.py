@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from helpers.process import TINY, command, environment, succeeds
+from helpers.process import TINY, Result, Started, command, environment, forked, succeeds
 from pixelcnn_lit import cli
 from pixelcnn_lit.storage import checkpoint, files
 
@@ -29,27 +27,14 @@ RUN = [
 ]
 
 
-def end(run: Path, *arguments: str, number: int, after_epochs: int, rng: random.Random) -> tuple[int, str, float]:
-    """Start a run in a folder; send a signal soon after so many epochs. Its status, errors and seconds to leave."""
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "pixelcnn_lit.train", *arguments, f"hydra.run.dir={run.name}"],
-        cwd=run.parent,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    seen = 0
-    for line in process.stdout:
-        seen += line.startswith("epoch")
-        if seen == after_epochs:
-            break
+def end(run: Path, *arguments: str, number: int, after_epochs: int, rng: random.Random) -> tuple[Result, float]:
+    """Start a run in a folder; send a signal soon after so many epochs. How it ended, and its seconds to leave."""
+    process = Started("-m", "pixelcnn_lit.train", *arguments, f"hydra.run.dir={run.name}", cwd=run.parent)
+    process.wait_for(lambda lines: sum(line.startswith("epoch") for line in lines) >= after_epochs)
     time.sleep(rng.random() * 0.1)
     process.send_signal(number)
     start = time.monotonic()
-    _, errors = process.communicate(timeout=60)
-    return process.returncode, errors, time.monotonic() - start
+    return process.wait(), time.monotonic() - start
 
 
 def ends(run: Path) -> tuple[dict[str, torch.Tensor], list[float]]:
@@ -62,22 +47,22 @@ def survives(folder: Path, mnist_dir: Path, numbers: list[int], rng: random.Rand
     """A run that gets these signals ends as one that gets none."""
     arguments = [*RUN, f"data.dir={mnist_dir}"]
     whole, run = folder / "whole", folder / "run"
-    succeeds(command("train", *arguments, f"hydra.run.dir={whole}", cwd=folder))
+    succeeds(forked("train", *arguments, f"hydra.run.dir={whole}", cwd=folder))
     done = 0
     for number in numbers:
         after = rng.randint(1, max(1, min(2, EPOCHS - 2 - done)))
-        status, errors, seconds = end(run, *arguments, number=number, after_epochs=after, rng=rng)
+        result, seconds = end(run, *arguments, number=number, after_epochs=after, rng=rng)
         if number == signal.SIGKILL:
-            assert status == -number
+            assert result.returncode == -number
         else:
             word = "terminated" if number == signal.SIGTERM else "interrupted"
-            assert status == 128 + number, errors
-            assert errors == f"{word}: go on with ckpt=run/checkpoints/last.ckpt\n"
+            assert result.returncode == 128 + number, result.stderr
+            assert result.stderr == f"{word}: go on with ckpt=run/checkpoints/last.ckpt\n"
             assert seconds < 20  # a fraction of one on a quiet machine
         assert checkpoint.newest_good(run / "checkpoints") == run / "checkpoints" / "last.ckpt"
         assert not (run / "metrics.json").exists()
         done = checkpoint.read(run / "checkpoints" / "last.ckpt")[1]["epoch"]
-    succeeds(command("train", *arguments, "hydra.run.dir=run", cwd=folder))
+    succeeds(forked("train", *arguments, "hydra.run.dir=run", cwd=folder))
     (weights, numbers_), (expected, expected_numbers) = ends(run), ends(whole)
     assert all(torch.equal(weights[key], expected[key]) for key in expected)
     assert numbers_ == expected_numbers

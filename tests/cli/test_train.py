@@ -4,15 +4,13 @@ import json
 import math
 import os
 import socket
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from helpers.builders import write_mnist
-from helpers.process import TINY, command, fails, succeeds
+from helpers.process import TINY, Started, command, fails, forked, succeeds
 from pixelcnn_lit import load
 from pixelcnn_lit.reporting.collect import validations
 from pixelcnn_lit.storage import run_folder
@@ -59,11 +57,11 @@ def test_a_run_of_the_same_name_is_recognised_and_not_repeated(trained, mnist_di
     cwd, common = run.parents[1], [*TINY, f"data.dir={mnist_dir}", "name=tiny"]
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.suffix != ".log"}
     metrics = json.loads((run / "metrics.json").read_text())
-    output = succeeds(command("train", *common, cwd=cwd))
+    output = succeeds(forked("train", *common, cwd=cwd))
     assert f"outputs/tiny is finished: test {metrics['test/bits_per_dim']:.4f} bits/dim" in output
-    fails(command("train", *common, "model.hidden=5", "seed=1", cwd=cwd), "seed=0, not 1; model.hidden=4, not 5")
+    fails(forked("train", *common, "model.hidden=5", "seed=1", cwd=cwd), "seed=0, not 1; model.hidden=4, not 5")
     with run_folder.held(run):
-        fails(command("train", *common, cwd=cwd), "outputs/tiny: another process is writing there", str(os.getpid()))
+        fails(forked("train", *common, cwd=cwd), "outputs/tiny: another process is writing there", str(os.getpid()))
     after = {path: path.stat().st_mtime_ns for path in before}
     assert after.pop(run / ".lock") > before.pop(run / ".lock")
     assert after == before
@@ -89,7 +87,7 @@ def test_tensorboard_holds_curves_pictures_and_hyperparameters(trained):
 
 def test_a_training_that_ends_inside_its_first_epoch_has_a_best_checkpoint_too(tmp_path, mnist_dir):
     common = [*TINY, f"data.dir={mnist_dir}", "logger=none", "hydra.run.dir=short"]
-    succeeds(command("train", *common, "trainer.max_steps=1", cwd=tmp_path))
+    succeeds(forked("train", *common, "trainer.max_steps=1", cwd=tmp_path))
     metrics = json.loads((tmp_path / "short" / "metrics.json").read_text())
     (only,) = validations(tmp_path / "short")
     assert (only["steps"], only["bits_per_dim"]) == (1, pytest.approx(metrics["val/bits_per_dim"], abs=1e-6))
@@ -98,45 +96,54 @@ def test_a_training_that_ends_inside_its_first_epoch_has_a_best_checkpoint_too(t
 
 def test_a_checkpoint_of_another_model_is_not_resumed(trained, tmp_path, mnist_dir):
     ckpt = f"ckpt={trained[0] / 'checkpoints' / 'last.ckpt'}"
-    result = command("train", *TINY, f"data.dir={mnist_dir}", ckpt, "model.hidden=5", cwd=tmp_path)
+    result = forked("train", *TINY, f"data.dir={mnist_dir}", ckpt, "model.hidden=5", cwd=tmp_path)
     fails(result, "model.hidden=5", "was trained with 4")
 
 
-def test_two_processes_under_a_sweep_and_two_nodes_do_as_one(tmp_path):
-    """Two processes with half the batch take the steps of one, also where their shares differ, and leave as much."""
-    write_mnist(tmp_path, train=49, test=21)
-    common = [*TINY, "data.dir=.", "trainer.max_epochs=1", "logger=none", "optimizer.warmup_steps=0"]
-    half = ["trainer=ddp", "trainer.accelerator=cpu", "data.batch_size=8"]
-    succeeds(command("train", *common, "trainer=cpu", "hydra.run.dir=outputs/one", cwd=tmp_path))
-    succeeds(command("train", "-m", *common, *half, "trainer.devices=2", "seed=0", "name=two", cwd=tmp_path))
+SHARED = [*TINY, "data.dir=.", "trainer.max_epochs=1", "logger=none", "optimizer.warmup_steps=0"]
+HALF = ["trainer=ddp", "trainer.accelerator=cpu", "data.batch_size=8"]
+
+
+@pytest.fixture(scope="module")
+def of_one_process(tmp_path_factory):
+    """A run of one process, in a folder with its data, whose last batches are not shared out evenly."""
+    cwd = tmp_path_factory.mktemp("shared")
+    write_mnist(cwd, train=49, test=21)
+    succeeds(forked("train", *SHARED, "trainer=cpu", "hydra.run.dir=outputs/one", cwd=cwd))
+    return cwd / "outputs" / "one"
+
+
+def left_alike(run, one):
+    """A run took the steps of another one, and left as much."""
+    metrics, expected = (json.loads((folder / "metrics.json").read_text()) for folder in (run, one))
+    for key in ("test/bits_per_dim", "val/bits_per_dim"):
+        assert metrics[key] == pytest.approx(expected[key], abs=1e-5)
+    files, as_many = (sorted(path.relative_to(folder) for path in folder.rglob("*")) for folder in (run, one))
+    assert files == as_many
+    weights, others = (load(folder / "checkpoints" / "last.ckpt").state_dict() for folder in (run, one))
+    for name, weight in weights.items():
+        assert (others[name] - weight).abs().max() < 1e-4
+
+
+def test_two_processes_under_a_sweep_do_as_one_with_twice_the_batch(of_one_process):
+    cwd = of_one_process.parents[1]
+    succeeds(forked("train", "-m", *SHARED, *HALF, "trainer.devices=2", "seed=0", "name=two", cwd=cwd))
+    left_alike(cwd / "outputs" / "two" / "run", of_one_process)
+
+
+def test_two_nodes_do_as_one_process_with_twice_the_batch(of_one_process):
+    cwd = of_one_process.parents[1]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     nodes = ["--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", f"--master-port={port}"]
-    train = ["-m", "pixelcnn_lit.train", *common, *half, "trainer.devices=1", "trainer.num_nodes=2", "name=nodes"]
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "torch.distributed.run", *nodes, f"--node-rank={rank}", *train],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(2)
+    train = ["-m", "pixelcnn_lit.train", *SHARED, *HALF, "trainer.devices=1", "trainer.num_nodes=2", "name=nodes"]
+    agents = [
+        Started("-m", "torch.distributed.run", *nodes, f"--node-rank={rank}", *train, cwd=cwd) for rank in range(2)
     ]
-    output = [process.communicate(timeout=240)[0] for process in started]
-    assert [process.returncode for process in started] == [0, 0], output
-    one, two, three = (tmp_path / "outputs" / name for name in ("one", "two/run", "nodes"))
-    expected, *others = (json.loads((run / "metrics.json").read_text()) for run in (one, two, three))
-    left, *also_left = (sorted(path.relative_to(run) for path in run.rglob("*")) for run in (one, two, three))
-    for metrics, files in zip(others, also_left, strict=True):
-        for key in ("test/bits_per_dim", "val/bits_per_dim"):
-            assert metrics[key] == pytest.approx(expected[key], abs=1e-5)
-        assert files == left
-    weights = [load(run / "checkpoints" / "last.ckpt").state_dict() for run in (one, two, three)]
-    for name, weight in weights[0].items():
-        for other in weights[1:]:
-            assert (other[name] - weight).abs().max() < 1e-4
+    for agent in agents:
+        succeeds(agent.wait())
+    left_alike(cwd / "outputs" / "nodes", of_one_process)
 
 
 def test_help_teaches_at_once(tmp_path):

@@ -1,9 +1,9 @@
 """Commands in processes that need not import torch again: a clean process that imports it once, and a fork for each.
 
 Started as ``python forks.py``; reads one line of JSON for each command from its standard input,
-``{"argv": [...], "cwd": ..., "path": [...], "env": {...}, "out": ..., "err": ...}``, and answers with its exit status.
-``argv`` is what follows ``python``: a script, or ``-m`` and a module. No module from outside the package is imported
-before a fork.
+``{"argv": [...], "cwd": ..., "path": [...], "env": {...}, "out": ..., "err": ...}``, and answers with the number of the
+process. ``argv`` is what follows ``python``: a script, or ``-m`` and a module. A line with such a number is answered
+with the exit status, once there is one. No module from outside the package is imported before a fork.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import pixelcnn_lit.analysis.evaluation
 import pixelcnn_lit.analysis.explanation
 import pixelcnn_lit.analysis.samples
 import pixelcnn_lit.cli
-import pixelcnn_lit.training.command  # noqa: F401
+import pixelcnn_lit.training.command
+import pixelcnn_lit.training.stages  # noqa: F401
 
 SECONDS = 240  # that a command may take
 
@@ -48,6 +49,7 @@ def child(wish: dict) -> int:
     os.environ.clear()
     os.environ.update(wish["env"])
     signal.alarm(SECONDS)
+    sys.stdout.reconfigure(line_buffering=True)  # who waits for a line sees it
     sys.path[:] = [*wish["path"], *sys.path[1:]]
     try:
         run(wish["argv"])
@@ -61,14 +63,18 @@ def child(wish: dict) -> int:
 
 def main() -> None:
     for line in sys.stdin:
+        wish = json.loads(line)
+        if isinstance(wish, int):
+            _, status = os.waitpid(wish, 0)
+            print(os.waitstatus_to_exitcode(status), flush=True)
+            continue
         pid = os.fork()
         if pid == 0:
-            code = child(json.loads(line))
+            code = child(wish)
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
-        _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        print(pid, flush=True)
 
 
 if __name__ == "__main__":

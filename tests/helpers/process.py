@@ -1,7 +1,7 @@
 """The commands as a user runs them: processes in an empty folder.
 
-Many are forks of one process that has imported torch: of the five seconds that a command takes from a shell, four are
-its imports. What trains, is about signals, or starts processes of its own is a process from the start.
+Most are forks of one process that has imported torch: of the five seconds that a command takes from a shell, four are
+its imports. One training and one sweep are processes from the start, and so are the jobs of sweeps.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 Result = subprocess.CompletedProcess[str]
 
@@ -33,25 +36,56 @@ def server() -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    atexit.register(started.kill)
+    atexit.register(started.wait)
+    atexit.register(started.stdin.close)  # before the wait: the server ends where its input does
     return started
 
 
-def python(*argv: str, cwd: Path, path: tuple[Path, ...] = (), **variables: str) -> Result:
-    """What ``python ARGV`` does in ``cwd``, with further folders on the path and variables in the environment."""
-    with tempfile.TemporaryDirectory() as kept:
-        out, err = Path(kept, "out"), Path(kept, "err")
+class Started:
+    """A command in a fork, from its start on: what ``python ARGV`` does in ``cwd``.
+
+    With further folders on the path and variables in the environment.
+    """
+
+    def __init__(self, *argv: str, cwd: Path, path: tuple[Path, ...] = (), **variables: str) -> None:
+        self._argv, self._kept = argv, tempfile.TemporaryDirectory()
+        self._out, self._err = (Path(self._kept.name, name) for name in ("out", "err"))
         wish = {
             "argv": argv,
             "cwd": str(cwd),
             "path": [str(folder) for folder in path],
             "env": environment(**variables),
         }
-        forks = server()
-        forks.stdin.write(json.dumps({**wish, "out": str(out), "err": str(err)}) + "\n")
-        forks.stdin.flush()
-        code = int(forks.stdout.readline())
-        return subprocess.CompletedProcess(argv, code, out.read_text(), err.read_text())
+        self._pid = asked({**wish, "out": str(self._out), "err": str(self._err)})
+
+    def wait_for(self, shown: Callable[[list[str]], bool], seconds: float = 120) -> None:
+        """Until the lines on standard output are as wished."""
+        end = time.monotonic() + seconds
+        while not (self._out.exists() and shown(self._out.read_text().splitlines())):
+            assert time.monotonic() < end, self._out.read_text() + self._err.read_text()
+            time.sleep(0.005)
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self._pid, number)
+
+    def wait(self) -> Result:
+        """Until it has ended."""
+        with self._kept:
+            code = asked(self._pid)
+            return subprocess.CompletedProcess(self._argv, code, self._out.read_text(), self._err.read_text())
+
+
+def asked(wish: dict[str, Any] | int) -> int:
+    """What the server answers."""
+    forks = server()
+    forks.stdin.write(json.dumps(wish) + "\n")
+    forks.stdin.flush()
+    return int(forks.stdout.readline())
+
+
+def python(*argv: str, cwd: Path, path: tuple[Path, ...] = (), **variables: str) -> Result:
+    """What ``python ARGV`` does in ``cwd``, to its end: see :class:`Started`."""
+    return Started(*argv, cwd=cwd, path=path, **variables).wait()
 
 
 def forked(name: str, *arguments: str, cwd: Path, **variables: str) -> Result:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from helpers.process import command, environment, fails, forked, succeeds
+from helpers.process import Started, fails, forked, succeeds
 from pixelcnn_lit import load
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.data.datamodule import ImageDataModule
@@ -38,7 +36,7 @@ def arguments(mnist_dir):
 def trained(tmp_path_factory, arguments):
     """The folder of a finished command, and what it printed."""
     cwd = tmp_path_factory.mktemp("vqvae")
-    return cwd, succeeds(command("vqvae", *arguments, cwd=cwd))
+    return cwd, succeeds(forked("vqvae", *arguments, cwd=cwd))
 
 
 def test_every_stage_is_a_run_of_its_own(trained):
@@ -62,20 +60,21 @@ def test_every_stage_is_a_run_of_its_own(trained):
 
 def test_again_it_says_that_all_stages_are_finished(trained, arguments):
     cwd, _ = trained
-    output = succeeds(command("vqvae", *arguments, cwd=cwd))
+    output = succeeds(forked("vqvae", *arguments, cwd=cwd))
     assert output.count("is finished") == 3
 
 
 def die(cwd, arguments, stage, number):
     """Start the command, and send it a signal after the first epoch of a stage."""
-    words = [sys.executable, "-u", "-m", "pixelcnn_lit.vqvae", *arguments]
-    with subprocess.Popen(words, cwd=cwd, env=environment(), stdout=subprocess.PIPE, text=True) as process:
-        here = False
-        for line in process.stdout:
-            here |= line.strip() == f"stage {stage}"
-            if here and line.startswith("epoch"):
-                process.send_signal(number)
-        return process.wait(timeout=60)
+    process = Started("-m", "pixelcnn_lit.vqvae", *arguments, cwd=cwd)
+
+    def an_epoch_of_the_stage(lines):
+        begin = f"stage {stage}"
+        return begin in lines and any(line.startswith("epoch") for line in lines[lines.index(begin) :])
+
+    process.wait_for(an_epoch_of_the_stage)
+    process.send_signal(number)
+    return process.wait().returncode
 
 
 @pytest.mark.parametrize(
@@ -90,7 +89,7 @@ def die(cwd, arguments, stage, number):
 def test_killed_in_a_stage_it_goes_on_and_ends_as_if_nothing_had_been(trained, arguments, tmp_path, stage, number):
     assert die(tmp_path, arguments, stage, number) == {signal.SIGKILL: -9, signal.SIGTERM: 143}[number]
     assert not (tmp_path / "outputs" / "vq" / "summary.json").exists()
-    again = succeeds(command("vqvae", *arguments, cwd=tmp_path))
+    again = succeeds(forked("vqvae", *arguments, cwd=tmp_path))
     assert again.count("goes on from") == 1
     assert again.count("is finished") == ["autoencoder", "top", "bottom"].index(stage)
     ends = []
@@ -107,7 +106,7 @@ def test_another_autoencoder_under_old_priors_is_refused(trained, arguments, tmp
     best = tmp_path / "outputs" / "vq" / "autoencoder" / "checkpoints" / "best.ckpt"
     content = torch.load(best, weights_only=True)
     checkpoint.write(best, {**content, "global_step": -1})
-    fails(command("vqvae", *arguments, cwd=tmp_path), "data.digest=")
+    fails(forked("vqvae", *arguments, cwd=tmp_path), "data.digest=")
     fails(forked("sample", "ckpt=outputs/vq", "n=2", cwd=tmp_path), "on the codes of another autoencoder")
 
 
@@ -172,7 +171,7 @@ def test_a_prior_is_a_density_like_others(trained, tmp_path):
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_training(arguments, tmp_path, override, message):
-    fails(command("vqvae", *arguments, override, cwd=tmp_path), message)
+    fails(forked("vqvae", *arguments, override, cwd=tmp_path), message)
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
