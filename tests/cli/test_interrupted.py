@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from helpers.process import TINY, Result, Started, command, environment, forked, succeeds
+from helpers.process import TINY, Result, Started, environment, forked, succeeds
 from pixelcnn_lit import cli
 from pixelcnn_lit.storage import checkpoint, files
 
