@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from pixelcnn_lit.reporting.compare import Group
 from pixelcnn_lit.sweeps.study import trials_in
 
-FEWEST = 10
+FEWEST = 8
 """So many runs have to be finished: the importance of keys from fewer is chance."""
 
 

@@ -24,6 +24,8 @@ FEW = 8
 """So many values of a key are written at its axis, and no others."""
 APART = 0.08
 """No place is written that is nearer than this to the end of an axis of length 1."""
+FAR = 8
+"""A score so many times as far from the best as the median is leaves the plot."""
 DECADES = 30
 """A key whose largest value is so many times its smallest one has a logarithmic axis."""
 
@@ -231,7 +233,7 @@ def importance(shares: Mapping[str, float], group: Group) -> str:
 def visible_top(scores: Sequence[float]) -> float:
     """The top of an axis on which some very bad scores do not make all others look alike."""
     low, middle, high = min(scores), median(scores), max(scores)
-    return min(high, low + 4 * (middle - low)) if middle > low else high
+    return low + 4 * (middle - low) if high - low > FAR * (middle - low) > 0 else high
 
 
 def keep_visible(axes: Axes, curves: Sequence[Sequence[float]]) -> None:
@@ -242,7 +244,8 @@ def keep_visible(axes: Axes, curves: Sequence[Sequence[float]]) -> None:
     low, high = (choose(value for curve in curves for value in curve) for choose in (min, max))
     bests = [min(curve) for curve in curves]
     worst = max(bests) if len(curves) <= MOST else visible_top(bests)
-    top = max(visible_top([value for curve in curves for value in curve]), worst + 0.1 * (worst - low))
+    middle = median(value for curve in curves for value in curve)
+    top = max(low + 4 * (middle - low), worst + 0.1 * (worst - low))
     if len(curves) > MOST:
         top = min(top, worst + 0.5 * (worst - low))
     if high > top > low:
