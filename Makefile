@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slurm soak fuzz lint format docs tensorboard bench clean
+.PHONY: help setup train test test-slurm soak fuzz lint format docs notebooks tensorboard bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ format: setup ## rewrite the code in the house style
 
 docs: setup ## build the site, build/site/index.html; a dead link or an undocumented public name fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)
+
+notebooks: setup ## write the notebooks of examples/notebooks, .ipynb beside each .py; open them with Jupyter or VS Code
+	$(BIN)/jupytext --quiet --to ipynb examples/notebooks/*.py
 
 tensorboard: setup ## open the dashboards of all runs at http://localhost:6006
 	$(BIN)/tensorboard --logdir outputs $(ARGS)

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import griffe
+import jupytext
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
@@ -28,6 +29,7 @@ OUTSIDE = (
 """What the site has from outside docs/."""
 PUBLIC = ("pixelcnn_lit", "pixelcnn_lit.nn", "pixelcnn_lit.models")
 """The packages whose names the reference has."""
+NOTEBOOKS = ROOT / "examples" / "notebooks"
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 ROLE = re.compile(r":(?:class|func|meth|mod|attr|data):<code>~?([\w.]+)</code>")
 FROM_TORCH = {"forward", "extra_repr", "full_state_update", "higher_is_better"}
@@ -120,12 +122,22 @@ def with_folders_inside(targets: set[str]) -> set[str]:
 def shown(path: Path) -> str:
     """The page of a folder, or of a file of code."""
     title = f"# {path.relative_to(ROOT).as_posix()}\n\n"
+    if path.is_file() and path.parent == NOTEBOOKS:
+        return notebook(path)
     if path.is_file():
         return title + code(path)
     inside = sorted(inner for inner in path.iterdir() if inner.name != "__pycache__")
     folders = "".join(f"- [{inner.name}]({inner.name}/index.md)\n" for inner in inside if inner.is_dir())
     files = [f"## {inner.name}\n\n{code(inner)}" for inner in inside if inner.suffix in {*LANGUAGES, ".csv"}]
     return title + "\n".join([folders, *files])
+
+
+def notebook(path: Path) -> str:
+    """A notebook as a page: its texts, and its code in blocks."""
+    cells = jupytext.read(path, fmt="py:percent").cells
+    return "\n\n".join(
+        cell.source if cell.cell_type == "markdown" else f"```python\n{cell.source}\n```" for cell in cells
+    )
 
 
 def code(path: Path) -> str:
