@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slurm soak fuzz lint format docs notebooks tensorboard bench clean
+.PHONY: help setup train test test-gpu test-slurm soak fuzz lint format docs notebooks tensorboard bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ test: setup ## run all tests
 
 soak: setup ## run the long tests: many kills, many damaged files, long use
 	$(BIN)/python -m pytest -m soak $(ARGS)
+
+test-gpu: setup ## run the tests of a GPU, at most eight minutes: the conformance kit, training, sampling, speed
+	$(BIN)/python -m pytest -n 4 --device cuda tests/test_conformance.py $(ARGS)
+	$(BIN)/python -m pytest -n 0 --device cuda -m "not soak" tests/gpu $(ARGS)
 
 test-slurm: setup ## as root on Debian: a sweep on a Slurm cluster of one node, made for it; kills and requeues two jobs
 	PYTHON=$(CURDIR)/$(BIN)/python tests/cluster/slurm.sh

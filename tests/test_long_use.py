@@ -12,13 +12,9 @@ import pytorch_lightning as pl
 import torch
 
 from helpers.builders import tiny_density
+from helpers.memory import resident
 from helpers.running import TINY, ScriptedRun
 from pixelcnn_lit.config import compose
-
-
-def resident() -> int:
-    """Bytes of memory that this process holds."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def open_files() -> int:

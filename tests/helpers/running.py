@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from pixelcnn_lit.config import CheckpointConfig, RunConfig, TrainConfig, compose
-from pixelcnn_lit.storage import run_folder
+from pixelcnn_lit.storage import checkpoint, run_folder
 from pixelcnn_lit.training.autoencoding import AutoencoderRun
 from pixelcnn_lit.training.run import Run
 
@@ -70,6 +70,29 @@ class ScriptedRun:
         run = self.kind(self.config, self.folder, callbacks=[self.script, *more])
         run.fit()
         return run.module
+
+
+def state(folder):
+    """All that is in the last and the best checkpoint but times and places."""
+    contents = []
+    for name in ("last.ckpt", "best.ckpt"):
+        content = checkpoint.read(folder / "checkpoints" / name)[1]
+        del content["callbacks"]["Throughput"], content[checkpoint.KEY]["config"]["checkpoint"]
+        for key, value in content["callbacks"].items():
+            if key.startswith("ModelCheckpoint"):
+                content["callbacks"][key] = {"score": value["best_model_score"]}
+        contents.append(content)
+    return contents
+
+
+def differences(a, b, where=""):
+    if isinstance(a, dict) and isinstance(b, dict):
+        keys = a.keys() | b.keys()
+        return [d for key in keys for d in differences(a.get(key), b.get(key), f"{where}.{key}")]
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
+        return [d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in differences(x, y, f"{where}[{i}]")]
+    same = torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else a == b
+    return [] if same else [f"{where}: {a} / {b}"]
 
 
 def leave(folder, *overrides, bits=None, curve=(), stopped=None):

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
-from helpers.running import CODED, TINY, ScriptedRun
+from helpers.running import CODED, TINY, ScriptedRun, differences, state
 from pixelcnn_lit.config import compose, compose_vqvae
 from pixelcnn_lit.errors import Interrupted, UserError
 from pixelcnn_lit.storage import checkpoint
@@ -47,29 +47,6 @@ def quick(monkeypatch):
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def state(folder):
-    """All that is in the last and the best checkpoint but times and places."""
-    contents = []
-    for name in ("last.ckpt", "best.ckpt"):
-        content = checkpoint.read(folder / "checkpoints" / name)[1]
-        del content["callbacks"]["Throughput"], content[checkpoint.KEY]["config"]["checkpoint"]
-        for key, value in content["callbacks"].items():
-            if key.startswith("ModelCheckpoint"):
-                content["callbacks"][key] = {"score": value["best_model_score"]}
-        contents.append(content)
-    return contents
-
-
-def differences(a, b, where=""):
-    if isinstance(a, dict) and isinstance(b, dict):
-        keys = a.keys() | b.keys()
-        return [d for key in keys for d in differences(a.get(key), b.get(key), f"{where}.{key}")]
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
-        return [d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in differences(x, y, f"{where}[{i}]")]
-    same = torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else a == b
-    return [] if same else [f"{where}: {a} / {b}"]
 
 
 CASES = {
