@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from pixelcnn_lit.device import in_double
 from pixelcnn_lit.likelihood import Likelihood
 from pixelcnn_lit.nn.context import ContextShape
 from pixelcnn_lit.nn.contract import CausalNetwork
@@ -131,7 +132,8 @@ class Density(Conditionals):
         """
         if self.n_classes is not None and y is None:
             each = self._nats_of_classes(x, context)
-            return -(_log_weights(each) - each).logsumexp(0).to(each.dtype)
+            weights = _log_weights(each)
+            return -(weights - each.to(weights.device)).logsumexp(0).to(each)
         x = self._checked(x)
         return self(x, *self._given(x, y, context))
 
@@ -146,7 +148,7 @@ class Density(Conditionals):
         if self.n_classes is None or y is not None:
             return entropies(self.logits(x, y, context))
         each = self._nats_of_classes(x, context)
-        weights = _log_weights(each).exp().to(each.dtype)[:, :, None]
+        weights = _log_weights(each).exp().to(each)[:, :, None]
         chances = weights[0] * self.logits(x, 0, context).softmax(1)
         for number in range(1, self.n_classes):
             chances += weights[number] * self.logits(x, number, context).softmax(1)
@@ -339,10 +341,10 @@ def entropies(logits: Tensor) -> Tensor:
 def _log_weights(nats: Tensor) -> Tensor:
     """``log p(y | x_1, ..., x_{i-1})`` of each class and dimension, from the nats given each class, (K, N, C, H, W).
 
-    In float64, since sums over an image are compared.
+    In float64, since sums over an image are compared; on the CPU, if the device has no float64.
     """
     k, n, channels, height, width = nats.shape
-    in_order = nats.double().permute(0, 1, 3, 4, 2).flatten(2)
+    in_order = in_double(nats).permute(0, 1, 3, 4, 2).flatten(2)
     before = (in_order - in_order.cumsum(2)).log_softmax(0)
     return before.view(k, n, height, width, channels).permute(0, 1, 4, 2, 3)
 

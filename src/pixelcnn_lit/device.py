@@ -9,20 +9,44 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from pixelcnn_lit.errors import UserError
 
+# PyTorch lets the convolutions of a CUDA GPU round float32 to the 10 bits of TF32. But float32 is what is evaluated,
+# and what both samplers agree in.
+torch.backends.cudnn.allow_tf32 = False
+
+WITHOUT_FLOAT64 = {"mps"}
+"""The kinds of devices that have no float64: Apple's GPUs."""
+
+WITHOUT_SKIPPING = {"mps"}
+"""The kinds of devices whose fused optimisers take steps with infinite gradients, whatever ``found_inf`` says: Apple's
+GPUs, as aten/src/ATen/native/mps/operations/FusedAdamWKernelImpl.mm of PyTorch has it."""
+
 
 def pick_device(wish: str) -> torch.device:
-    """The device for "auto", "cpu" or "cuda"; "auto" is a CUDA GPU if there is one, else the CPU.
+    """The device for "auto", "cpu", "cuda" or "mps"; "auto" is a CUDA GPU if there is one, else the CPU.
 
-    Raises UserError for "cuda" without a GPU.
+    Raises UserError for "cuda" without a GPU, and for "mps" without one of Apple's.
     """
     if wish == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if wish == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: no CUDA GPU here; device=cpu or auto would work")
+    if wish == "mps" and not torch.backends.mps.is_available():
+        raise UserError("device=mps: no Apple GPU here; device=cpu or auto would work")
     return torch.device(wish)
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """The type for long sums on a device: float64, or float32 where there is no float64."""
+    return torch.float32 if device.type in WITHOUT_FLOAT64 else torch.float64
+
+
+def in_double(x: Tensor) -> Tensor:
+    """x in float64: on its device, or on the CPU if the device has no float64."""
+    return (x.cpu() if x.device.type in WITHOUT_FLOAT64 else x).double()
 
 
 def name_of(device: torch.device) -> str:
@@ -37,7 +61,10 @@ def name_of(device: torch.device) -> str:
 
 
 def fast_precision(accelerator: str) -> str:
-    """The fast precision for training: "bf16-mixed" if the hardware has fast bfloat16 products, else "32-true"."""
+    """The fast precision for training: "bf16-mixed" if the hardware has fast bfloat16 products, else "32-true".
+
+    On Apple's GPUs it is "32-true": whether bfloat16 is faster there, nobody has measured.
+    """
     if accelerator == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
@@ -52,7 +79,9 @@ def has_room(device: torch.device, n_bytes: int) -> bool:
 
 def out_of_memory(error: Exception) -> bool:
     """Whether an error says that a GPU or the computer has not enough memory."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        words in str(error) for words in ("can't allocate memory", "MPS backend out of memory")
+    )
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric
 
+from pixelcnn_lit.device import WITHOUT_FLOAT64, widest
 from pixelcnn_lit.scores import BITS
 
 TRAIN, VAL, TEST = BITS.train, BITS.val, BITS.test
@@ -17,7 +19,20 @@ PRECISION_GAP = "val/precision_gap"
 """Bits per dimension by which float32, which is evaluated, is worse than the arithmetic of training."""
 
 
-class BitsPerDim(Metric):
+class Sums(Metric):
+    """A metric in float64. Where the device has none, it becomes float32 when it moves there."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> nn.Module:
+        if fn(torch.zeros(())).device.type in WITHOUT_FLOAT64:
+            self._computed = None
+            for name, zero in self._defaults.items():
+                if isinstance(zero, Tensor) and zero.dtype == torch.float64:
+                    self._defaults[name] = zero.float()
+                    setattr(self, name, getattr(self, name).float())
+        return super()._apply(fn, exclude_state)
+
+
+class BitsPerDim(Sums):
     """Bits per dimension: the mean of ``-log2 p(x_i | earlier)`` over all dimensions of all images.
 
     A dimension is one channel of one pixel. The metric is nats / (dimensions ln 2). It sums nats in float64 and counts
@@ -44,7 +59,7 @@ class BitsPerDim(Metric):
 
     def update(self, nats: Tensor) -> None:
         """Add a batch: ``nats`` (N, C, H, W) is ``-log p(x_i | earlier)`` of each dimension."""
-        self.nats += nats.sum(dtype=torch.float64)
+        self.nats += nats.sum(dtype=self.nats.dtype)
         self.dimensions += nats.numel()
 
     def compute(self) -> Tensor:
@@ -52,7 +67,7 @@ class BitsPerDim(Metric):
         return self.nats / (self.dimensions * math.log(2))
 
 
-class SquaredError(Metric):
+class SquaredError(Sums):
     """The mean of ``(x_i - x'_i)^2`` over all dimensions of all images, whatever the batches.
 
     >>> import torch
@@ -75,7 +90,7 @@ class SquaredError(Metric):
 
     def update(self, x: Tensor, reconstruction: Tensor) -> None:
         """Add a batch of images and their reconstructions, both of one shape."""
-        self.squares += (x - reconstruction).square().sum(dtype=torch.float64)
+        self.squares += (x - reconstruction).square().sum(dtype=self.squares.dtype)
         self.dimensions += x.numel()
 
     def compute(self) -> Tensor:
@@ -91,7 +106,7 @@ def psnr(error: float) -> float:
     return -10 * math.log10(error) if error > 0 else math.inf
 
 
-class CodeUse(Metric):
+class CodeUse(Sums):
     """How the codes of a codebook are used: the perplexity, and the share of codes alive, which are used at all.
 
     With p_k the share of code k among all codes of the split, the perplexity is ``exp(-sum p_k log p_k)``. It is 1
@@ -118,6 +133,6 @@ class CodeUse(Metric):
 
     def compute(self) -> tuple[Tensor, Tensor]:
         """The perplexity and the share of codes alive, in float64. Without any codes, both are NaN."""
-        shares = self.counts.double() / self.counts.sum()
-        perplexity = torch.special.entr(shares).sum().exp()
-        return perplexity, (self.counts > 0).double().mean() + 0 * perplexity
+        counts = self.counts.to(widest(self.counts.device))
+        perplexity = torch.special.entr(counts / counts.sum()).sum().exp()
+        return perplexity, (counts > 0).to(counts.dtype).mean() + 0 * perplexity

@@ -94,6 +94,7 @@ def test_wrong_checkpoints(checkpoints, name, message):
         ("image=text.ckpt occlude=right n=2", "image=text.ckpt: cannot be read as a PNG or JPEG image"),
         ("batch_size=65536 n=65536 size=[4096,4096]", "batch_size=65536, n=65536: the computer has not enough memory"),
         ("device=cuda", "device=cuda: no CUDA GPU here"),
+        ("device=mps", "device=mps: no Apple GPU here"),
     ],
 )
 def test_wrong_inputs_of_sample(checkpoints, arguments, message):

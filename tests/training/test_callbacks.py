@@ -51,6 +51,27 @@ def test_a_run_may_leave_such_steps_out(mnist_dir, tmp_path):
     assert checkpoint.read(tmp_path / "checkpoints" / "last.ckpt")[1]["callbacks"]["FiniteSteps"] == {"skipped": 1}
 
 
+def test_they_are_left_out_where_the_optimiser_does_not_look_for_them(mnist_dir, tmp_path, monkeypatch):
+    step = torch.optim.AdamW.step
+
+    def blind(self, closure):
+        def without_found_inf():
+            loss = closure()
+            del self.found_inf
+            return loss
+
+        return step(self, without_found_inf)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", blind)
+    monkeypatch.setattr(callbacks, "WITHOUT_SKIPPING", {"cpu"})
+    spoil = Spoil(4)
+    options = [f"data.dir={mnist_dir}", "on_nan=skip", "trainer.max_epochs=1", "trainer.limit_train_batches=6"]
+    module = ScriptedRun(compose([*TINY, *options]), tmp_path).go(more=[spoil])
+    assert all(torch.equal(before, after) for before, after in zip(spoil.before, spoil.after, strict=True))
+    assert spoil.counted == 1
+    assert all(p.isfinite().all() for p in module.parameters())
+
+
 class Reads(TorchDispatchMode):
     """Counts how often the host reads a number from a tensor, or makes one of a host's number."""
 

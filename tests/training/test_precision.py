@@ -88,6 +88,13 @@ def test_float16_on_a_cpu_is_refused_and_not_replaced():
     assert precision.choose("16", "cuda") == "16-mixed"
 
 
+@pytest.mark.parametrize("wish", ["bf16-mixed", "16-mixed", "64-true"])
+def test_an_apple_gpu_trains_in_float32_alone(wish):
+    with pytest.raises(UserError, match=rf"trainer.precision={wish}: on Apple's GPUs training is in 32-true"):
+        precision.choose(wish, "mps")
+    assert precision.choose("auto", "mps") == precision.choose(32, "mps") == "32-true"
+
+
 @pytest.mark.parametrize("layer", [CausalConv2d(1, 8, 7, "A"), VerticalConv2d(1, 8, (3, 7), looks_at_image=True)])
 def test_layers_that_see_the_image_are_exact_in_mixed_precision(layer):
     x = torch.rand(4, 1, 9, 9)

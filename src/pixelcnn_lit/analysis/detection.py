@@ -192,7 +192,7 @@ def _log_probs(density: Density, images: Images, batch_size: int, device: torch.
     parts, found = images.levels.split(batch_size), []
     with torch.inference_mode(), tracked(parts, f"{images.name} images", len(images.levels), size=len) as batches:
         for x in batches:
-            found.append(density.log_prob(x.to(device)).double().cpu())
+            found.append(density.log_prob(x.to(device)).cpu().double())
     joined = torch.cat(found)
     if not joined.isfinite().all():
         raise UserError(f"{images.what}: log p(x) is not finite for some of them: the weights have gone wrong")

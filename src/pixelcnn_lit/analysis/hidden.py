@@ -39,7 +39,7 @@ def score_hidden(
     known, total = visible_beside(occluded, shape[2], shape[3], seed), torch.zeros((), dtype=torch.double)
     with batches_of(data, split, device, ", hidden") as batches:
         for x, _, *context in batches:
-            total -= density.completion_log_prob(x, known, None, *context).double().sum().cpu()
+            total -= density.completion_log_prob(x, known, None, *context).cpu().double().sum()
     hidden = int((~known).sum())
     return HiddenScore(
         float(total) / (shape[0] * math.log(2)), hidden * shape[1], int(known.sum()), density.unused(known)

@@ -10,6 +10,7 @@ from pixelcnn_lit.config.checking import check
 from pixelcnn_lit.config.data import DATA_SETS, DataConfig, Source
 from pixelcnn_lit.config.types import (
     Count,
+    Device,
     ImageShape,
     Levels,
     Model,
@@ -104,7 +105,7 @@ class EvaluateConfig(Section):
     occlude: Occlusion | None
     seed: Seed
     batch_size: Annotated[int, Field(ge=1, le=65536)]
-    device: Literal["auto", "cpu", "cuda"]
+    device: Device
     data: OtherData
 
 
@@ -136,7 +137,7 @@ class SampleConfig(Section):
     split: Literal["train", "val", "test"]
     batch_size: Annotated[int, Field(ge=1, le=65536)]
     scale: Annotated[int, Field(ge=1, le=64)] | None
-    device: Literal["auto", "cpu", "cuda"]
+    device: Device
     precision: Literal["float32", "bfloat16"]
     data: OtherData
 
@@ -161,7 +162,7 @@ class ExplainConfig(Section):
     split: Literal["train", "val", "test"]
     out: Place
     batch_size: Annotated[int, Field(ge=1, le=65536)]
-    device: Literal["auto", "cpu", "cuda"]
+    device: Device
     data: OtherData
 
 
@@ -226,7 +227,7 @@ class ScoreConfig(Section):
     typicality_batch: Annotated[int, Field(ge=1, le=65536)]
     out: Place
     batch_size: Annotated[int, Field(ge=1, le=65536)]
-    device: Literal["auto", "cpu", "cuda"]
+    device: Device
     data: OtherData
     own: OwnData
 
@@ -240,7 +241,7 @@ class DemoConfig(Section):
     n: Annotated[int, Field(ge=1, le=10_000)]
     host: Name
     port: Annotated[int, Field(ge=1, le=65535)]
-    device: Literal["auto", "cpu", "cuda"]
+    device: Device
     data: OtherData
 
 

@@ -57,6 +57,7 @@ def located(path: str) -> str:
 Levels = Annotated[int, Field(ge=2, le=256)]
 NCodes = Annotated[int, Field(ge=2, le=65536)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Device = Literal["auto", "cpu", "cuda", "mps"]
 KernelSize = Annotated[int, Field(ge=1, le=63), AfterValidator(odd)]
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=1, le=4096)]

@@ -99,10 +99,12 @@ class Conditionals(nn.Module):
 class InOrder(Conditionals):
     """The conditionals of a network that takes the order, for a batch of images with these ``ranks`` (N, H, W)."""
 
+    ranks: Tensor
+
     def __init__(self, ranks: Tensor, network: nn.Module, likelihood: Likelihood, *given: Any) -> None:
         """``given`` are the other arguments of :class:`Conditionals`."""
         super().__init__(network, likelihood, *given)
-        self.ranks = ranks
+        self.register_buffer("ranks", ranks, persistent=False)
 
     def given(self, y: Tensor | None, context: Tensor | None) -> dict[str, Tensor | None]:
         return super().given(y, context) | {"order": self.ranks}

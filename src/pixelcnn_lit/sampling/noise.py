@@ -31,9 +31,9 @@ class GumbelNoise:
 class Streams:
     """A stream of random numbers for each of n images. The stream of image i is a function of (seed, first + i).
 
-    On the CPU a stream is a Philox generator whose key is (seed, image), 64 bits each: different pairs have different
-    streams by construction. torch's own CPU generator takes only 32 bits of a seed. On a GPU it takes all 64: there
-    pairs below 2^32 x 2^32 have different streams.
+    A stream is a Philox generator on the CPU, whose key is (seed, image), 64 bits each: different pairs have different
+    streams by construction. torch's own CPU generator takes only 32 bits of a seed. On a CUDA GPU it takes all 64, and
+    streams are its own: there pairs below 2^32 x 2^32 have different streams.
 
     Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (2011), section 3.3.
     """
@@ -64,8 +64,11 @@ class Streams:
             for image, generator in zip(out, self._gpu, strict=True):
                 image.uniform_(generator=generator)
             return
-        for image, stream in zip(out.numpy(), self._cpu, strict=True):
+        on_cpu = out.numpy() if out.device.type == "cpu" else np.empty(out.shape, np.float32)
+        for image, stream in zip(on_cpu, self._cpu, strict=True):
             stream.random(dtype=np.float32, out=image)
+        if out.device.type != "cpu":
+            out.copy_(torch.from_numpy(on_cpu))
 
 
 def gumbel(streams: Streams, out: Tensor) -> Tensor:

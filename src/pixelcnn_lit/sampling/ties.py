@@ -8,6 +8,7 @@ from functools import singledispatch
 import torch
 from torch import Tensor
 
+from pixelcnn_lit.device import WITHOUT_FLOAT64, in_double
 from pixelcnn_lit.likelihood import Categorical, Likelihood, LogisticMixture
 from pixelcnn_lit.sampling.conditionals import Conditionals, Given
 
@@ -48,11 +49,15 @@ def _(likelihood: LogisticMixture, params: Tensor, x: Tensor, channel: int) -> T
 
 
 class TieBreaker:
-    """Finds ties in the scores of a row, and settles them with a float64 copy of the network."""
+    """Finds ties in the scores of a row, and settles them with a float64 copy of the network.
+
+    The copy is on the device of the images, or on the CPU if that device has no float64.
+    """
 
     def __init__(self, model: Conditionals, x: Tensor, given: Given, temperature: float, positions: int) -> None:
         self._model, self._x, self._given, self._temperature = model, x, given, temperature
         self._double: Conditionals | None = None
+        self._judge = torch.device("cpu") if x.device.type in WITHOUT_FLOAT64 else x.device
         self.needed = next(model.parameters()).dtype == torch.float32
         self._gain = torch.zeros(positions, len(x), device=x.device)
         self._gain_at = self._gain.unbind(0)
@@ -81,9 +86,9 @@ class TieBreaker:
         ``noise`` is (images, levels).
         """
         if self._double is None:
-            self._double = copy.deepcopy(self._model).double()
-        above = self._x[images, :, : row + 1]
-        y, context = self._given.of(images)
+            self._double = copy.deepcopy(self._model).to(self._judge).double()
+        above = self._x[images, :, : row + 1].to(self._judge)
+        y, context = (None if part is None else part.to(self._judge) for part in self._given.of(images))
         params = self._double.of(images).params(above, y, None if context is None else context.double())
         logits = self._double.likelihood.logits(params[:, :, row, column], above[:, :, row, column], channel)
-        return (logits + self._temperature * noise.double()).argmax(1).to(self._x.dtype)
+        return (logits + self._temperature * in_double(noise)).argmax(1).to(self._x)

@@ -347,7 +347,10 @@ def trainer_options(config: RunConfig, folder: Path) -> dict[str, Any]:
         options["accelerator"] = "cuda" if torch.cuda.is_available() else "cpu"
     if wish in ("cuda", "gpu") and not torch.cuda.is_available():
         raise UserError(f"trainer.accelerator={wish}: no CUDA GPU here; trainer=auto or trainer=cpu would work")
-    options["precision"] = precision.choose(options["precision"], "cpu" if options["accelerator"] == "cpu" else "cuda")
+    if wish == "mps" and not torch.backends.mps.is_available():
+        raise UserError("trainer.accelerator=mps: no Apple GPU here; trainer=auto or trainer=cpu would work")
+    kind = options["accelerator"] if options["accelerator"] in ("cpu", "mps") else "cuda"
+    options["precision"] = precision.choose(options["precision"], kind)
     if options["enable_progress_bar"] is None:
         options["enable_progress_bar"] = get_console().is_terminal
     options["profiler"] = make_profiler(options["profiler"], folder)

@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import RichProgressBar
 
 from pixelcnn_lit import messages, pictures
 from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
+from pixelcnn_lit.device import WITHOUT_SKIPPING
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.scores import Score
 from pixelcnn_lit.storage import checkpoint, run_folder
@@ -111,9 +112,9 @@ class ProgressBar(RichProgressBar):
 class FiniteSteps(pl.Callback):
     """Keeps steps with NaN or infinite gradients from changing the weights. A NaN loss has NaN gradients.
 
-    The fused optimiser skips such a step on the device. ``policy`` "stop" ends the run with UserError when the host
-    next reads values, and names the last good checkpoint; "skip" counts the step. In 16-mixed precision this callback
-    does nothing, because the loss scaler skips such steps.
+    The fused optimiser skips such a step on the device; where it does not, the host reads each step. ``policy`` "stop"
+    ends the run with UserError when the host next reads values, and names the last good checkpoint; "skip" counts the
+    step. In 16-mixed precision this callback does nothing, because the loss scaler skips such steps.
     """
 
     def __init__(self, policy: str, folder: Path) -> None:
@@ -135,6 +136,8 @@ class FiniteSteps(pl.Callback):
         wrong = torch.nn.utils.get_total_norm(gradients).isfinite().logical_not()
         # The fused optimiser skips the step if found_inf is 1; a loss scaler uses the same attribute.
         optimizer.found_inf = wrong.float()  # type: ignore[attr-defined]
+        if wrong.device.type in WITHOUT_SKIPPING and wrong:
+            pl_module.zero_grad(set_to_none=True)  # an optimiser leaves out what has no gradient
         first = self._first.to(wrong.device)
         self._first = torch.where(wrong & (first == 0), trainer.global_step + 1, first)
         self._skipped = self._skipped.to(wrong.device) + wrong

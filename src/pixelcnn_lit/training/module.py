@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint as recompute
 from pixelcnn_lit.config import TrainConfig
 from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
 from pixelcnn_lit.density import Density
+from pixelcnn_lit.device import widest
 from pixelcnn_lit.metrics import TRAIN, BitsPerDim
 from pixelcnn_lit.scores import BITS
 from pixelcnn_lit.training.base import LitModel
@@ -55,7 +56,8 @@ class LitDensity(LitModel):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         nats = self._train(*batch)
         dimensions = math.prod(nats.shape[1:])
-        sums = torch.stack([nats.detach().double().sum(), nats.new_full((), nats.numel(), dtype=torch.double)])
+        wide = widest(nats.device)
+        sums = torch.stack([nats.detach().sum(dtype=wide), nats.new_full((), nats.numel(), dtype=wide)])
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(sums)
         self.log(TRAIN, sums[0] / sums[1] / math.log(2), batch_size=len(batch[0]))

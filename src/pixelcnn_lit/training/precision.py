@@ -24,7 +24,7 @@ from pytorch_lightning.plugins.precision import MixedPrecision
 
 from pixelcnn_lit import messages
 from pixelcnn_lit.data.datamodule import ImageDataModule
-from pixelcnn_lit.device import fast_precision
+from pixelcnn_lit.device import fast_precision, in_double
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.metrics import PRECISION_GAP
 from pixelcnn_lit.training.module import LitDensity
@@ -46,7 +46,7 @@ PRECISIONS = {
 
 
 def choose(wish: str | int | None, accelerator: str) -> str:
-    """The name of a precision, for ``trainer.precision`` and "cpu" or "cuda".
+    """The name of a precision, for ``trainer.precision`` and "cpu", "cuda" or "mps".
 
     Raises UserError for one whose weights would be other weights in the float32 that is evaluated, or that the hardware
     cannot do.
@@ -64,6 +64,8 @@ def choose(wish: str | int | None, accelerator: str) -> str:
         return "32-true"
     if name == "16-mixed" and accelerator == "cpu":
         raise UserError(f"trainer.precision={wish}: a CPU has no float16; bf16-mixed or 32-true would work")
+    if name != "32-true" and accelerator == "mps":
+        raise UserError(f"trainer.precision={wish}: on Apple's GPUs training is in 32-true")
     return name
 
 
@@ -140,7 +142,7 @@ class PrecisionGap(pl.Callback):
                 return 0.0  # training computes what evaluation does
             split = self._data.split("val")
             batch = [part.to(device) for part in split[:IMAGES]]
-            trained = pl_module.density(*batch).mean(dtype=torch.float64)
+            trained = in_double(pl_module.density(*batch)).mean()
             with torch.autocast(device.type, enabled=False):
-                evaluated = pl_module.density(*batch).mean(dtype=torch.float64)
+                evaluated = in_double(pl_module.density(*batch)).mean()
         return float(evaluated - trained) / math.log(2)
