@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from helpers.running import leave
@@ -7,14 +9,20 @@ from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps import study
 
 
-@pytest.fixture
-def sweep(tmp_path):
-    folder = tmp_path / "depth"
+@pytest.fixture(scope="session")
+def finished_sweep(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "depth"
     leave(folder / "a", "name=depth", "model.n_res=5", "data.levels=4", bits=0.5, curve=[(1, 0.7), (2, 0.5)])
     leave(folder / "b", "name=depth", "model.n_res=15", "data.levels=4", bits=0.25, curve=[(1, 0.6), (2, 0.25)])
     leave(folder / "c", "name=depth", "model.n_res=5", "data.levels=2", stopped=("failed", "no <memory> [left]"))
     leave(folder / "d", "name=depth", "model.n_res=15", "data.levels=2", curve=[(1, 0.9)])
     return folder
+
+
+@pytest.fixture
+def sweep(finished_sweep, tmp_path):
+    """Two levels and two depths, of which one failed and one was interrupted."""
+    return shutil.copytree(finished_sweep, tmp_path / "depth")
 
 
 @pytest.fixture(scope="session")

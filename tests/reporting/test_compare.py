@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 from statistics import fmean, stdev
 
 import pytest
 
 from helpers.running import leave
+from pixelcnn_lit.config.places import RECORD
 from pixelcnn_lit.reporting import collect
 from pixelcnn_lit.reporting.compare import Mean, groups
 
@@ -78,3 +80,20 @@ def test_means_are_over_the_seeds_of_a_setting(seeds):
     assert Mean.of([0.5, None]) == Mean(0.5, None)
     assert Mean.of([None]) is None
     assert groups(collect.runs_below(seeds / "model.n_res=1+data.levels=2+seed=0"))[0].settings() == []
+
+
+def test_runs_that_differ_in_more_than_their_label_says_are_told_apart(tmp_path):
+    for name, images in (("a", 500), ("b", 16)):
+        leave(tmp_path / name, "data.levels=2", bits=0.5)
+        add_to_metrics(tmp_path / name, test_images=500, val_images=images)
+    labels = [group.label for group in groups(collect.runs_below(tmp_path))]
+    assert labels == [f"mnist, 2 levels, 500 test images, val_images={images}" for images in (16, 500)]
+
+
+def test_a_run_older_than_contexts_has_none(tmp_path):
+    for name in ("a", "b"):
+        leave(tmp_path / name, "data.levels=2", bits=0.5)
+    record = tmp_path / "a" / RECORD
+    record.write_text(re.sub(r"context:\n  name: none\n", "", record.read_text()))
+    assert "context.name" not in collect.read(tmp_path / "a").config
+    assert len(groups(collect.runs_below(tmp_path))) == 1

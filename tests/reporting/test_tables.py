@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
+from helpers.running import leave
 from pixelcnn_lit.reporting import collect
 from pixelcnn_lit.reporting.compare import groups
 from pixelcnn_lit.reporting.tables import table
@@ -42,3 +43,11 @@ def test_no_number_and_no_word_of_a_header_is_broken(search, width):
     assert headers <= known | {"images/s"} | {word for word in headers if not word.isascii()} | cells
     assert ("images/s" in lacking) == (width < 85)
     assert ("parameters" in lacking) == (width < 72)
+
+
+def test_the_state_stays_beside_a_long_name_of_a_folder(tmp_path):
+    leave(tmp_path / ("name" * 20), "data.levels=2", bits=0.25)
+    text, lacking = printed(tmp_path, 60)
+    assert "0.2500" in text
+    assert "finished" in text
+    assert "images/s" in lacking

@@ -18,8 +18,8 @@ from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown
 from pixelcnn_lit.sweeps.jobs import SWEEP_KEYS, Job, short
 
-MOST_KEYS = 12
-"""So many keys may differ between runs that are compared by them."""
+MOST_KEYS = 8
+"""So many keys may differ between runs that are compared by them, and are no trials of a search."""
 
 
 @dataclass(frozen=True)
@@ -162,4 +162,4 @@ def swept_keys(found: Sequence[Run]) -> list[str]:
     """
     keys = dict.fromkeys(key for run in found for key in run.values if key not in ("name", "data.dir", *SWEEP_KEYS))
     swept = [key for key in keys if len({run.value(key) for run in found}) > 1 and not key.startswith("hydra")]
-    return swept if len(swept) <= MOST_KEYS else []
+    return swept if len(swept) <= MOST_KEYS or all(run.trial is not None for run in found) else []

@@ -16,7 +16,8 @@ from pixelcnn_lit.scores import Score
 SEED = "seed"
 NOT_SCORED = frozenset({"data.batch_size", "data.dir", "data.embedding", "data.n_classes", "data.source"})
 """Keys of the data that change nothing of the images that a score is a mean over; the source is in the metrics."""
-GIVEN = ("context.name", "context.factor")
+GIVEN = (("context.name", "none"), ("context.factor", None))
+"""Keys of what the images are given, and their values in a config that is older than contexts."""
 MEASURED = ("source", "test_images", "val_images")
 """What the metrics of a finished run say of the images that its scores are means over."""
 Key = TypeVar("Key")
@@ -125,9 +126,9 @@ def by(runs: Iterable[Run], key: Callable[[Run], Key]) -> dict[Key, list[Run]]:
 def asked(run: Run) -> tuple[tuple[str, str], ...]:
     """What the config says of the question that a score answers."""
     keys = [key for key in run.config if key.startswith("data.") and key not in NOT_SCORED]
-    told = {key: str(run.config.get(key)) for key in [*keys, *GIVEN]}
-    given_class = run.config.get("model.n_classes") is not None
-    return (*sorted(told.items()), ("the class is given", str(given_class)), ("score", run.score.name))
+    told = {key: run.config[key] for key in keys} | {key: run.config.get(key, none) for key, none in GIVEN}
+    told |= {"the class is given": run.config.get("model.n_classes") is not None, "score": run.score.name}
+    return tuple(sorted((key, str(value)) for key, value in told.items()))
 
 
 def measured(run: Run) -> tuple[Any, ...]:
@@ -147,7 +148,7 @@ def natural(text: str) -> list[tuple[int, int, str]]:
 def _labels(runs: Sequence[Run]) -> list[str]:
     """A label for each run that tells what its score is a mean over."""
     labels = [_label(run) for run in runs]
-    told = [dict(asked(run)) for run in runs]
+    told = [dict(asked(run)) | dict(zip(MEASURED, map(str, measured(run)), strict=True)) for run in runs]
     for number, label in enumerate(list(labels)):
         twins = [told[other] for other in range(len(runs)) if labels[other] == label and other != number]
         more = [key for key, value in told[number].items() if any(twin.get(key) != value for twin in twins)]

@@ -17,6 +17,8 @@ LEFT_OUT_FIRST = ("images/s", "parameters", "epochs", "val")
 """The columns that a narrow terminal goes without, in this order."""
 RUN = "run"
 """The column that tells what each run was told, in one."""
+LONGEST_WORD = 30
+"""Of what tells a run: only names of folders are longer, and they are broken where there is no room."""
 SPACES = 3
 """Around a cell, with the line to the next one."""
 
@@ -32,8 +34,9 @@ class Column:
     @property
     def width(self) -> int:
         """The widest line of its header and its widest cell; of the column of runs, whose lines break, a word."""
-        lines = (word for cell in self.cells for word in cell.split()) if self.name == RUN else self.cells
-        return max(map(len, (*self.header, *lines)))
+        if self.name != RUN:
+            return max(map(len, (*self.header, *self.cells)))
+        return min(LONGEST_WORD, max(len(word) for cell in self.cells for word in cell.split()))
 
 
 def results(run: Run) -> dict[str, str]:
