@@ -58,3 +58,9 @@ def test_names_need_no_quotes_and_stay_apart():
 def test_any_folder_survives_the_command(folder):
     override = parsed(Job(Path(folder), ()).arguments()[-1])[0]
     assert override.value() == folder
+
+
+def test_a_job_is_told_by_what_was_swept_with_short_numbers(tmp_path):
+    swept = ("optimizer.lr=0.0044136730191800", "model=pixelcnn", "data.levels=24")
+    assert Job(tmp_path / "a", swept, swept).told == "optimizer.lr=0.00441 model=pixelcnn data.levels=24"
+    assert Job(tmp_path / "a", swept).told == "a"

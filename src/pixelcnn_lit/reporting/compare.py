@@ -149,11 +149,12 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     """A label for each run that tells what its score is a mean over."""
     labels = [_label(run) for run in runs]
     told = [dict(asked(run)) | dict(zip(MEASURED, map(str, measured(run)), strict=True)) for run in runs]
-    for number, label in enumerate(list(labels)):
-        twins = [told[other] for other in range(len(runs)) if labels[other] == label and other != number]
-        more = [key for key, value in told[number].items() if any(twin.get(key) != value for twin in twins)]
-        labels[number] += "".join(f", {key}={told[number][key]}" for key in more)
-    return labels
+    whole = []
+    for label, mine in zip(labels, told, strict=True):
+        twins = [other for other, twin in zip(told, labels, strict=True) if twin == label]
+        more = [key for key, value in mine.items() if any(twin.get(key) != value for twin in twins)]
+        whole.append(label + "".join(f", {key}={mine[key]}" for key in more))
+    return whole
 
 
 def _label(run: Run) -> str:

@@ -261,8 +261,8 @@ def record(folder: Path, config: RunConfig, overrides: Sequence[str], hydra: Any
 
 
 def note_overrides(folder: Path, overrides: Sequence[str], swept: Sequence[str]) -> None:
-    """Write the overrides of a job of a sweep that has not begun, and those of them that the sweep varies."""
-    for path, content in ((folder / OVERRIDES, overrides), (folder / SWEPT, swept)):
+    """Write the overrides of a job of a sweep that has not begun, and those of them that the sweep varies, if any."""
+    for path, content in ((folder / OVERRIDES, overrides), *([(folder / SWEPT, swept)] if swept else [])):
         with write_whole(path) as file:
             file.write(OmegaConf.to_yaml(OmegaConf.create(list(content))).encode())
 
