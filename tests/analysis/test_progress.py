@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from helpers.builders import tiny_density
-from pixelcnn_lit.analysis.progress import Film, in_batches
+from pixelcnn_lit.analysis.progress import Film, in_batches, parts
 from pixelcnn_lit.config import SampleConfig
 
 
-def settings(batch_size):
-    values = {"batch_size": batch_size, "seed": 3, "temperature": 1.0, "method": "cached"}
+def settings(batch_size, workers=1):
+    values = {"batch_size": batch_size, "workers": workers, "device": "cpu"}
+    values |= {"seed": 3, "temperature": 1.0, "method": "cached"}
     return SampleConfig.model_construct(**values)
 
 
@@ -54,3 +55,28 @@ def test_one_image_that_has_no_room_is_an_error_and_so_is_any_other_failure():
     with pytest.raises(RuntimeError, match="something else"):
         in_batches(settings(4), 4, None, "samples", small.drawn)
     assert small.sizes == [4]
+
+
+def test_processes_draw_and_film_the_images_of_one(capsys):
+    density, films = tiny_density(4, size=(4, 4), n_classes=3), [Film(), Film()]
+    y = torch.arange(7) % 3
+
+    def drawn(part, **how):
+        return density.sample(part.stop - part.start, **how)
+
+    one, two = (
+        in_batches(settings(2, workers), 7, y, "samples", drawn, film)
+        for workers, film in zip((1, 2), films, strict=True)
+    )
+    assert torch.equal(one, two)
+    assert torch.equal(films[0].when, films[1].when)
+    assert "7 samples by 2 processes in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("n", "workers", "size"), [(1, 4, 9), (10, 2, 3), (64, 2, 256), (1000, 3, 256), (5, 9, 1)])
+def test_parts_are_all_images_in_about_equal_slices(n, workers, size):
+    drawn = parts(n, workers, size)
+    assert [i for part in drawn for i in range(n)[part]] == list(range(n))
+    lengths = [part.stop - part.start for part in drawn]
+    assert 0 < min(lengths) <= max(lengths) <= min(size, min(lengths) + 1)
+    assert len(drawn) % workers == 0 or len(drawn) == n

@@ -10,12 +10,12 @@ from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.datamodule import ImageDataModule
 
 
-def test_samples_are_those_of_the_model_whatever_the_batches(trained, tmp_path):
+def test_samples_are_those_of_the_model_whatever_the_batches_and_processes(trained, tmp_path):
     run, _ = trained
     ckpt = run / "checkpoints" / "best.ckpt"
-    arguments = [f"ckpt={ckpt}", "n=10", "seed=3", "batch_size=4", "out=pictures/grid.png", "gif=true"]
+    arguments = [f"ckpt={ckpt}", "n=10", "seed=3", "batch_size=4", "workers=2", "out=pictures/grid.png", "gif=true"]
     output = succeeds(forked("sample", *arguments, cwd=tmp_path))
-    assert "10 samples" in output
+    assert "10 samples by 2 processes" in output
     levels = np.load(tmp_path / "pictures" / "grid.npy")
     np.testing.assert_array_equal(levels, load(ckpt).sample(10, seed=3).numpy())
     with Image.open(tmp_path / "pictures" / "grid.png") as image:

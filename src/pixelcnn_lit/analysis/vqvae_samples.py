@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.labels import classes_to_draw
 from pixelcnn_lit.analysis.progress import in_batches
+from pixelcnn_lit.autoencoder.autoencoder import Codes
 from pixelcnn_lit.config import SampleConfig
 from pixelcnn_lit.device import pick_device
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage.stages import load_vqvae
+from pixelcnn_lit.vqvae_model import VQVAE
 
 
 def draw_from_codes(config: SampleConfig, n: int) -> tuple[Tensor, pictures.Picture]:
@@ -29,9 +32,18 @@ def draw_from_codes(config: SampleConfig, n: int) -> tuple[Tensor, pictures.Pict
     y = classes_to_draw(config, vq.knows_classes, n)
 
     def drawn(part: slice, **how: Any) -> Tensor:
-        return vq.sample(part.stop - part.start, **how)
+        return torch.cat([codes.flatten(1) for codes in vq.sample_codes(part.stop - part.start, **how)], dim=1)
 
-    x = in_batches(config, n if y is None else len(y), y, "samples", drawn)
+    # Here, in these batches, whoever drew the codes: what a decoder rounds may depend on its batch.
+    codes = in_batches(config, n if y is None else len(y), y, "samples", drawn).to(vq.autoencoder.device)
+    x = torch.cat([vq.decode(_unflattened(batch, vq)).cpu() for batch in codes.split(config.batch_size)])
     scale = config.scale or pictures.default_scale(x.shape[3])
     rows = vq.n_classes if config.label == "each" else None
     return x, pictures.sample_grid(x, vq.levels, scale, rows, vq.knows_classes.class_names if rows else ())
+
+
+def _unflattened(codes: Tensor, vq: VQVAE) -> Codes:
+    """The codes of each level, (N, 1, h, w), from all of them in a row (N, L)."""
+    shapes = vq.autoencoder.code_shapes()
+    levels = codes.split([height * width for height, width in shapes], dim=1)
+    return tuple(level.unflatten(1, (1, *shape)) for level, shape in zip(levels, shapes, strict=True))

@@ -136,6 +136,7 @@ class SampleConfig(Section):
     image: Place | Annotated[list[Place], Field(min_length=1)] | None
     split: Literal["train", "val", "test"]
     batch_size: Annotated[int, Field(ge=1, le=65536)]
+    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)]
     scale: Annotated[int, Field(ge=1, le=64)] | None
     device: Device
     precision: Literal["float32", "bfloat16"]
