@@ -35,8 +35,9 @@ from benchmarks.machine import Peak, machine, synchronise
 from benchmarks.textbook import Textbook, check, repeated
 from pixelcnn_lit.cli import one_line_errors
 from pixelcnn_lit.config import TrainConfig, compose
-from pixelcnn_lit.data.datamodule import BatchIndices, ImageDataModule
+from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.data.datasets import load
+from pixelcnn_lit.data.images import BatchIndices
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.nn.causal import CausalConv2d

@@ -96,6 +96,37 @@ def test_imports_go_downhill():
     assert not uphill
 
 
+def imported_from(path):
+    """The modules that a module imports when it is imported, by their dotted names."""
+    for node in tree(path).body:
+        if isinstance(node, ast.Import):
+            yield from [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from [f"{node.module}.{alias.name}" for alias in node.names]
+
+
+def all_imported_from(name, seen):
+    """Add to ``seen`` what is imported with a module of the package, and with those that it imports."""
+    for end in (".py", "/__init__.py"):
+        path = PACKAGE.parent / (name.replace(".", "/") + end)
+        if name not in seen and path.is_file():
+            seen.add(name)
+            for other in imported_from(path):
+                all_imported_from(other, seen)
+    seen.add(name)
+
+
+@pytest.mark.parametrize("module", ["samples", "compression", "export"])
+def test_what_takes_a_trained_model_waits_for_no_library_of_training(module):
+    """Each takes a second or more to import; torch takes two, which these commands do need."""
+    seen = set()
+    all_imported_from(f"pixelcnn_lit.analysis.{module}", seen)
+    assert {"torch", "pixelcnn_lit.density"} <= seen
+    slow = {"pytorch_lightning", "torchmetrics", "torchvision", "tensorboard", "optuna", "scipy"}
+    assert not {name.partition(".")[0] for name in seen} & slow
+
+
 def test_every_room_has_a_floor_and_there_are_no_utils():
     rooms = {room(path) for path in FILES} - {"__init__"}
     assert rooms == set().union(*FLOORS)

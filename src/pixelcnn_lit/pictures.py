@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from pixelcnn_lit.data.datamodule import Batch
+from pixelcnn_lit.data.images import Batch
 from pixelcnn_lit.data.quantise import intensities
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.masks import visible_beside

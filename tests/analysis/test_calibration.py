@@ -6,7 +6,7 @@ import torch
 from helpers.builders import tiny_density
 from pixelcnn_lit.analysis.calibration import calibration, with_noise
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 
 
 def by_hand(posterior, labels, bins=15):
@@ -49,7 +49,7 @@ def test_one_who_is_always_sure_and_always_wrong_has_the_largest_error():
 
 
 def test_noise_changes_the_classes_and_only_noise_is_left_in_the_end(mnist_dir):
-    data = ImageDataModule(compose([f"data.dir={mnist_dir}", "data.levels=2", "data.batch_size=7"]).data, seed=0)
+    data = ImageData(compose([f"data.dir={mnist_dir}", "data.levels=2", "data.batch_size=7"]).data, seed=0)
     density, device = tiny_density(n_classes=10, size=(28, 28)), torch.device("cpu")
     few, again, all_of_them = (with_noise(density, data, "test", share, device) for share in (0.1, 0.1, 1.0))
     assert few == again != all_of_them

@@ -15,7 +15,7 @@ from pixelcnn_lit import compose, load
 from pixelcnn_lit.analysis import codec
 from pixelcnn_lit.analysis.codec import CORRECTION, FLOOR, ONE, STEP, Block, WrongDataError, decode, encode, in_double
 from pixelcnn_lit.config.model import NETWORKS
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.likelihood import Categorical
 
@@ -84,7 +84,7 @@ def test_the_length_is_what_the_likelihood_says(levels, n_mix):
 def test_real_digits_take_the_bits_of_a_trained_model_and_come_back():
     density = in_double(load("pretrained:digits"))
     config = compose(["data=digits", f"data.levels={density.levels}"])
-    x = ImageDataModule(config.data, config.seed).split("test").images[:32]
+    x = ImageData(config.data, config.seed).split("test").images[:32]
     block, log_prob = encode(density, x, 32)
     bits, found = -log_prob.sum().item() / math.log(2), 8 * (len(block.payload) + block.corrections.nbytes)
     assert found < bits + max(0.003 * bits, 0.002 * x.numel()) + 64

@@ -13,7 +13,7 @@ import torch
 from helpers.process import fails, forked, succeeds
 from pixelcnn_lit import load
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.storage import pxl
 from pixelcnn_lit.storage.checkpoint import KEY, PREFIX, header, write
@@ -49,7 +49,7 @@ def test_the_file_is_as_long_as_the_likelihood_says_and_gives_the_images_back(ar
     # The header and the ends of four blocks are much of so few images.
     assert says - 0.001 < size < 1.003 * says + 8 * (begin + 4 * 8) / (20 * 784)
     assert [block.images for block in found.blocks] == [6, 6, 6, 2]
-    data = ImageDataModule(compose([f"data.dir={mnist_dir}", "data.levels=256"]).data, seed=0)
+    data = ImageData(compose([f"data.dir={mnist_dir}", "data.levels=256"]).data, seed=0)
     images = data.split("test").images.numpy()
     for batch_size, threads in ((256, "1"), (5, "2")):
         chosen = ["ckpt=a.ckpt", "file=x.pxl", f"batch_size={batch_size}", f"out={tmp_path / 'x.npy'}"]
@@ -67,7 +67,7 @@ def test_a_mixture_of_scans_and_classes_tells_its_own_bits_and_at_most_a_label_m
     output = succeeds(forked("compress", "ckpt=orders.ckpt", *out, cwd=folder))
     assert "at most 4.32 bits an image more than of the model" in output  # log2(2 scans x 10 classes)
     density = load(folder / "orders.ckpt")
-    data = ImageDataModule(compose([f"data.dir={mnist_dir}", "data.levels=256"]).data, seed=0)
+    data = ImageData(compose([f"data.dir={mnist_dir}", "data.levels=256"]).data, seed=0)
     x = data.split("test").images[:7]
     with torch.no_grad():
         expected = density.bits_per_dim(x).mean().item()

@@ -15,7 +15,7 @@ from helpers.process import fails, forked, succeeds
 from pixelcnn_lit import build, load
 from pixelcnn_lit.analysis.calibration import calibration, with_noise
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_evaluation_classifies_and_sums_over_the_classes(conditional, tmp_path, 
     asked = ["out=log_probs.npy", "noise=[0.2,1]", "picture=sure.png"]
     output = succeeds(forked("evaluate", f"ckpt={conditional}", *asked, cwd=tmp_path))
     config = compose([f"data.dir={mnist_dir}", "data.source=torchvision", "data.levels=2"])
-    test, density = ImageDataModule(config.data, seed=0).split("test"), load(conditional)
+    test, density = ImageData(config.data, seed=0).split("test"), load(conditional)
     images, labels = (torch.as_tensor(part) for part in (test.images, test.labels))
     with torch.no_grad():
         each = density.class_log_probs(images)
@@ -60,7 +60,7 @@ def test_evaluation_classifies_and_sums_over_the_classes(conditional, tmp_path, 
     assert f"{judged.confidence:.4%}" in next(line for line in lines if "its mean confidence" in line)
     with Image.open(tmp_path / "sure.png") as picture:
         assert picture.width > picture.height
-    noisy = with_noise(density, ImageDataModule(config.data, seed=0), "test", 0.2, torch.device("cpu"))
+    noisy = with_noise(density, ImageData(config.data, seed=0), "test", 0.2, torch.device("cpu"))
     assert f"{noisy.error:.4f}" in next(line for line in lines if " 0.2 " in line)
     given = -each.gather(1, labels.long()[:, None]).double().mean().item() / (784 * math.log(2))
     assert f"{given:.6f}"[:-1] in output

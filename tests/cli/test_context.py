@@ -12,7 +12,7 @@ from PIL import Image
 from helpers.builders import write_checkpoint
 from helpers.process import fails, forked, succeeds
 from pixelcnn_lit import build, load
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.storage import checkpoint
 
 
@@ -35,7 +35,7 @@ def untrained(tmp_path_factory, mnist_dir):
 def images(folder):
     """The test images and their contexts."""
     config = checkpoint.load_with_config(folder / "small.ckpt")[1]
-    batch = ImageDataModule(config.data, seed=0, context=config.context).split("test")[:]
+    batch = ImageData(config.data, seed=0, context=config.context).split("test")[:]
     return batch[0], batch[2]
 
 

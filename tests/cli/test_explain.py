@@ -12,7 +12,7 @@ from PIL import Image
 from helpers.process import fails, forked, succeeds
 from pixelcnn_lit import load
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.storage.checkpoint import KEY, PREFIX, header, write
 
@@ -24,7 +24,7 @@ def ckpt(trained):
 
 def test_the_most_surprising_images_are_explained(ckpt, mnist_dir, tmp_path):
     output = succeeds(forked("explain", f"ckpt={ckpt}", "n=3", "out=new/maps.png", cwd=tmp_path))
-    data = ImageDataModule(compose([f"data.dir={mnist_dir}", "data.levels=2"]).data, seed=0)
+    data = ImageData(compose([f"data.dir={mnist_dir}", "data.levels=2"]).data, seed=0)
     images, density = data.split("test").images, load(ckpt)
     with torch.no_grad():
         bits_per_dim = density.bits_per_dim(images)

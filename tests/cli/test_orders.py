@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageSequence
 
 from helpers.process import forked, succeeds
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.masks import visible_beside
 from pixelcnn_lit.pictures import HIDDEN
 from pixelcnn_lit.storage.checkpoint import load_with_config
@@ -27,7 +27,7 @@ def trained(folder, *options):
 def of_split(folder):
     """The density of a run, and its test images."""
     density, config = load_with_config(str(folder))
-    return density, ImageDataModule(config.data, config.seed).split("test").images
+    return density, ImageData(config.data, config.seed).split("test").images
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from PIL import Image
 from helpers.process import forked, succeeds
 from pixelcnn_lit import load
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 
 
 def test_samples_are_those_of_the_model_whatever_the_batches_and_processes(trained, tmp_path):
@@ -31,7 +31,7 @@ def test_completions_keep_the_known_pixels(trained, tmp_path, mnist_dir, occlude
     output = succeeds(forked("sample", ckpt, f"occlude={occlude}", "n=5", "gif=true", cwd=tmp_path))
     with Image.open(tmp_path / "samples.gif") as film:
         assert film.n_frames == (15 if occlude == "bottom" else 29)
-    data = ImageDataModule(compose([f"data.dir={mnist_dir}", "data.source=torchvision", "data.levels=2"]).data, seed=0)
+    data = ImageData(compose([f"data.dir={mnist_dir}", "data.source=torchvision", "data.levels=2"]).data, seed=0)
     original = data.split("test").images[:5].numpy()
     completed = np.load(tmp_path / "samples.npy")
     known = np.s_[..., :14, :] if occlude == "bottom" else np.s_[..., 14:]

@@ -16,7 +16,7 @@ from pixelcnn_lit import load
 from pixelcnn_lit.analysis import scores
 from pixelcnn_lit.analysis.separation import separation
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.storage.checkpoint import KEY, PREFIX, header, write
 
@@ -48,7 +48,7 @@ def columns(path):
 
 
 def images(name, folder, levels=2):
-    data = ImageDataModule(compose([f"data={name}", f"data.dir={folder}", f"data.levels={levels}"]).data, seed=0)
+    data = ImageData(compose([f"data={name}", f"data.dir={folder}", f"data.levels={levels}"]).data, seed=0)
     return data.split("train").images, data.split("test").images
 
 

@@ -12,7 +12,7 @@ import torch
 from helpers.running import CODED, TINY, ScriptedRun
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.config import compose, compose_vqvae
-from pixelcnn_lit.data.datamodule import PARTS, ImageDataModule
+from pixelcnn_lit.data.images import PARTS, ImageData
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import checkpoint
 
@@ -38,13 +38,13 @@ def data_of(folder, kept, *overrides, level="bottom"):
     context = ["context=codes"] if level == "bottom" else []
     place = ["data=codes", f"data.ckpt={folder}", f"data.level={level}", f"data.dir={kept}"]
     config = compose([*place, *context, *overrides])
-    return ImageDataModule(config.data, 0, context=config.context)
+    return ImageData(config.data, 0, context=config.context)
 
 
 @pytest.mark.parametrize("level", ["top", "bottom"])
 def test_the_codes_are_those_of_the_autoencoder(folder, tmp_path, level):
     model, trained = checkpoint.load_autoencoder(folder)
-    images = ImageDataModule(trained.data, 0)
+    images = ImageData(trained.data, 0)
     codes = data_of(folder, tmp_path, level=level)
     for part in PARTS:
         x, y, *context = codes.split(part)[:]

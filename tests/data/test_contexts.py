@@ -9,7 +9,7 @@ from PIL import Image
 
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.data.contexts import context_of
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.errors import UserError
 
 
@@ -35,17 +35,17 @@ def test_small_is_the_mean_of_each_block_in_256_steps(levels):
 def test_batches_have_a_context_only_if_it_is_asked_for():
     config = compose(["data=digits", "context=small"])
     for context, parts in ((config.context, 3), (None, 2)):
-        data = ImageDataModule(config.data, 0, context=context)
-        assert len(next(iter(data.train_dataloader()))) == len(data.split("val")[:5]) == parts
-    x, _, context = ImageDataModule(config.data, 0, context=config.context).split("test")[:5]
+        data = ImageData(config.data, 0, context=context)
+        assert len(next(iter(data.loader("train", shuffle=True)))) == len(data.split("val")[:5]) == parts
+    x, _, context = ImageData(config.data, 0, context=config.context).split("test")[:5]
     assert context.shape == (5, 1, 7, 7)
     assert torch.equal(context_of(config.context, config.data.levels)(x), context)
 
 
 def test_binarised_images_that_are_drawn_anew_have_their_own_context():
     config = compose(["data=digits", "data.levels=2", "data.binarize=dynamic", "context=small"])
-    data = ImageDataModule(config.data, 0, context=config.context)
-    x, _, context = next(iter(data.train_dataloader()))
+    data = ImageData(config.data, 0, context=config.context)
+    x, _, context = next(iter(data.loader("train", shuffle=True)))
     assert torch.equal(context_of(config.context, 2)(x), context)
 
 

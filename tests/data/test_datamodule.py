@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.data.datamodule import BatchIndices, ImageDataModule
+from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import BatchIndices
 from pixelcnn_lit.device import has_room
 from pixelcnn_lit.errors import UserError
 

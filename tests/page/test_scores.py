@@ -8,7 +8,7 @@ import torch
 
 from helpers.builders import all_images, tiny_density, write_mnist
 from pixelcnn_lit.config import DemoConfig, check, compose, conf_dir
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.page import scores
 from pixelcnn_lit.page.models import Model, models
@@ -74,7 +74,7 @@ def test_the_histogram_is_of_the_test_images_of_the_run_where_they_are_now(tmp_p
     write_mnist(tmp_path)
     model = model_of(f"data.dir={tmp_path / 'elsewhere'}")
     found = scores.reference(model, demo(f"data.dir={tmp_path}").data, 5)
-    images = ImageDataModule(compose([*SMALL, f"data.dir={tmp_path}"]).data, 0).split("test").images[:5]
+    images = ImageData(compose([*SMALL, f"data.dir={tmp_path}"]).data, 0).split("test").images[:5]
     torch.testing.assert_close(found.bits_per_dim, scores.bits(model.density, images).mean((1, 2)))
     assert found.what == "the first 5 of 20 test images of mnist (torchvision)"
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.data.datamodule import OWN, as_levels
+from pixelcnn_lit.data.images import OWN, as_levels
 from pixelcnn_lit.data.quantise import quantise
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.masks import visible_beside

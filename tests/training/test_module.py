@@ -9,7 +9,8 @@ import torch
 
 from helpers.builders import tiny_density
 from pixelcnn_lit.config import compose
-from pixelcnn_lit.data.datamodule import BatchIndices, ImageDataModule
+from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import BatchIndices
 from pixelcnn_lit.device import fast_precision
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import checkpoint

@@ -12,7 +12,7 @@ from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.given import of_split, own_batch, own_image, picture_size, refuse_codes, tell_changes
 from pixelcnn_lit.analysis.progress import Film, in_batches
 from pixelcnn_lit.config import SampleConfig, TrainConfig
-from pixelcnn_lit.data.datamodule import Batch
+from pixelcnn_lit.data.images import Batch
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.messages import say
 

@@ -8,14 +8,12 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.progress import tracked
 
 
 @contextmanager
-def batches_of(
-    data: ImageDataModule, split: str, device: torch.device, what: str = ""
-) -> Iterator[Iterator[list[Tensor]]]:
+def batches_of(data: ImageData, split: str, device: torch.device, what: str = "") -> Iterator[Iterator[list[Tensor]]]:
     """The batches of "train", "val" or "test" on a device, in inference mode and with their progress.
 
     Each is ``[x, y]``, or ``[x, y, context]`` where there is one. The progress is that of "SPLIT images" + ``what``.

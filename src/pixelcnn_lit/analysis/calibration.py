@@ -9,7 +9,7 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from pixelcnn_lit.data.datamodule import ImageDataModule, LevelImages
+from pixelcnn_lit.data.images import ImageData, LevelImages
 from pixelcnn_lit.data.mutate import mutate
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.progress import progress
@@ -65,7 +65,7 @@ def calibration(class_log_probs: Tensor, labels: Tensor) -> Calibration:
     return Calibration(float(right.mean()), float(confidence.mean()), error, bins)
 
 
-def with_noise(density: Density, data: ImageDataModule, split: str, share: float, device: torch.device) -> Calibration:
+def with_noise(density: Density, data: ImageData, split: str, share: float, device: torch.device) -> Calibration:
     """The calibration on the images of a split of whose pixels a share has become random levels."""
     images, config = data.split(split), data.config
     noisy = torch.from_numpy(mutate(images.images.numpy(), share, config.levels, config.split_seed))

@@ -34,7 +34,7 @@ from pixelcnn_lit.analysis.codec import (
 )
 from pixelcnn_lit.config import CompressConfig, DecompressConfig, TrainConfig
 from pixelcnn_lit.config.model import OrderedNetworkConfig
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
@@ -66,7 +66,7 @@ def compress(config: CompressConfig) -> None:
     if not config.out.endswith(".pxl"):
         raise UserError(f"out={config.out}: must end in .pxl")
     coder = opened(config.ckpt, pick_device(config.device))
-    data = ImageDataModule(config.data.instead_of(coder.trained.data, n_classes=0), coder.trained.seed)
+    data = ImageData(config.data.instead_of(coder.trained.data, n_classes=0), coder.trained.seed)
     x = data.split(config.split).images[: config.n]
     start, block = time.perf_counter(), min(config.block, len(x))
     try:

@@ -19,7 +19,7 @@ from pixelcnn_lit.analysis import histograms, scores
 from pixelcnn_lit.analysis.evaluation import note
 from pixelcnn_lit.analysis.separation import Separation, separation
 from pixelcnn_lit.config import ScoreConfig, TrainConfig
-from pixelcnn_lit.data.datamodule import PARTS, ImageDataModule
+from pixelcnn_lit.data.images import PARTS, ImageData
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
@@ -145,8 +145,8 @@ def fitting(path: str, key: str, trained: TrainConfig) -> Density:
 
 def three_sides(config: ScoreConfig, trained: TrainConfig) -> tuple[Images, Images, Images]:
     """The checkpoint's own test images, the other images, and training images. Raise UserError if there are too few."""
-    data = ImageDataModule(config.own.moved(trained.data, n_classes=0), trained.seed)
-    theirs = ImageDataModule(config.data.instead_of(trained.data, n_classes=0), trained.seed)
+    data = ImageData(config.own.moved(trained.data, n_classes=0), trained.seed)
+    theirs = ImageData(config.data.instead_of(trained.data, n_classes=0), trained.seed)
     own = images_of("own", data, ("test",), config.n)
     other = images_of("other", theirs, PARTS if config.split == "all" else (config.split,), config.n)
     for side in (own, other):
@@ -156,7 +156,7 @@ def three_sides(config: ScoreConfig, trained: TrainConfig) -> tuple[Images, Imag
     return own, other, images_of("training", data, ("train",), config.n)
 
 
-def images_of(name: str, data: ImageDataModule, parts: Sequence[str], n: int | None) -> Images:
+def images_of(name: str, data: ImageData, parts: Sequence[str], n: int | None) -> Images:
     """The first n images of some splits, one after the other; all of them for None."""
     splits = [data.split(part).images for part in parts]
     levels = torch.cat(splits)

@@ -20,7 +20,7 @@ from pixelcnn_lit.analysis.calibration import table as calibration_table
 from pixelcnn_lit.analysis.hidden import HiddenScore, score_hidden
 from pixelcnn_lit.config import EvaluateConfig, TrainConfig
 from pixelcnn_lit.data.classes import legend, listed, numbered
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
@@ -47,9 +47,7 @@ class Scores:
     of_scans: dict[str, float] | None = None
 
 
-def score(
-    density: Density, data: ImageDataModule, split: str, device: torch.device, *, labelled: bool = True
-) -> Scores:
+def score(density: Density, data: ImageData, split: str, device: torch.device, *, labelled: bool = True) -> Scores:
     """Score the images of "train", "val" or "test" in the batches of the data module, with a progress bar.
 
     Without ``labelled``, the labels of the images are not classes of the density, and are not looked at.
@@ -78,7 +76,7 @@ def score(
     return Scores(joined, dimensions, mixture, given_class=float(metric.compute()), calibration=judged)
 
 
-def order_log_probs(density: ManyOrders, data: ImageDataModule, split: str, device: torch.device) -> Tensor:
+def order_log_probs(density: ManyOrders, data: ImageData, split: str, device: torch.device) -> Tensor:
     """``log p(x | o)`` of each image of a split in each scan of a mixture of scans, in nats: (N, orders)."""
     log_probs = []
     with batches_of(data, split, device, ", scans") as batches:
@@ -87,7 +85,7 @@ def order_log_probs(density: ManyOrders, data: ImageDataModule, split: str, devi
     return torch.cat(log_probs)
 
 
-def score_all(density: Density, data: ImageDataModule, split: str, device: torch.device, *, labelled: bool) -> Scores:
+def score_all(density: Density, data: ImageData, split: str, device: torch.device, *, labelled: bool) -> Scores:
     """:func:`score`, and for a mixture of scans the score of each too."""
     if not isinstance(density, ManyOrders):
         return score(density, data, split, device, labelled=labelled)
@@ -108,7 +106,7 @@ def mean_bits(log_probs: Tensor, dimensions: int) -> float:
     return -float(log_probs.double().mean()) / (dimensions * math.log(2))
 
 
-def match_classes(config: EvaluateConfig, density: Density, data: ImageDataModule) -> bool:
+def match_classes(config: EvaluateConfig, density: Density, data: ImageData) -> bool:
     """Whether the labels of the images are classes of the density; they then get its numbers, and a line says so.
 
     Raises UserError if the data should be those of the checkpoint, and have other classes.
@@ -199,11 +197,11 @@ def evaluate(config: EvaluateConfig) -> float:
     return scores.bits_per_dim
 
 
-def images_of(config: EvaluateConfig, trained: TrainConfig) -> ImageDataModule:
+def images_of(config: EvaluateConfig, trained: TrainConfig) -> ImageData:
     """The images to evaluate. Raise UserError if they cannot be read, or are too few."""
     # The names of the classes are compared later, and say more than their number.
     chosen = config.data.instead_of(trained.data, batch_size=config.batch_size, n_classes=0)
-    data = ImageDataModule(chosen, trained.seed, context=trained.context)
+    data = ImageData(chosen, trained.seed, context=trained.context)
     data.setup()
     if config.n is not None:
         data.keep(config.split, config.n)
@@ -226,7 +224,7 @@ def add_hidden(shown: Table, occluded: str, part: HiddenScore) -> None:
     shown.add_row("its pixels are given", given)
 
 
-def under_noise(config: EvaluateConfig, density: Density, data: ImageDataModule, plain: Calibration) -> None:
+def under_noise(config: EvaluateConfig, density: Density, data: ImageData, plain: Calibration) -> None:
     """Show how calibrated the classes of noisy images are, and on request draw it."""
     shares = [0, *config.noise]
     found = [plain, *(with_noise(density, data, config.split, share, density.device) for share in config.noise)]
@@ -238,7 +236,7 @@ def under_noise(config: EvaluateConfig, density: Density, data: ImageDataModule,
         say(config.picture)
 
 
-def score_beside(path: str, given: ImageDataModule, split: str, device: torch.device) -> Scores:
+def score_beside(path: str, given: ImageData, split: str, device: torch.device) -> Scores:
     """The score of the same images under another checkpoint, ``beside=path``, whose images are given nothing.
 
     Raises UserError if that model has a context, or is of images of other levels or another shape.
@@ -250,12 +248,12 @@ def score_beside(path: str, given: ImageDataModule, split: str, device: torch.de
         own, other = getattr(trained.data, key), getattr(given.config, key)
         if own != other:
             raise UserError(f"beside={path}: it has data.{key}={own}, the images have {other}; they must be equal")
-    data = ImageDataModule(given.config, trained.seed)
+    data = ImageData(given.config, trained.seed)
     data.keep(split, len(given.split(split)))
     return score(density.to(device), data, split, device, labelled=False)
 
 
-def table(config: EvaluateConfig, trained: TrainConfig, data: ImageDataModule, scores: Scores) -> Table:
+def table(config: EvaluateConfig, trained: TrainConfig, data: ImageData, scores: Scores) -> Table:
     """The table of what was evaluated, and the scores."""
     rows = Table(show_header=False)
     rows.add_column(style="bold")

@@ -20,7 +20,7 @@ from pixelcnn_lit.analysis import maps
 from pixelcnn_lit.analysis.evaluation import score
 from pixelcnn_lit.analysis.given import own_batch
 from pixelcnn_lit.config import ExplainConfig, TrainConfig
-from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
+from pixelcnn_lit.data.images import Batch, ImageData
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
@@ -93,7 +93,7 @@ def most_surprising(
     Raises UserError if the split has fewer.
     """
     chosen = config.data.instead_of(trained.data, batch_size=config.batch_size, n_classes=0)
-    data = ImageDataModule(chosen, trained.seed, context=trained.context)
+    data = ImageData(chosen, trained.seed, context=trained.context)
     images, n = data.split(config.split), config.n or SURPRISING
     if n > len(images):
         raise UserError(f"n={n}: the {config.split} split has {len(images)} images")

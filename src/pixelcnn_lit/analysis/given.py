@@ -12,8 +12,8 @@ from PIL import Image
 
 from pixelcnn_lit.config import SampleConfig, TrainConfig
 from pixelcnn_lit.data.contexts import context_of
-from pixelcnn_lit.data.datamodule import OWN, Batch, ImageDataModule, as_levels, given
 from pixelcnn_lit.data.folder import MODES, Decoded, decode
+from pixelcnn_lit.data.images import OWN, Batch, ImageData, as_levels, given
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
 
@@ -24,7 +24,7 @@ def of_split(config: SampleConfig, trained: TrainConfig, n: int, key: str) -> Ba
     Raises UserError, which names ``key``, if there are fewer.
     """
     chosen = config.data.instead_of(trained.data, n_classes=0)
-    images = ImageDataModule(chosen, trained.seed, context=trained.context).split(config.split)
+    images = ImageData(chosen, trained.seed, context=trained.context).split(config.split)
     if n > len(images):
         raise UserError(f"{key}={n}: the {config.split} split has {len(images)} images")
     return images[slice(n)]

@@ -9,7 +9,7 @@ import torch
 
 from pixelcnn_lit.analysis.batches import batches_of
 from pixelcnn_lit.config.types import Occlusion
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.masks import visible_beside
 
@@ -29,7 +29,7 @@ class HiddenScore:
 
 
 def score_hidden(
-    density: Density, data: ImageDataModule, split: str, device: torch.device, occluded: Occlusion, seed: int
+    density: Density, data: ImageData, split: str, device: torch.device, occluded: Occlusion, seed: int
 ) -> HiddenScore:
     """Score one hidden part of the images of a split, with a progress bar: in bits, of what completions are drawn from.
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from pixelcnn_lit.analysis.evaluation import score
 from pixelcnn_lit.config import PretrainedConfig, TrainConfig, compose
 from pixelcnn_lit.config.types import PRETRAINED
-from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
@@ -40,7 +40,7 @@ def ship(ckpt: str | Path, out: Path, command: str) -> dict[str, Any]:
     :data:`MOST_BYTES`.
     """
     density, trained = checkpoint.load_with_config(ckpt)
-    data = ImageDataModule(trained.data, trained.seed, context=trained.context)
+    data = ImageData(trained.data, trained.seed, context=trained.context)
     before = score(density, data, "test", density.device).bits_per_dim
     weights = {name: weight.half() for name, weight in density.state_dict().items()}
     density.load_state_dict(weights)
@@ -73,7 +73,7 @@ def of_digits(density: Density, trained: TrainConfig) -> float:
     config = compose(["data=digits", *told]).data
     if density.image_shape != config.image_shape or density.context_shape is not None:
         raise UserError(f"a model of {density.image_shape} images cannot be checked by digits")
-    x = ImageDataModule(config, 0).split("test").images[:DIGITS]
+    x = ImageData(config, 0).split("test").images[:DIGITS]
     with torch.inference_mode():
         return float(density.bits_per_dim(x).double().mean())
 

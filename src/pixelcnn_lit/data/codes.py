@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.config.codes import CodesData, digest
-from pixelcnn_lit.data.datamodule import PARTS, ImageDataModule, LevelImages
+from pixelcnn_lit.data.images import PARTS, ImageData, LevelImages
 from pixelcnn_lit.data.splits import Split, Splits
 from pixelcnn_lit.device import pick_device
 from pixelcnn_lit.errors import UserError
@@ -49,7 +49,7 @@ def load(config: CodesData) -> Splits:
     cache = Path(config.dir) / f"codes-{found}.npz"
     arrays = kept(cache, names)
     if arrays is None:
-        data = ImageDataModule(trained.data, trained.seed)
+        data = ImageData(trained.data, trained.seed)
         data.setup()
         arrays = encoded(autoencoder, data)
         with write_whole(cache) as file:
@@ -78,7 +78,7 @@ def kept(path: Path, names: Sequence[str]) -> Arrays | None:
     return arrays if arrays.keys() == wanted else None
 
 
-def encoded(autoencoder: Autoencoder, data: ImageDataModule) -> Arrays:
+def encoded(autoencoder: Autoencoder, data: ImageData) -> Arrays:
     """The codes of all splits, such as ``train_top`` (N, 1, h, w) and ``train_labels`` (N,), and ``class_names``."""
     autoencoder.to(pick_device("auto"))
     arrays: Arrays = {"class_names": np.array(data.class_names, dtype=np.str_)}

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pixelcnn_lit.config import OtherData, compose
-from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.data.download import without_downloads
+from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.page.models import Model
@@ -100,13 +100,13 @@ def _test_images(model: Model, data: OtherData) -> tuple[Tensor, str]:
         wish = wish.model_copy(update={"source": "torchvision"})
     try:
         with without_downloads():
-            found = ImageDataModule(wish, model.trained.seed)
+            found = ImageData(wish, model.trained.seed)
             images = found.split("test").images
     except UserError:
         if data.name is not None or wish.name != "mnist" or wish.image_shape != DIGITS:
             raise
         told = [f"data.levels={wish.levels}", f"data.binarize={wish.binarize or 'null'}"]
-        digits = ImageDataModule(compose(["data=digits", *told]).data, 0)
+        digits = ImageData(compose(["data=digits", *told]).data, 0)
         return digits.split("test").images, (
             "digits that come with the package, since MNIST's test images are not on this disk; they are some of "
             "MNIST's training images, so this model may have seen them"

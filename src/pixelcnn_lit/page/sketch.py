@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pixelcnn_lit.config import DataConfig
 from pixelcnn_lit.config.types import Occlusion
-from pixelcnn_lit.data.datamodule import OWN, as_levels
 from pixelcnn_lit.data.folder import fitted
+from pixelcnn_lit.data.images import OWN, as_levels
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.masks import visible_beside
 from pixelcnn_lit.pictures import HIDDEN

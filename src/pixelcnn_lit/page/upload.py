@@ -8,8 +8,8 @@ import gradio as gr
 import torch
 from torch import Tensor
 
-from pixelcnn_lit.data.datamodule import OWN, as_levels
 from pixelcnn_lit.data.folder import decode
+from pixelcnn_lit.data.images import OWN, as_levels
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.page.answers import readable
 from pixelcnn_lit.page.models import Model

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from pixelcnn_lit import pictures
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.config import AutoencoderRunConfig
-from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
+from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import Batch
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.factory import build_autoencoder
 from pixelcnn_lit.metrics import CodeUse, SquaredError, psnr

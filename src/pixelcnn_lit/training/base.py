@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from pixelcnn_lit import messages
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.config import OptimizerConfig, RunConfig
-from pixelcnn_lit.data.datamodule import BatchIndices
+from pixelcnn_lit.data.images import BatchIndices
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.scores import Score

@@ -12,7 +12,8 @@ import torch
 from pytorch_lightning.callbacks import RichProgressBar
 
 from pixelcnn_lit import messages, pictures
-from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
+from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import Batch
 from pixelcnn_lit.device import WITHOUT_SKIPPING
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.scores import Score

@@ -12,7 +12,8 @@ from torch import Tensor, distributed, nn
 from torch.utils.checkpoint import checkpoint as recompute
 
 from pixelcnn_lit.config import TrainConfig
-from pixelcnn_lit.data.datamodule import Batch, ImageDataModule
+from pixelcnn_lit.data.datamodule import ImageDataModule
+from pixelcnn_lit.data.images import Batch
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import widest
 from pixelcnn_lit.metrics import TRAIN, BitsPerDim

@@ -24,7 +24,7 @@ from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from torch import Tensor
 
 from pixelcnn_lit.config.places import BEST
-from pixelcnn_lit.data.datamodule import Batch, BatchIndices
+from pixelcnn_lit.data.images import Batch, BatchIndices
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import checkpoint as checkpoints
 from pixelcnn_lit.storage.files import copy_whole

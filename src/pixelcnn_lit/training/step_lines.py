@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Timer
 from rich import get_console
 
-from pixelcnn_lit.data.datamodule import Batch
+from pixelcnn_lit.data.images import Batch
 from pixelcnn_lit.progress import EVERY
 from pixelcnn_lit.scores import Score
 from pixelcnn_lit.training.callbacks import Throughput, may_read
