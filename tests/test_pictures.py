@@ -133,3 +133,10 @@ def test_a_large_image_has_no_more_frames_than_a_film_needs():
     grids = pictures.drawing(torch.zeros(1, 1, 300, 2, dtype=torch.uint8), when, levels=2, scale=1)
     assert len(grids) == pictures.FRAMES + 1
     np.testing.assert_array_equal(grids[-1], pictures.sample_grid(torch.zeros(1, 1, 300, 2), 2, 1))
+
+
+def test_a_picture_of_many_images_stays_small():
+    widths = {n: pictures.columns_of(n) * 29 * pictures.default_scale(28, pictures.columns_of(n)) for n in (8, 64, 500)}
+    assert all(600 < width < 1100 for width in widths.values())
+    assert pictures.columns_of(10_000) == 100
+    assert pictures.default_scale(28, 100) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,9 +39,17 @@ MIN_LETTERS, MAX_LETTERS = 8, 24  # pixels, the size of the names of rows
 MOST_LETTERS = 20  # of a name
 
 
-def default_scale(width: int) -> int:
-    """The factor that enlarges images of ``width`` so that a grid of eight columns is about 900 pixels wide."""
-    return max(1, round(900 / (8 * (width + GAP))))
+def default_scale(width: int, columns: int = 8) -> int:
+    """The factor that enlarges images of ``width`` so that a grid of so many columns is about 900 pixels wide.
+
+    It is 1 for a wider grid: ten thousand images, each enlarged for eight in a row, would take a gigabyte.
+    """
+    return max(1, round(900 / (columns * (width + GAP))))
+
+
+def columns_of(n: int) -> int:
+    """The columns of a grid of n images: eight up to 64 images, then about as many as rows."""
+    return 8 if n <= 64 else math.ceil(math.sqrt(n))
 
 
 def as_rgb(x: Tensor, levels: int) -> NDArray[np.uint8]:
@@ -74,7 +83,7 @@ def sample_grid(x: Tensor, levels: int, scale: int, rows: int | None = None, nam
 
     With ``names``, one a row, each row begins with its name.
     """
-    columns = len(x) // rows if rows else 8 if len(x) <= 64 else int(np.ceil(np.sqrt(len(x))))
+    columns = len(x) // rows if rows else columns_of(len(x))
     sheet = grid(as_rgb(x, levels), columns, scale)
     return beside_names(sheet, names, scale, (x.shape[2] + GAP) * scale) if names else sheet
 
@@ -187,7 +196,7 @@ def drawing(x: Tensor, when: Tensor, levels: int, scale: int) -> list[Picture]:
     moment, or :data:`FRAMES` in all.
     """
     pixels, moments = as_rgb(x, levels), when[when > 0].unique().tolist()
-    columns = 8 if len(x) <= 64 else int(np.ceil(np.sqrt(len(x))))
+    columns = columns_of(len(x))
     count = min(len(moments), FRAMES)
     shown = (0.0, *(moments[round((i + 1) * len(moments) / count) - 1] for i in range(count)))
     return [grid(with_hidden(pixels, when <= moment), columns, scale) for moment in shown]

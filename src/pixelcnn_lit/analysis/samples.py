@@ -61,7 +61,8 @@ def drawn(config: SampleConfig) -> tuple[Tensor, pictures.Picture]:
         else:
             x, picture = draw(config, density, total, y, film)
     if film is not None:
-        out, scale = Path(config.out).with_suffix(".gif"), config.scale or pictures.default_scale(x.shape[3])
+        out, columns = Path(config.out).with_suffix(".gif"), pictures.columns_of(len(x))
+        scale = config.scale or pictures.default_scale(x.shape[3], columns)
         pictures.save_gif(out, pictures.drawing(x, film.when, density.levels, scale))
         say(f"{out}: row by row")
     return x, picture
@@ -112,6 +113,7 @@ def draw(
         return density.sample(part.stop - part.start, size=config.size, **how)
 
     x = in_batches(config, n if y is None else len(y), y, "samples", drawn, film)
-    scale = config.scale or pictures.default_scale(x.shape[3])
     rows = density.n_classes if config.label == "each" else None
+    columns = max(8, len(x) // rows) if rows else pictures.columns_of(len(x))
+    scale = config.scale or pictures.default_scale(x.shape[3], columns)
     return x, pictures.sample_grid(x, density.levels, scale, rows, density.class_names if rows else ())

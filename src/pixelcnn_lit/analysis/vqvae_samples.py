@@ -37,8 +37,9 @@ def draw_from_codes(config: SampleConfig, n: int) -> tuple[Tensor, pictures.Pict
     # Here, in these batches, whoever drew the codes: what a decoder rounds may depend on its batch.
     codes = in_batches(config, n if y is None else len(y), y, "samples", drawn).to(vq.autoencoder.device)
     x = torch.cat([vq.decode(_unflattened(batch, vq)).cpu() for batch in codes.split(config.batch_size)])
-    scale = config.scale or pictures.default_scale(x.shape[3])
     rows = vq.n_classes if config.label == "each" else None
+    columns = max(8, len(x) // rows) if rows else pictures.columns_of(len(x))
+    scale = config.scale or pictures.default_scale(x.shape[3], columns)
     return x, pictures.sample_grid(x, vq.levels, scale, rows, vq.knows_classes.class_names if rows else ())
 
 
