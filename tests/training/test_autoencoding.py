@@ -16,6 +16,7 @@ from pixelcnn_lit.config import compose_vqvae
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import checkpoint
 from pixelcnn_lit.training.autoencoding import AutoencoderRun
+from pixelcnn_lit.training.loggers import tag
 
 
 @pytest.fixture(autouse=True)
@@ -80,8 +81,8 @@ def test_the_numbers_are_in_tensorboard(mnist_dir, tmp_path):
     board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     wanted = {"train/mse", "val/mse", "val/psnr"}
     wanted |= {f"val/{kind}_{level}" for kind in ("perplexity", "alive") for level in ("top", "bottom")}
-    assert wanted <= set(board.Tags()["scalars"])
-    assert "reconstructions" in board.Tags()["images"]
+    assert {tag(name) for name in wanted} <= set(board.Tags()["scalars"])
+    assert "pictures/reconstructions" in board.Tags()["images"]
 
 
 def test_collapse_is_told_of_while_it_happens_and_once(mnist_dir, tmp_path, caplog):
