@@ -42,6 +42,14 @@ def classes_to_draw(config: SampleConfig, density: Density, n: int) -> Tensor | 
     return torch.full((n,), number)
 
 
+def grid_of(config: SampleConfig, x: Tensor, density: Density, levels: int) -> pictures.Picture:
+    """Samples x in a grid, enlarged as the config asks; with label=each a row for each class, with its name."""
+    rows = density.n_classes if config.label == "each" else None
+    columns = max(8, len(x) // rows) if rows else pictures.columns_of(len(x))
+    scale = config.scale or pictures.default_scale(x.shape[3], columns)
+    return pictures.sample_grid(x, levels, scale, rows, density.class_names if rows else ())
+
+
 def tell_old_order(config: SampleConfig, density: Density, trained: TrainConfig) -> None:
     """Say in which order the classes are, if a number is asked for and today's order of folders is another one."""
     classes = density.n_classes is not None and config.label is not None

@@ -12,7 +12,7 @@ from torch import Tensor
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.answers import GIVEN, answer
 from pixelcnn_lit.analysis.completions import complete, known_pixels
-from pixelcnn_lit.analysis.labels import classes_to_draw, tell_old_order
+from pixelcnn_lit.analysis.labels import classes_to_draw, grid_of, tell_old_order
 from pixelcnn_lit.analysis.progress import Film, in_batches
 from pixelcnn_lit.analysis.vqvae_samples import draw_from_codes
 from pixelcnn_lit.config import SampleConfig
@@ -113,7 +113,4 @@ def draw(
         return density.sample(part.stop - part.start, size=config.size, **how)
 
     x = in_batches(config, n if y is None else len(y), y, "samples", drawn, film)
-    rows = density.n_classes if config.label == "each" else None
-    columns = max(8, len(x) // rows) if rows else pictures.columns_of(len(x))
-    scale = config.scale or pictures.default_scale(x.shape[3], columns)
-    return x, pictures.sample_grid(x, density.levels, scale, rows, density.class_names if rows else ())
+    return x, grid_of(config, x, density, density.levels)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn_lit import pictures
-from pixelcnn_lit.analysis.labels import classes_to_draw
+from pixelcnn_lit.analysis.labels import classes_to_draw, grid_of
 from pixelcnn_lit.analysis.progress import in_batches
 from pixelcnn_lit.autoencoder.autoencoder import Codes
 from pixelcnn_lit.config import SampleConfig
@@ -37,10 +37,7 @@ def draw_from_codes(config: SampleConfig, n: int) -> tuple[Tensor, pictures.Pict
     # Here, in these batches, whoever drew the codes: what a decoder rounds may depend on its batch.
     codes = in_batches(config, n if y is None else len(y), y, "samples", drawn).to(vq.autoencoder.device)
     x = torch.cat([vq.decode(_unflattened(batch, vq)).cpu() for batch in codes.split(config.batch_size)])
-    rows = vq.n_classes if config.label == "each" else None
-    columns = max(8, len(x) // rows) if rows else pictures.columns_of(len(x))
-    scale = config.scale or pictures.default_scale(x.shape[3], columns)
-    return x, pictures.sample_grid(x, vq.levels, scale, rows, vq.knows_classes.class_names if rows else ())
+    return x, grid_of(config, x, vq.knows_classes, vq.levels)
 
 
 def _unflattened(codes: Tensor, vq: VQVAE) -> Codes:

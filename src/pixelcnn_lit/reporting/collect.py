@@ -117,12 +117,12 @@ def runs_below(folder: Path) -> list[Run]:
 
 def read(folder: Path) -> Run:
     """Read a run from its folder. A damaged file counts as missing."""
-    overrides = tuple(str(override) for override in run_folder.read_yaml(folder / run_folder.OVERRIDES) or ())
+    overrides = run_folder.overrides_in(folder / run_folder.OVERRIDES)
     config = run_folder.read_yaml(folder / RECORD)
     run = Run(
         folder,
         run_folder.status(folder),
-        {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)},
+        run_folder.values_of(overrides),
         tuple(override for override in overrides if override.partition("=")[0] not in SWEEP_KEYS),
         config=flat(config) if isinstance(config, dict) else {},
         trial=run_folder.trial(folder),

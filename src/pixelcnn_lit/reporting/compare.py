@@ -145,6 +145,14 @@ def natural(text: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
 
 
+def number_in(text: str) -> float | None:
+    """The number that a text is; None if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def _labels(runs: Sequence[Run]) -> list[str]:
     """A label for each run that tells what its score is a mean over."""
     labels = [_label(run) for run in runs]

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.reporting import plots
 from pixelcnn_lit.reporting.collect import Run, swept_keys
-from pixelcnn_lit.reporting.compare import SEED, Group, Mean, Setting, by, groups, natural
+from pixelcnn_lit.reporting.compare import SEED, Group, Mean, Setting, by, groups, natural, number_in
 from pixelcnn_lit.reporting.tables import results
 from pixelcnn_lit.storage.files import shown
 from pixelcnn_lit.sweeps.jobs import short
@@ -92,7 +92,7 @@ def _columns(group: Group) -> Iterator[tuple[str, bool]]:
 
 
 def _row(run: Run, group: Group) -> list[Cell]:
-    names = [Cell(short(run.value(key)), _number(run.value(key))) for key in group.keys] or [Cell(run.folder.name)]
+    names = [Cell(short(run.value(key)), number_in(run.value(key))) for key in group.keys] or [Cell(run.folder.name)]
     measured = {
         "test": run.test,
         "val": run.val,
@@ -122,7 +122,7 @@ def _settings(group: Group) -> dict[str, Any] | None:
 def _setting(setting: Setting, group: Group, best: bool) -> list[Cell]:
     n_tested, n_runs = sum(run.test is not None for run in setting.runs), len(setting.runs)
     told = f"{n_tested}" if n_tested == n_runs else f"{n_tested} of {n_runs}"
-    names = [Cell(short(value), _number(value)) for value in setting.values]
+    names = [Cell(short(value), number_in(value)) for value in setting.values]
     return [*names, Cell(told, n_tested), _mean(setting.test, group, best), _mean(setting.val, group)]
 
 
@@ -170,7 +170,7 @@ def _counts(found: Sequence[Run]) -> str:
 def _values(values: Any) -> str:
     """Different values in their natural order, the first and the last of many."""
     told = sorted({str(value) for value in values if value is not None}, key=natural)
-    numbers = [number for number in map(_number, told) if number is not None]
+    numbers = [number for number in map(number_in, told) if number is not None]
     if len(told) <= plots.FEW:
         return ", ".join(short(value) for value in told)
     if len(numbers) == len(told):
@@ -186,10 +186,3 @@ def _shared(found: Sequence[Run]) -> list[str]:
 
 def _embedded(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from pixelcnn_lit.reporting.collect import Run, last_words
-from pixelcnn_lit.reporting.compare import SEED, Group, by, natural
+from pixelcnn_lit.reporting.compare import SEED, Group, by, natural, number_in
 from pixelcnn_lit.reporting.svg import COLOURS, EDGE, INK, STYLE, WIDTH, as_text, new_axes, of_run
 from pixelcnn_lit.sweeps.jobs import short
 
@@ -40,7 +40,7 @@ class Axis:
     @classmethod
     def of(cls, values: Sequence[str]) -> Axis:
         """The axis of the values of a key."""
-        numbers = [_number(text) for text in values]
+        numbers = [number_in(text) for text in values]
         if any(number is None for number in numbers):
             return cls({text: float(place) for place, text in enumerate(sorted(set(values), key=natural))}, False)
         places = {text: float(number or 0) for text, number in zip(values, numbers, strict=True)}
@@ -49,7 +49,7 @@ class Axis:
     @property
     def numeric(self) -> bool:
         """Whether all values are numbers."""
-        return all(_number(text) is not None for text in self.places)
+        return all(number_in(text) is not None for text in self.places)
 
     def ticks(self) -> tuple[list[float], list[str]]:
         """Places and texts of the values, if they are few; else of some between the least and the greatest."""
@@ -260,10 +260,3 @@ def _legend(figure: Figure, axes: Axes) -> None:
     columns = max(1, min(len(labels), int(70 / (max(map(len, labels)) + 6))))
     figure.set_figheight(figure.get_figheight() + 0.2 * math.ceil(len(labels) / columns))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None

@@ -256,22 +256,39 @@ def record(folder: Path, config: RunConfig, overrides: Sequence[str], hydra: Any
         (OVERRIDES.name, list(overrides)),
         (RECORD.name, config.model_dump(mode="json")),
     ):
-        with write_whole(folder / ".hydra" / name) as file:
-            file.write(OmegaConf.to_yaml(OmegaConf.create(content)).encode())
+        _write_yaml(folder / ".hydra" / name, content)
 
 
 def note_overrides(folder: Path, overrides: Sequence[str], swept: Sequence[str]) -> None:
     """Write the overrides of a job of a sweep that has not begun, and those of them that the sweep varies, if any."""
-    for path, content in ((folder / OVERRIDES, overrides), *([(folder / SWEPT, swept)] if swept else [])):
-        with write_whole(path) as file:
-            file.write(OmegaConf.to_yaml(OmegaConf.create(list(content))).encode())
+    _write_yaml(folder / OVERRIDES, list(overrides))
+    if swept:
+        _write_yaml(folder / SWEPT, list(swept))
+
+
+def _write_yaml(path: Path, content: Any) -> None:
+    with write_whole(path) as file:
+        file.write(OmegaConf.to_yaml(OmegaConf.create(content)).encode())
 
 
 def swept(folder: Path) -> dict[str, str]:
     """The values of the keys that a sweep varies, in the folder of one of its jobs; none in other folders."""
-    overrides = read_yaml(folder / SWEPT)
-    words = overrides if isinstance(overrides, list) else []
-    return {key.lstrip("+"): value for key, _, value in (str(word).partition("=") for word in words)}
+    return values_of(overrides_in(folder / SWEPT))
+
+
+def overrides_in(path: Path) -> tuple[str, ...]:
+    """The overrides in a file of a run; none if it is missing or damaged."""
+    found = read_yaml(path)
+    return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def values_of(overrides: Sequence[str]) -> dict[str, str]:
+    """The values of overrides by their keys.
+
+    >>> values_of(["model.n_res=2", "+plugins=[mine]"])
+    {'model.n_res': '2', 'plugins': '[mine]'}
+    """
+    return {key.lstrip("+"): value for key, _, value in (override.partition("=") for override in overrides)}
 
 
 def recorded(folder: Path) -> RunConfig | None:

@@ -66,26 +66,16 @@ class StepLines(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._tell_of_batch("validation", trainer, batch_idx + 1, trainer.num_val_batches)
-
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self._tell_of_batch("test", trainer, batch_idx + 1, trainer.num_test_batches)
-
-    def _tell_of_batch(self, what: str, trainer: pl.Trainer, done: int, totals: Any) -> None:
         now = time.perf_counter()
         if now - self._told < EVERY or not trainer.is_global_zero:
             return
-        self._told, total = now, int(sum(totals))
+        testing = trainer.testing
+        what, totals = ("test", trainer.num_test_batches) if testing else ("validation", trainer.num_val_batches)
+        self._told, done, total = now, batch_idx + 1, int(sum(totals))
         left = timedelta(seconds=round((now - self._evaluated_since) / done * (total - done)))
         get_console().print(f"{what} batch {done:,}/{total:,}  {left} left", highlight=False, soft_wrap=True)
+
+    on_test_batch_end = on_validation_batch_end
 
     def _left(self, trainer: pl.Trainer, last: int | None, now: float) -> float | None:
         """The seconds until ``max_time``, or until the last step at the pace so far; None if neither is known."""
