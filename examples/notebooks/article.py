@@ -10,8 +10,8 @@
 #
 # A PixelCNN draws an image as one writes: row by row, pixel by pixel, and each pixel is a guess from those before it.
 # This notebook goes through the idea in the order in which it is usually told: masks, the blind spot, levels,
-# training, sampling, completion. Then each later member of the family has a short cell. It takes a few minutes on two
-# CPU cores.
+# training, sampling, completion. Then each later member of the family has a short cell. It takes less than a minute on
+# two CPU cores.
 
 # %%
 import io
