@@ -12,9 +12,9 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class OptimizerConfig(Section):
-    """conf/optimizer/adamw.yaml and adam_exponential.yaml."""
+    """conf/optimizer/adamw.yaml, adam_exponential.yaml and muon.yaml."""
 
-    name: Literal["adam", "adamw"]
+    name: Literal["adam", "adamw", "muon"]
     lr: Annotated[float, Field(gt=0, le=10)]
     betas: Annotated[tuple[Beta, Beta], Field(strict=False)]
     weight_decay: Annotated[float, Field(ge=0)]

@@ -22,8 +22,9 @@ from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.scores import Score
 from pixelcnn_lit.storage import checkpoint
+from pixelcnn_lit.training.muon import Muon
 
-OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}
 
 
 class LitModel(pl.LightningModule, ABC):
