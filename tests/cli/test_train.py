@@ -148,6 +148,6 @@ def test_two_nodes_do_as_one_process_with_twice_the_batch(of_one_process):
 
 def test_help_teaches_at_once(tmp_path):
     output = succeeds(command("train", "--help", cwd=tmp_path))
-    for part in ("experiment=quickstart", "model.n_res=5,15", "optimizer: adam_exponential, adamw", "ckpt="):
+    for part in ("experiment=quickstart", "model.n_res=5,15", "optimizer: adam_exponential, adamw, muon", "ckpt="):
         assert part in output
     assert list(tmp_path.iterdir()) == []

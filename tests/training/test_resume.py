@@ -58,7 +58,7 @@ CASES = {
     "steps": ["trainer.max_steps=29", "trainer.max_epochs=null"],
     "early stop": ["optimizer.lr=0.5", "callbacks.early_stopping.patience=1", "callbacks.ema.decay=null"],
     "redrawn images": ["data.binarize=dynamic"],
-    "drawn scans": ["model.orders=4"],
+    "drawn scans": ["model.orders=4", "optimizer=muon"],
     "drawn orders and holes": ["model=lmconv"],
     "autoencoder": [],
 }

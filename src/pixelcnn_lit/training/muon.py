@@ -21,7 +21,9 @@ class Muon(torch.optim.AdamW):
 
     A weight W (out, in, *taps) is taken as a matrix of out rows and in * taps columns, with gradient G:
 
-    ``M <- beta M + (1 - beta) G;  W <- (1 - lr decay) W - 0.2 sqrt(max(rows, columns)) lr orthogonal(beta M + (1 - beta) G)``
+    ``M <- beta M + (1 - beta) G;  D = orthogonal(beta M + (1 - beta) G)``
+
+    ``W <- (1 - lr decay) W - 0.2 sqrt(max(rows, columns)) lr D``
 
     So a change of W has a root mean square of about 0.2 lr, as with AdamW. Only parameters of three and more dimensions
     are such weights: the tables of classes, linear layers, biases and the lengths of weight normalisation are not.
@@ -79,11 +81,10 @@ class Muon(torch.optim.AdamW):
         wrong = getattr(self, "found_inf", None)
         alike: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for weight in group["params"]:
-            if weight.grad is None:
-                continue
-            gradient = weight.grad if wrong is None else torch.where(wrong > 0, 0.0, weight.grad)
-            direction = self._momentum(weight, gradient, beta).lerp(gradient, 1 - beta).flatten(1)
-            alike[direction.shape[0], direction.shape[1]].append((weight, direction))
+            if weight.grad is not None:
+                gradient = weight.grad if wrong is None else torch.where(wrong > 0, self._momentum(weight), weight.grad)
+                direction = self._momentum(weight).lerp_(gradient, 1 - beta).lerp(gradient, 1 - beta).flatten(1)
+                alike[direction.shape[0], direction.shape[1]].append((weight, direction))
         going = 1.0 if wrong is None else 1.0 - wrong
         for shape, members in alike.items():
             changes = orthogonal(torch.stack([direction for _, direction in members]))
@@ -91,13 +92,13 @@ class Muon(torch.optim.AdamW):
             for (weight, _), change in zip(members, changes, strict=True):
                 weight.mul_(1 - lr * group["weight_decay"] * going).sub_(change.view_as(weight))
 
-    def _momentum(self, weight: Tensor, gradient: Tensor, beta: float) -> Tensor:
+    def _momentum(self, weight: Tensor) -> Tensor:
+        """The average of a weight's gradients, under Adam's name. Adam also looks for a step in all that it loads."""
         state = self.state[weight]
         if not state:
-            # Adam's names: it looks for a step in every state that it loads.
             state.update(step=torch.zeros(()), exp_avg=torch.zeros_like(weight))
         momentum: Tensor = state["exp_avg"]
-        return momentum.lerp_(gradient, 1 - beta)
+        return momentum
 
 
 def is_matrix(parameter: Tensor) -> bool:
