@@ -17,6 +17,11 @@ from pixelcnn_lit.reporting.page import page
 TEXT = "{http://www.w3.org/2000/svg}text"
 
 
+def page_of(folder):
+    found = collect.runs_below(folder)
+    return page(folder, found, groups(found))
+
+
 def texts(svg):
     return [element.text for element in ElementTree.fromstring(svg).iter(TEXT)]
 
@@ -28,7 +33,7 @@ def drawn_runs(svg):
 def test_the_page_needs_nothing_beside_itself(sweep):
     for run, kind in (("b", "samples"), ("a", "samples"), ("b", "completions")):
         Image.new("RGB", (4, 4)).save(sweep / run / f"{kind}.png")
-    text = page(sweep, collect.runs_below(sweep))
+    text = page_of(sweep)
     assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"|@import|<script src|url\((?!#)', text)
     for words in ("2 finished, 1 interrupted, 1 failed", "0.2500", "1,234", "no &lt;memory&gt; [left]", "1 of 20"):
         assert words in text
@@ -39,7 +44,7 @@ def test_the_page_needs_nothing_beside_itself(sweep):
 
 
 def test_the_best_is_marked_among_runs_that_compare_alone(seeds):
-    text = page(seeds, collect.runs_below(seeds))
+    text = page_of(seeds)
     marked = re.findall(r'class="n best" data-v="([\d.]+)"', text)
     assert [round(float(score), 3) for score in marked] == [0.61, 0.6, 1.11, 1.1]
     assert "0.6100 ± 0.0100" in text
@@ -51,7 +56,7 @@ def test_the_best_is_marked_among_runs_that_compare_alone(seeds):
 
 def test_a_run_that_is_pointed_at_is_told(seeds):
     found = collect.runs_below(seeds)
-    text = page(seeds, found)
+    text = page_of(seeds)
     told = json.loads(re.search(r'id="runs">(.*?)</script>', text, re.DOTALL)[1])
     assert told[0] == ["n_res=1 levels=2 seed=0", "test 0.6000", "val 0.6000", "bits/dim"]
     assert told[-1][-1] == "failed"
@@ -63,7 +68,7 @@ def test_a_page_of_many_runs_has_the_pictures_of_the_best(tmp_path, monkeypatch)
     for number in range(3):
         leave(tmp_path / str(number), "data.levels=2", f"model.n_res={number + 1}", bits=0.5 - number / 10)
         Image.new("L", (4, 4)).save(tmp_path / str(number) / "samples.png")
-    text = page(tmp_path, collect.runs_below(tmp_path))
+    text = page_of(tmp_path)
     assert re.findall(r'alt="samples of n_res=(\d)"', text) == ["2", "3"]
     assert "Of the 2 best runs" in text
 
@@ -95,7 +100,7 @@ def test_a_search_is_drawn_in_parallel_coordinates_and_says_what_matters(search)
     assert drawn_runs(svg) == {run.number for run in group.scored}
     assert {"lr", "hidden", "0.0001", "0.01"} <= set(texts(svg))
     assert f"{shares['optimizer.lr']:.0%}" in texts(plots.importance(shares, group))
-    text = page(search, collect.runs_below(search))
+    text = page_of(search)
     assert "Importance of keys" in text
     assert "worse than the median" in text
 

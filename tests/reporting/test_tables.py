@@ -6,7 +6,7 @@ from rich.console import Console
 from helpers.running import leave
 from pixelcnn_lit.reporting import collect
 from pixelcnn_lit.reporting.compare import groups
-from pixelcnn_lit.reporting.tables import table
+from pixelcnn_lit.reporting.tables import table, table_of_means
 
 
 def printed(folder, width):
@@ -51,3 +51,31 @@ def test_the_state_stays_beside_a_long_name_of_a_folder(tmp_path):
     assert "0.2500" in text
     assert "finished" in text
     assert "images/s" in lacking
+
+
+def means_of(group, width):
+    console = Console(width=width, record=True)
+    console.print(table_of_means(group, width)[0])
+    return console.export_text()
+
+
+def test_means_over_seeds_are_in_the_terminal_too(seeds):
+    two, four = groups(collect.runs_below(seeds))
+    lines = [line.split() for line in means_of(two, 80).splitlines() if line.startswith("│")]
+    first, second = ([word for word in line if word != "│"] for line in lines)
+    assert first == ["1", "3", *("0.6100", "±", "0.0100") * 2]
+    assert second == ["2", "3", *("0.7100", "±", "0.0100") * 2]
+    assert "2 of 3" in means_of(four, 80)
+    assert all(len(line) <= 50 for line in means_of(four, 50).splitlines())
+    assert "0.6100 ± 0.0100" in means_of(two, 40)
+
+
+def test_the_means_of_one_setting_need_no_key(tmp_path):
+    for seed in (1, 2):
+        leave(tmp_path / str(seed), "data.levels=2", f"seed={seed}", bits=seed / 4)
+    (group,) = groups(collect.runs_below(tmp_path))
+    assert "0.3750 ± 0.1768" in means_of(group, 80)
+
+
+def test_one_seed_has_no_means(sweep):
+    assert [table_of_means(group, 80) for group in groups(collect.runs_below(sweep))] == [None, None]

@@ -56,11 +56,13 @@ class Group:
         return [key for key in self.keys if key not in keys]
 
     def settings(self) -> list[Setting]:
-        """The runs by what they were told beside the seed, the best mean first; none if all have one seed."""
+        """The runs by what they were told beside the seed, the best mean first; none if no two differ in it alone."""
         if SEED not in self.keys:
             return []
         told = by(self.runs, lambda run: tuple(run.value(key) for key in self.besides(SEED)))
         made = [Setting(values, tuple(runs)) for values, runs in told.items()]
+        if all(len(setting.runs) == 1 for setting in made):
+            return []
         return sorted(made, key=lambda setting: math.inf if setting.test is None else setting.test.mean)
 
 
@@ -70,6 +72,11 @@ class Setting:
 
     values: tuple[str, ...]
     runs: tuple[Run, ...]
+
+    @property
+    def n_tested(self) -> int:
+        """How many of the runs have a test score."""
+        return sum(run.test is not None for run in self.runs)
 
     @property
     def test(self) -> Mean | None:

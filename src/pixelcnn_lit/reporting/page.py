@@ -15,8 +15,8 @@ from markupsafe import Markup
 from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.reporting import plots
 from pixelcnn_lit.reporting.collect import Run, swept_keys
-from pixelcnn_lit.reporting.compare import SEED, Group, Mean, Setting, by, groups, natural, number_in
-from pixelcnn_lit.reporting.tables import results
+from pixelcnn_lit.reporting.compare import SEED, Group, Setting, by, natural, number_in
+from pixelcnn_lit.reporting.tables import means, results
 from pixelcnn_lit.storage.files import shown
 from pixelcnn_lit.sweeps.jobs import short
 
@@ -40,9 +40,9 @@ class Cell:
     best: bool = False
 
 
-def page(folder: Path, found: Sequence[Run]) -> str:
-    """The page as HTML."""
-    keys, compared = swept_keys(found), groups(found)
+def page(folder: Path, found: Sequence[Run], compared: Sequence[Group]) -> str:
+    """The page as HTML, of all runs and of their groups that compare."""
+    keys = swept_keys(found)
     environment = Environment(loader=PackageLoader("pixelcnn_lit.reporting", "."), autoescape=True, trim_blocks=True)
     environment.filters["breakable"] = lambda key: Markup(".<wbr>").join(key.split("."))
     environment.filters["form"] = lambda form, number: format(number, form)
@@ -108,7 +108,7 @@ def _row(run: Run, group: Group) -> list[Cell]:
 def _settings(group: Group) -> dict[str, Any] | None:
     """The table of means over seeds; None for a group without two runs that differ in their seed alone."""
     settings = group.settings()
-    if all(len(setting.runs) == 1 for setting in settings):
+    if not settings:
         return None
     best = settings[0] if len(settings) > 1 and settings[1].test else None
     unit = group.score.unit
@@ -120,17 +120,11 @@ def _settings(group: Group) -> dict[str, Any] | None:
 
 
 def _setting(setting: Setting, group: Group, best: bool) -> list[Cell]:
-    n_tested, n_runs = sum(run.test is not None for run in setting.runs), len(setting.runs)
-    told = f"{n_tested}" if n_tested == n_runs else f"{n_tested} of {n_runs}"
     names = [Cell(short(value), number_in(value)) for value in setting.values]
-    return [*names, Cell(told, n_tested), _mean(setting.test, group, best), _mean(setting.val, group)]
-
-
-def _mean(found: Mean | None, group: Group, best: bool = False) -> Cell:
-    if found is None:
-        return Cell("")
-    spread = "" if found.deviation is None else f" ± {found.deviation:{group.score.form}}"
-    return Cell(f"{found.mean:{group.score.form}}{spread}", found.mean, best)
+    test, val = (None if found is None else found.mean for found in (setting.test, setting.val))
+    numbers = {"seeds": setting.n_tested, "test": test, "val": val}
+    told = means(setting, group.score).items()
+    return [*names, *(Cell(text, numbers[name], best and name == "test") for name, text in told)]
 
 
 def _told(run: Run, keys: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.reporting.collect import runs_below, swept_keys
 from pixelcnn_lit.reporting.compare import groups
 from pixelcnn_lit.reporting.page import page
-from pixelcnn_lit.reporting.tables import table
+from pixelcnn_lit.reporting.tables import table, table_of_means
 from pixelcnn_lit.storage.files import shown, write_whole
 
 PAGE = "report.html"
@@ -28,10 +28,13 @@ def report(folder: Path) -> None:
     console = get_console()
     console.print(f"[bold]{escape(shown(folder.absolute()))}[/]", highlight=False)
     lacking: dict[str, None] = {}
-    for group in groups(found):
-        drawn, left_out = table(group, console.width)
-        console.print(drawn)
-        lacking |= dict.fromkeys(left_out)
+    compared = groups(found)
+    for group in compared:
+        for made in (table(group, console.width), table_of_means(group, console.width)):
+            if made is not None:
+                drawn, left_out = made
+                console.print(drawn)
+                lacking |= dict.fromkeys(left_out)
     if lacking:
         told = f"no room in {console.width} columns for {', '.join(lacking)}; the page has all"
         console.print(told, highlight=False, soft_wrap=True)
@@ -40,5 +43,5 @@ def report(folder: Path) -> None:
         if run.status.reason:
             console.print(f"{run.label(keys)}: {run.status.reason}", markup=False, highlight=False, soft_wrap=True)
     with write_whole(folder / PAGE) as file:
-        file.write(page(folder, found).encode())
+        file.write(page(folder, found, compared).encode())
     console.print(f"the page: {shown((folder / PAGE).absolute())}", markup=False, highlight=False, soft_wrap=True)

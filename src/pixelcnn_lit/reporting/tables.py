@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pixelcnn_lit.reporting.collect import Run
-from pixelcnn_lit.reporting.compare import Group
+from pixelcnn_lit.reporting.compare import SEED, Group, Mean, Setting
+from pixelcnn_lit.scores import Score
 from pixelcnn_lit.sweeps.jobs import short
 
 STYLES = {"finished": "green", "failed": "red", "pruned": "yellow", "running": "cyan"}
@@ -56,6 +57,20 @@ def results(run: Run) -> dict[str, str]:
     }
 
 
+def means(setting: Setting, score: Score) -> dict[str, str]:
+    """The texts of what runs of several seeds reached, by the names of the columns."""
+
+    def spread(found: Mean | None) -> str:
+        if found is None:
+            return ""
+        deviation = "" if found.deviation is None else f" ± {found.deviation:{score.form}}"
+        return f"{found.mean:{score.form}}{deviation}"
+
+    n_runs = len(setting.runs)
+    seeds = f"{setting.n_tested}" if setting.n_tested == n_runs else f"{setting.n_tested} of {n_runs}"
+    return {"seeds": seeds, "test": spread(setting.test), "val": spread(setting.val)}
+
+
 def told_of(run: Run) -> str:
     """Of how many epochs, of a run that is not finished: `` of 9``; empty where the config does not say."""
     asked = run.config.get("trainer.max_epochs")
@@ -67,15 +82,38 @@ def table(group: Group, width: int) -> tuple[Table, list[str]]:
 
     Where the swept keys have no room beside each other, they stand in one column, where lines break between them.
     """
-    rows = [results(run) for run in group.runs]
-    numbers = [Column(name, _header(name, group), tuple(row[name] for row in rows)) for name in rows[0]]
+    runs = [run.label(group.keys) for run in group.runs]
     names = [Column(key, _parts(key), tuple(short(run.value(key)) for run in group.runs)) for key in group.keys]
+    return _table(group.label, names, runs, _numbers([results(run) for run in group.runs], group), width)
+
+
+def table_of_means(group: Group, width: int) -> tuple[Table, list[str]] | None:
+    """The table of means over seeds, the best first, as :func:`table`; None where no two runs differ in it alone."""
+    settings = group.settings()
+    if not settings:
+        return None
+    keys = group.besides(SEED)
+    labels = [setting.runs[0].label(keys) if keys else "all" for setting in settings]
+    values = zip(*(setting.values for setting in settings), strict=True)
+    names = [Column(key, _parts(key), tuple(map(short, texts))) for key, texts in zip(keys, values, strict=True)]
+    numbers = _numbers([means(setting, group.score) for setting in settings], group)
+    return _table("mean ± standard deviation (n - 1) over seeds", names, labels, numbers, width)
+
+
+def _numbers(rows: Sequence[dict[str, str]], group: Group) -> list[Column]:
+    return [Column(name, _header(name, group), tuple(row[name] for row in rows)) for name in rows[0]]
+
+
+def _table(
+    title: str, names: Sequence[Column], labels: Sequence[str], numbers: Sequence[Column], width: int
+) -> tuple[Table, list[str]]:
+    """A table of the columns that have room; ``labels`` stand in one column for ``names`` that have none."""
     chosen = _fitting([*names, *numbers], width) if names else None
     if chosen is None:
-        names = [Column(RUN, (RUN,), tuple(run.label(group.keys) for run in group.runs))]
+        names = [Column(RUN, (RUN,), tuple(labels))]
         chosen = _fitting([*names, *numbers], width) or [*names, *(each for each in numbers if each.name == "test")]
     left_out = [" ".join(column.header) for column in numbers if column not in chosen]
-    return _drawn(group, chosen, {key.name for key in names}), left_out
+    return _drawn(title, chosen, {key.name for key in names}), left_out
 
 
 def _fitting(columns: Sequence[Column], width: int) -> list[Column] | None:
@@ -88,19 +126,20 @@ def _fitting(columns: Sequence[Column], width: int) -> list[Column] | None:
     return None
 
 
-def _drawn(group: Group, columns: Sequence[Column], texts: Container[str]) -> Table:
+def _drawn(title: str, columns: Sequence[Column], texts: Container[str]) -> Table:
     """The table, in which those of ``texts`` stand at the left."""
-    drawn = Table(title=escape(group.label), title_justify="left", title_style="bold")
+    drawn = Table(title=escape(title), title_justify="left", title_style="bold")
     for column in columns:
         left = column.name in texts or column.name == "state"
         breaks = column.name == RUN
         drawn.add_column(
             "\n".join(column.header), justify="left" if left else "right", no_wrap=not breaks, overflow="fold"
         )
-    for place, run in enumerate(group.runs):
-        style = STYLES.get(run.status.state, "dim")
-        cells = [escape(column.cells[place]) for column in columns]
-        drawn.add_row(*(f"[{style}]{cell}[/]" if cell == run.status.state else cell for cell in cells))
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        row = zip(columns, map(escape, cells), strict=True)
+        drawn.add_row(
+            *(f"[{STYLES.get(cell, 'dim')}]{cell}[/]" if each.name == "state" else cell for each, cell in row)
+        )
     return drawn
 
 
