@@ -34,6 +34,7 @@ def test_a_folder_goes_through_the_states_of_its_run(tmp_path):
     assert run_folder.status(tmp_path).state == "interrupted"
     (tmp_path / "metrics.json").write_text('{"test/bits_per_dim": 0.5')
     assert run_folder.status(tmp_path).state == "interrupted"
+    assert "metrics.json: damaged" in run_folder.status(tmp_path).reason
     (tmp_path / "metrics.json").write_text('{"test/bits_per_dim": 0.5}')
     assert run_folder.status(tmp_path).state == "finished"
     with run_folder.claimed(tmp_path, config) as done:
@@ -118,3 +119,25 @@ def test_runs_that_start_in_the_same_second_get_folders_of_their_own(tmp_path):
     assert all((tmp_path / name).is_dir() for name in names)
     (tmp_path / "file").write_text("")
     assert run_folder.new_folder(tmp_path / "file", "a") == "a"
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        (b'{"test/bits_per_dim": 0.5', "no whole JSON ("),
+        (b"", "no whole JSON ("),
+        (b"\x80\x00", "no whole JSON ("),
+        (b"[" * 100_000, "no whole JSON ("),
+        (b"[0.5]", "no object of names and values, as JSON, but a list"),
+        (b'{"bits": 0.5}', "it has no test score, test/bits_per_dim or test/mse"),
+        (b'{"test/bits_per_dim": "low"}', 'test/bits_per_dim is "low", where a number is expected'),
+        (b'{"test/bits_per_dim": 0.5, "params": 1.5}', "params is 1.5, where a whole number is expected"),
+        (b'{"test/bits_per_dim": 0.5, "epochs": [3]}', "epochs is [3], where a number is expected"),
+    ],
+)
+def test_damaged_metrics_are_told_in_one_line(left, told, tmp_path):
+    (tmp_path / "metrics.json").write_bytes(left)
+    status = run_folder.status(tmp_path)
+    assert (status.state, status.metrics) == ("interrupted", None)
+    assert status.reason.startswith(f"{tmp_path / 'metrics.json'}: damaged: {told}")
+    assert len(status.reason.splitlines()) == 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pixelcnn_lit.reporting.collect import Run, swept_keys
 from pixelcnn_lit.scores import Score
@@ -138,9 +138,9 @@ def asked(run: Run) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((key, str(value)) for key, value in told.items()))
 
 
-def measured(run: Run) -> tuple[Any, ...]:
+def measured(run: Run) -> tuple[str, ...]:
     """What the metrics say of it."""
-    return tuple(run.metrics.get(key) for key in MEASURED)
+    return tuple(str(run.metrics.get(key)) for key in MEASURED)
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:
@@ -163,7 +163,7 @@ def number_in(text: str) -> float | None:
 def _labels(runs: Sequence[Run]) -> list[str]:
     """A label for each run that tells what its score is a mean over."""
     labels = [_label(run) for run in runs]
-    told = [dict(asked(run)) | dict(zip(MEASURED, map(str, measured(run)), strict=True)) for run in runs]
+    told = [dict(asked(run)) | dict(zip(MEASURED, measured(run), strict=True)) for run in runs]
     whole = []
     for label, mine in zip(labels, told, strict=True):
         twins = [other for other, twin in zip(told, labels, strict=True) if twin == label]

@@ -42,6 +42,9 @@ TRIAL = "trial.json"
 """The file in the folder of a search's job that says which trial it is."""
 PROFILES = tuple(f"{stage}-profile.txt" for stage in ("fit", "validate", "test"))
 LOGS = ("tensorboard", "csv", "wandb")
+COUNTS = frozenset({"params", "steps", "test_images", "val_images"})
+NUMBERS = COUNTS | {"epochs", "images_per_second"} | {key for score in SCORES for key in (score.test, score.val)}
+"""What is a number in metrics.json, and what of it is a whole one, if it is there."""
 PICTURES = ("samples.png", "completions.png", "reconstructions.png")
 LEFTOVERS = (METRICS, STOPPED, CHECKPOINTS, CURVE, *PICTURES, *LOGS, *PROFILES)
 """The files of a run, except its log, that ``overwrite=true`` deletes. Other files in the folder stay."""
@@ -87,7 +90,10 @@ State = Literal["finished", "running", "failed", "pruned", "interrupted", "not s
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a run, with ``metrics`` if it is finished, and one line of ``reason`` if it failed or was pruned."""
+    """The state of a run, with ``metrics`` if it is finished, and one line of ``reason`` if it failed or was pruned.
+
+    An interrupted run has a reason where its metrics.json is damaged.
+    """
 
     state: State
     metrics: dict[str, Any] | None = None
@@ -96,20 +102,48 @@ class Status:
 
 def status(folder: Path) -> Status:
     """The state of the run in ``folder``, from its files."""
-    if metrics := finished(folder):
+    metrics, fault = _metrics(folder)
+    if metrics is not None:
         return Status("finished", metrics)
     if locked(folder):
         return Status("running")
     stopped = _read_json(folder / STOPPED)
     if stopped is not None and stopped.get("state") in ("failed", "pruned"):
         return Status(stopped["state"], reason=str(stopped.get("reason", "")))
-    return Status("interrupted" if (folder / RECORD).exists() else "not started")
+    return Status("interrupted" if fault or (folder / RECORD).exists() else "not started", reason=fault)
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
     """The metrics of a finished run; None if there is no complete metrics.json."""
-    metrics = _read_json(folder / METRICS)
-    return metrics if metrics is not None and score_in(metrics) is not None else None
+    return _metrics(folder)[0]
+
+
+def _metrics(folder: Path) -> tuple[dict[str, Any] | None, str]:
+    """The metrics of a finished run, or None and, where there is a file, one line of what is wrong with it."""
+    path = folder / METRICS
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None, ""
+    except OSError as error:
+        return None, f"{shown(path)}: cannot be read ({error.strerror or error})"
+    except (ValueError, RecursionError) as error:
+        return None, f"{shown(path)}: damaged: no whole JSON ({error})"
+    if not isinstance(content, dict):
+        return None, f"{shown(path)}: damaged: no object of names and values, as JSON, but a {type(content).__name__}"
+    if score_in(content) is None:
+        return None, f"{shown(path)}: damaged: it has no test score, {' or '.join(score.test for score in SCORES)}"
+    for key, value in content.items():
+        if key in NUMBERS and not _is_number(value, whole=key in COUNTS):
+            what = "a whole number" if key in COUNTS else "a number"
+            return None, f"{shown(path)}: damaged: {key} is {json.dumps(value)[:40]}, where {what} is expected"
+    return content, ""
+
+
+def _is_number(value: Any, *, whole: bool) -> bool:
+    """Whether a value of the metrics is a number, or null: not measured."""
+    kinds = int if whole else (int, float)
+    return value is None or (isinstance(value, kinds) and not isinstance(value, bool))
 
 
 def score_in(metrics: Mapping[str, Any]) -> Score | None:
