@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -46,7 +46,10 @@ def run(config_name: str, section: type[Section], target: str) -> None:
     # Hydra's parser needs all overrides in one sequence. Moving -m to the front lets users write it anywhere.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
 
+    begun: list[DictConfig] = []
+
     def task(composed: DictConfig) -> float | None:
+        begun.append(composed)
         asked = _environment(SHOW_TRACEBACK, "1" if wants_traceback else None)
         with asked, _environment(NO_USER_ASKED, None), one_line_errors(wants_traceback):
             _return_to_start()
@@ -64,14 +67,24 @@ def run(config_name: str, section: type[Section], target: str) -> None:
     # With this variable, Hydra raises errors to us, and does not print several lines itself.
     ours = _environment(NO_USER_ASKED, None if wants_traceback else "1")
     with ours, _environment(SHOW_TRACEBACK, "1"), one_line_errors(wants_traceback):
-        _start(hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task))
+        _start(hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task), begun)
 
 
-def _start(main: Callable[[], object]) -> None:
-    """Call what Hydra made of a task. In a sweep over groups, a key that only some jobs have is left to the jobs."""
+def _start(main: Callable[[], object], begun: Sequence[DictConfig]) -> None:
+    """Call what Hydra made of a task, which notes that it has ``begun``.
+
+    In a sweep over groups, a key that only some jobs have is left to the jobs. A help that nobody reads to its end, as
+    before ``| head``, ends without a word, as the programs of a shell do.
+    """
     while True:
         try:
             main()
+            sys.stdout.flush()
+        except BrokenPipeError:
+            if begun:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at its end
+            sys.exit(128 + signal.SIGPIPE)
         except ConfigCompositionException as error:
             changed = left_to_the_jobs(sys.argv[1:], error)
             if changed is None:
