@@ -109,7 +109,7 @@ class TextbookRun:
             levels=data.levels,
             binarize=None,
             params=sum(int(c.mask.sum()) + c.out_channels for c in network.convolutions()),
-            epochs=trained // len(self.textbook.digits),
+            epochs=trained / len(self.textbook.digits),
             steps=self.steps,
             steps_after_validation=0,
             limits={},

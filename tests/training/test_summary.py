@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import math
 
+import pytest
+
 from helpers.running import TINY
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.training import summary
@@ -28,6 +30,7 @@ def test_the_metrics_say_what_was_left_out_and_which_steps_came_after_the_last_v
     assert written["limits"] == {"limit_test_batches": 2}
     assert (written["test_images"], written["val_images"]) == (8, 4)
     assert (written["steps"], written["steps_after_validation"]) == (13, 2)
+    assert written["epochs"] == pytest.approx(13 / 11, abs=1e-5)
     assert written["seed"] == 7
     shown = [str(cell) for column in summary.table(metrics, tmp_path).columns for cell in column.cells]
     assert "by limit_test_batches=2" in shown

@@ -52,3 +52,11 @@ def test_early_stopping_without_a_validation_is_told_of(mnist_dir, tmp_path, opt
     callbacks = run.config.callbacks.model_copy(update={"early_stopping": without})
     silent = run.config.model_copy(update={"callbacks": callbacks})
     assert validations.without_effect(run.trainer, len(run.data.split("train")), silent) is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "batches", "accumulated", "told"),
+    [(3, 250, 1, 0.012), (500, 250, 1, 2), (6, 11, 2, 1), (12, 11, 2, 2), (7, 11, 2, 13 / 11), (0, 0, 1, 0)],
+)
+def test_an_epoch_is_once_through_the_images(steps, batches, accumulated, told):
+    assert validations.epochs(steps, batches, accumulated) == pytest.approx(told)

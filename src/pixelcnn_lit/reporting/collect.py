@@ -63,7 +63,7 @@ class Run:
     def epochs(self) -> float | None:
         """The number of epochs up to the end or the last validation, or None."""
         validated = self.curve[-1][0] if self.curve else None
-        # A run that ended inside its first epoch is validated at its end, and Lightning counts the epoch as one.
+        # A run that ended inside its first epoch is validated at its end; older versions then say that it had one.
         ended_within = self.metrics.get("steps_after_validation", 0) is None
         return self.metrics.get("epochs") if self.metrics and not (ended_within and validated) else validated
 

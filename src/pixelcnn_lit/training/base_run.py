@@ -293,7 +293,7 @@ class BaseRun(ABC, Generic[C]):
             "levels": self.config.data.levels,
             "binarize": self.config.data.binarize,
             "params": summary.parameter_count(self.module.model),
-            "epochs": self.trainer.current_epoch,
+            "epochs": validations.epochs_of(self.trainer),
             "steps": self.trainer.global_step,
             "steps_after_validation": self._curve.steps_after(self.trainer.global_step),
             "limits": self._limits(),

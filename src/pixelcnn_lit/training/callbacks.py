@@ -21,6 +21,7 @@ from pixelcnn_lit.storage import checkpoint, run_folder
 from pixelcnn_lit.storage.files import shown
 from pixelcnn_lit.training.loggers import TensorBoard
 from pixelcnn_lit.training.module import LitDensity
+from pixelcnn_lit.training.validations import epochs_of
 
 
 class Throughput(pl.Callback):
@@ -233,9 +234,8 @@ class ValidationCurve(pl.Callback):
 
     def add(self, trainer: pl.Trainer, value: float) -> None:
         """Write the line of a validation now."""
-        steps, clock = trainer.global_step, self._throughput
-        epochs = steps * trainer.accumulate_grad_batches / trainer.num_training_batches
-        add_validation(self._path, self._score, epochs, steps, value, clock.seconds, clock.processor_seconds)
+        told = self._path, self._score, epochs_of(trainer), trainer.global_step, value
+        add_validation(*told, self._throughput.seconds, self._throughput.processor_seconds)
 
 
 def add_validation(

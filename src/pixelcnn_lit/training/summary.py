@@ -82,7 +82,8 @@ class Metrics(ABC):
     levels: int
     binarize: str | None
     params: int
-    epochs: int
+    epochs: float
+    """How many times the training went through its images: 0.01 after a hundredth of them."""
     steps: int
     steps_after_validation: int | None
     """The steps that came after the last validation, None without one: best.ckpt cannot be of them."""
@@ -125,6 +126,7 @@ class Metrics(ABC):
         """The content of metrics.json. NaN and infinite values become null."""
         own = {field.name for field in fields(self)} - {field.name for field in fields(Metrics)}
         rest = {key: value for key, value in asdict(self).items() if key not in {*own, "test", "val"}}
+        rest["epochs"] = float(f"{self.epochs:.6g}")
         rest["train_seconds"] = round(self.train_seconds, 3)
         if self.processor_seconds is not None:
             rest["processor_seconds"] = round(self.processor_seconds, 3)
@@ -255,7 +257,7 @@ def table(metrics: Metrics, folder: Path) -> Table:
         rows.add_row("left out", f"by {limits}")
     rows.add_row("data", escape(f"{metrics.data} ({metrics.source}), {metrics.levels} levels"))
     rows.add_row("parameters", number(metrics.params, ",d"))
-    rows.add_row("epochs", number(metrics.epochs, "d", f", {metrics.steps:,} steps"))
+    rows.add_row("epochs", number(metrics.epochs, ".4g", f", {metrics.steps:,} steps"))
     if metrics.steps_after_validation:
         rows.add_row("after the last validation", f"{metrics.steps_after_validation:,} steps, which best.ckpt lacks")
     rows.add_row("seed", str(metrics.seed))

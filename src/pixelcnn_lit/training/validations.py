@@ -42,17 +42,30 @@ def epoch_batches(trainer: pl.Trainer, images: int, config: RunConfig) -> int:
     return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
 
+def epochs_of(trainer: pl.Trainer) -> float:
+    """How many times a training has gone through its images so far; 0.25 after a quarter of the first time."""
+    return epochs(trainer.global_step, int(trainer.num_training_batches), trainer.accumulate_grad_batches)
+
+
+def epochs(steps: int, batches: int, accumulated: int) -> float:
+    """How many epochs of so many batches there are in the steps, of which each accumulates some batches."""
+    if not batches:
+        return 0.0
+    # The last step of an epoch may have fewer batches than the others.
+    whole, rest = divmod(steps, -(-batches // accumulated))
+    return whole + rest * accumulated / batches
+
+
 def _first_validation(trainer: pl.Trainer, batches: int) -> int:
     every = trainer.val_check_interval
     within = every if isinstance(every, int) else max(1, int(batches * every))
-    epochs = trainer.check_val_every_n_epoch
-    return within if epochs is None else (epochs - 1) * batches + within
+    every_epochs = trainer.check_val_every_n_epoch
+    return within if every_epochs is None else (every_epochs - 1) * batches + within
 
 
 def _last_batch(trainer: pl.Trainer, batches: int) -> float:
     """The number of batches of the whole training, infinite where only the clock ends it."""
-    epochs = math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs
-    last = epochs * batches
+    last = batches * (math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs)
     if trainer.max_steps == -1:
         return last
     # An epoch ends with a step, which may have fewer batches than the others.
