@@ -118,6 +118,15 @@ def test_cached_and_naive_samples_are_equal_whatever_the_batches(tiny):
     assert torch.equal(tiny.sample(12, 5), tiny.decode(cached))
 
 
+def test_the_progress_is_one_over_all_levels_and_names_them(tiny):
+    told = []
+    tiny.sample_codes(2, 5, progress=lambda so_far: told.append((so_far.done, so_far.total, so_far.what)))
+    total = sum(codes[0].numel() for codes in tiny.sample_codes(1, 5))
+    assert told == sorted(told, key=lambda each: each[0])
+    assert (told[0][0], told[-1]) == (0, (total, total, "bottom code"))
+    assert list(dict.fromkeys(what for *_, what in told)) == ["top code", "bottom code"]
+
+
 def test_the_noise_of_the_levels_is_apart(tiny):
     """With the same noise, a level would not be drawn given the level above alone."""
     same = VQVAE(tiny.autoencoder, tiny.priors)

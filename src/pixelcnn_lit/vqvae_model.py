@@ -11,7 +11,7 @@ from torch import Tensor
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder, Codes
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.nn.context import one_hot
-from pixelcnn_lit.sampling.draw import Draw, Method, Progress, draw_classes
+from pixelcnn_lit.sampling.draw import Draw, Method, Progress, SoFar, draw_classes
 
 APART = 2**30
 """The numbers of images of two levels of codes lie so far apart: no two of their streams of random numbers coincide."""
@@ -117,9 +117,21 @@ class VQVAE:
         for number, name in enumerate(self.names):
             prior = self.priors[name]
             context = self._context(prior, codes[-1]) if codes else None
-            arguments = vars(how) | {"first": first + number * APART, "context": context}
+            told = None if progress is None else self._counted(name, progress)
+            arguments = vars(how) | {"first": first + number * APART, "context": context, "progress": told}
             codes.append(prior.sample(n, y=self._known(prior, y), **arguments))
         return tuple(codes)
+
+    def _counted(self, name: str, progress: Progress) -> Progress:
+        """The progress of one level as that of all of them, in codes."""
+        sizes = [math.prod(shape) for shape in self.autoencoder.code_shapes()]
+        level = self.names.index(name)
+
+        def told(so_far: SoFar) -> None:
+            done = sum(sizes[:level]) + sizes[level] * so_far.done // so_far.total
+            progress(SoFar(done, sum(sizes), so_far.x, so_far.seen, f"{name} code"))
+
+        return told
 
     @torch.no_grad()
     def log_prob(self, codes: Codes, y: Tensor | int | None = None) -> Tensor:

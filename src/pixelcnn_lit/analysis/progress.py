@@ -157,7 +157,7 @@ def _teller(part: slice, show: Tell, film: Film | None) -> Progress:
 
     def told(so_far: SoFar) -> None:
         images = (part.stop - part.start) * so_far.done / so_far.total
-        show(part.start + images, f"row {so_far.done}/{so_far.total}")
+        show(part.start + images, f"{so_far.what} {so_far.done}/{so_far.total}")
         if film is not None:
             film.note(so_far, part.start)
 

@@ -37,6 +37,8 @@ Method = Literal["cached", "naive"]
 class SoFar:
     """Images while they are drawn: ``done`` of ``total`` rows, of those in which a pixel is drawn.
 
+    Of a VQ-VAE-2, it is codes that are counted, and ``what`` says of which level: its rows are of different lengths.
+
     ``seen`` (N, H, W) says which pixels are known or drawn, and ``x`` (N, C, H, W) are their levels; of the others it
     says nothing. Both are the sampler's own: copy what you keep.
     """
@@ -45,6 +47,8 @@ class SoFar:
     total: int
     x: Tensor
     seen: Tensor
+    what: str = "row"
+    """What is counted."""
 
 
 Progress = Callable[[SoFar], None]
