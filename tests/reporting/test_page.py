@@ -11,7 +11,7 @@ from PIL import Image
 from helpers.running import leave
 from pixelcnn_lit.reporting import collect, plots
 from pixelcnn_lit.reporting.compare import groups
-from pixelcnn_lit.reporting.importance import importance
+from pixelcnn_lit.reporting.importance import importance, scales
 from pixelcnn_lit.reporting.page import page
 
 TEXT = "{http://www.w3.org/2000/svg}text"
@@ -75,19 +75,19 @@ def test_a_page_of_many_runs_has_the_pictures_of_the_best(tmp_path, monkeypatch)
 
 def test_plots_have_a_line_for_what_differs_in_one_key(seeds):
     two, four = groups(collect.runs_below(seeds))
-    svg = plots.over_key("model.n_res", two)
+    svg = plots.over_key("model.n_res", two, {})
     assert {"1", "2", "model.n_res", "test bits/dim"} <= set(texts(svg))
     assert drawn_runs(svg) == {run.number for run in two.runs}
-    assert drawn_runs(plots.over_key("model.n_res", four)) == {run.number for run in four.scored}
-    assert plots.over_key("seed", two) is None
+    assert drawn_runs(plots.over_key("model.n_res", four, {})) == {run.number for run in four.scored}
+    assert plots.over_key("seed", two, {}) is None
     assert "n_res=2" in texts(plots.curves(two))
-    assert plots.parallel(two) is not None
+    assert plots.parallel(two, {}) is not None
 
 
 def test_plots_of_nothing_are_none(sweep):
     two, _ = groups(collect.runs_below(sweep))
-    assert plots.over_key("model.n_res", two) is None
-    assert plots.parallel(two) is None
+    assert plots.over_key("model.n_res", two, {}) is None
+    assert plots.parallel(two, {}) is None
 
 
 def test_a_search_is_drawn_in_parallel_coordinates_and_says_what_matters(search):
@@ -96,7 +96,8 @@ def test_a_search_is_drawn_in_parallel_coordinates_and_says_what_matters(search)
     assert list(shares) == ["optimizer.lr", "model.hidden"]
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["optimizer.lr"] > 0.6
-    svg = plots.parallel(group)
+    assert scales(group) == {"optimizer.lr": True, "model.hidden": False}
+    svg = plots.parallel(group, scales(group))
     assert drawn_runs(svg) == {run.number for run in group.scored}
     assert {"lr", "hidden", "0.0001", "0.01"} <= set(texts(svg))
     assert f"{shares['optimizer.lr']:.0%}" in texts(plots.importance(shares, group))
@@ -117,3 +118,11 @@ def test_colours_are_those_of_the_page(seeds):
     assert "var(--c0, #4c78a8)" in svg
     assert "var(--ink, #374151)" in svg
     assert not re.search(r"(?<!, )#4c78a8", svg)
+
+
+def test_a_search_says_which_axis_is_logarithmic_and_without_one_the_span_does():
+    few, wide = ["1", "2", "4"], ["0.001", "0.1", "10"]
+    assert [plots.Axis.of(few, log).share(2) for log in (True, None, False)] == pytest.approx([1 / 2, 1 / 3, 1 / 3])
+    assert [plots.Axis.of(wide, log).log for log in (True, None, False)] == [True, True, False]
+    assert not plots.Axis.of(["0", "1"], True).log
+    assert plots.Axis.of(["cosine", "none"], True).share(1) == 1

@@ -1,10 +1,11 @@
-"""How much each key of a search matters, by Optuna."""
+"""What Optuna knows of the keys of a search: on which scale each was drawn, and how much it matters."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import optuna
+from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
@@ -13,6 +14,17 @@ from pixelcnn_lit.sweeps.study import trials_in
 
 FEWEST = 8
 """So many runs have to be finished: the importance of keys from fewer is chance."""
+
+
+def scales(group: Group) -> dict[str, bool]:
+    """Whether keys of a search were drawn on a logarithmic scale; without those that are no numbers or differ in it."""
+    found: dict[str, set[bool]] = {}
+    for folder in {run.folder.parent for run in group.runs if run.trial is not None}:
+        for trial in trials_in(folder):
+            for key, space in trial.distributions.items():
+                if isinstance(space, FloatDistribution | IntDistribution):
+                    found.setdefault(key, set()).add(space.log)
+    return {key: logs.pop() for key, logs in found.items() if len(logs) == 1}
 
 
 def importance(group: Group) -> dict[str, float]:

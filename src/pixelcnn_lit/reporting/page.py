@@ -65,10 +65,13 @@ def page(folder: Path, found: Sequence[Run], compared: Sequence[Group]) -> str:
 
 def _section(group: Group) -> dict[str, Any]:
     """What the page shows of a group."""
-    drawn = {key: svg for key in group.keys if (svg := plots.over_key(key, group))}
-    many = len(by(group.scored, lambda run: run.label(group.besides(SEED)))) > plots.MOST
     # Imported here: Optuna takes long to import, and only a search needs it.
-    shares = imported("pixelcnn_lit.reporting.importance:importance")(group) if group.is_search else {}
+    shares, scales = (
+        imported(f"pixelcnn_lit.reporting.importance:{name}")(group) if group.is_search else {}
+        for name in ("importance", "scales")
+    )
+    drawn = {key: svg for key in group.keys if (svg := plots.over_key(key, group, scales))}
+    many = len(by(group.scored, lambda run: run.label(group.besides(SEED)))) > plots.MOST
     return {
         "group": group,
         "columns": list(_columns(group)),
@@ -77,7 +80,7 @@ def _section(group: Group) -> dict[str, Any]:
         "plots": [(key, Markup(svg)) for key, svg in drawn.items()],  # safe: matplotlib's, which escapes texts
         "unfinished": any(run.curve and not run.metrics for run in group.runs),
         "curves": Markup(plots.curves(group) or ""),
-        "parallel": Markup((plots.parallel(group) if group.is_search or many else None) or ""),
+        "parallel": Markup((plots.parallel(group, scales) if group.is_search or many else None) or ""),
         "importance": Markup(plots.importance(shares, group) if shares else ""),
     }
 

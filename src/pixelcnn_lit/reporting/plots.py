@@ -27,7 +27,7 @@ APART = 0.08
 FAR = 8
 """A score so many times as far from the best as the median is leaves the plot."""
 DECADES = 30
-"""A key whose largest value is so many times its smallest one has a logarithmic axis."""
+"""A key whose largest value is so many times its smallest one has a logarithmic axis, where no search says."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,14 @@ class Axis:
     log: bool
 
     @classmethod
-    def of(cls, values: Sequence[str]) -> Axis:
-        """The axis of the values of a key."""
+    def of(cls, values: Sequence[str], log: bool | None) -> Axis:
+        """The axis of the values of a key; ``log`` is whether it is logarithmic, None where the values decide."""
         numbers = [number_in(text) for text in values]
         if any(number is None for number in numbers):
             return cls({text: float(place) for place, text in enumerate(sorted(set(values), key=natural))}, False)
         places = {text: float(number or 0) for text, number in zip(values, numbers, strict=True)}
-        return cls(places, max(places.values()) > DECADES * min(places.values()) > 0)
+        low, high = min(places.values()), max(places.values())
+        return cls(places, low > 0 and (high > DECADES * low if log is None else log))
 
     @property
     def numeric(self) -> bool:
@@ -79,17 +80,18 @@ class Axis:
             axes.minorticks_off()
 
 
-def over_key(key: str, group: Group) -> str | None:
+def over_key(key: str, group: Group, scales: Mapping[str, bool]) -> str | None:
     """Plot the test scores of a group over a key in which its runs differ. None for fewer than two values.
 
     A line joins the runs that differ in this key alone, through the means over their seeds. Where no two runs of a
-    search differ in one key alone, there are points.
+    search differ in one key alone, there are points. ``scales`` says of keys of a search whether they have a
+    logarithmic scale.
     """
     scored = group.scored
     values = list(dict.fromkeys(run.value(key) for run in scored))
     if len(values) < 2 or key == SEED:
         return None
-    axis, others = Axis.of(values), group.besides(key, SEED)
+    axis, others = Axis.of(values, scales.get(key)), group.besides(key, SEED)
     lines = _lines(scored, others)
     joined = len(lines) <= MOST and not group.is_search
     scores = [run.test or 0.0 for run in scored]
@@ -169,16 +171,17 @@ def _curve(axes: Axes, run: Run, colour: str, label: str) -> None:
     of_run(end, run.number)
 
 
-def parallel(group: Group) -> str | None:
+def parallel(group: Group, scales: Mapping[str, bool]) -> str | None:
     """The finished runs of a search in parallel coordinates: an axis a key, the last one that of what is minimised.
 
-    The better a run, the stronger its line. None for fewer than two keys or three runs.
+    The better a run, the stronger its line. None for fewer than two keys or three runs. ``scales`` is that of
+    :func:`over_key`.
     """
     drawn = sorted((run for run in group.runs if run.metrics and run.val is not None), key=lambda run: run.val or 0.0)
     keys = [key for key in group.keys if len({run.value(key) for run in drawn}) > 1]
     if len(keys) < 2 or len(drawn) < 3:
         return None
-    axes_of_keys = [Axis.of(list(dict.fromkeys(run.value(key) for run in drawn))) for key in keys]
+    axes_of_keys = [Axis.of(list(dict.fromkeys(run.value(key) for run in drawn)), scales.get(key)) for key in keys]
     scores = [run.val or 0.0 for run in drawn]
     top = visible_top(scores)
     with rc_context(STYLE):
