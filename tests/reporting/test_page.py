@@ -100,6 +100,10 @@ def test_a_search_is_drawn_in_parallel_coordinates_and_says_what_matters(search)
     svg = plots.parallel(group, scales(group))
     assert drawn_runs(svg) == {run.number for run in group.scored}
     assert {"lr", "hidden", "0.0001", "0.01"} <= set(texts(svg))
+    lines = re.findall(r'class="run" data-run="\d+">\s*<path d="([^"]*)"', svg)
+    assert [len(re.findall("[ML] ", line)) for line in lines] == [
+        3
+    ] * 12  # page.js finds each axis at a point of a line
     assert f"{shares['optimizer.lr']:.0%}" in texts(plots.importance(shares, group))
     text = page_of(search)
     assert "Importance of keys" in text
