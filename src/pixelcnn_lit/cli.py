@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn_lit.config import Section, check, conf_dir, load_plugins, plugins_of, with_home
 from pixelcnn_lit.config.parts import imported
+from pixelcnn_lit.config.values import completions
 from pixelcnn_lit.errors import Interrupted, UserError
 from pixelcnn_lit.messages import SHOW_TRACEBACK, message, say
 from pixelcnn_lit.start import ends_at_once
@@ -64,6 +65,9 @@ def run(config_name: str, section: type[Section], target: str) -> None:
     with one_line_errors(wants_traceback):
         sys.argv[1:] = map(with_home, sys.argv[1:])
         _check_flags()
+        if told := _completed(section):
+            print("\n".join(told))
+            return
     # With this variable, Hydra raises errors to us, and does not print several lines itself.
     ours = _environment(NO_USER_ASKED, None if wants_traceback else "1")
     with ours, _environment(SHOW_TRACEBACK, "1"), one_line_errors(wants_traceback):
@@ -92,6 +96,15 @@ def _start(main: Callable[[], object], begun: Sequence[DictConfig]) -> None:
             sys.argv[1:] = changed
         else:
             return
+
+
+def _completed(section: type[Section]) -> list[str]:
+    """What a shell that asks is told of a key with a list of values. Empty for all others, which Hydra completes."""
+    asked = get_args_parser().parse_args()
+    line = os.environ.get("COMP_LINE", "")
+    if not asked.shell_completion or not any(word.startswith("query=") for word in asked.overrides):
+        return []
+    return [] if line.endswith(" ") or not line else completions(section, line.split()[-1])
 
 
 def _check_system() -> None:

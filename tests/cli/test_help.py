@@ -76,6 +76,7 @@ def test_each_command_is_a_program_too():
     [
         ("pixelcnn-train model=pixelcnn_", "model=pixelcnn_pp"),
         ("pixelcnn-train model=pixelcnn_pp model.res", "model.resolutions="),
+        ("pixelcnn-train optimizer.schedule=co", "optimizer.schedule=constant optimizer.schedule=cosine"),
     ],
 )
 def test_a_shell_is_told_what_a_word_may_become(line, words, tmp_path):
