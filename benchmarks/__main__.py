@@ -1,20 +1,22 @@
 """``python -m benchmarks [NAME [ARGUMENTS]]``: measure speed and quality beside the textbook's ways, and size beside
 other coders.
 
-NAME is one of sampling, training, quality, sizes and compressors, and ``python -m benchmarks NAME --help`` shows its
-arguments; without a name, all of them run as they are.
+NAME is one of sampling, rows, workers, training, quality, sizes and compressors, and ``python -m benchmarks NAME
+--help`` shows its arguments; without a name, all of them run as they are.
 """
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import compressors, quality, sampling, sizes, training
+from benchmarks import compressors, quality, rows, sampling, sizes, training, workers
 from pixelcnn_lit.cli import one_line_errors
 from pixelcnn_lit.errors import UserError
 
 BENCHMARKS = {
     "sampling": sampling.main,
+    "rows": rows.main,
+    "workers": workers.main,
     "training": training.main,
     "quality": quality.main,
     "sizes": sizes.main,
