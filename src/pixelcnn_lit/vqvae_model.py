@@ -117,19 +117,18 @@ class VQVAE:
         for number, name in enumerate(self.names):
             prior = self.priors[name]
             context = self._context(prior, codes[-1]) if codes else None
-            told = None if progress is None else self._counted(name, progress)
+            told = None if progress is None else self._counted(number, progress)
             arguments = vars(how) | {"first": first + number * APART, "context": context, "progress": told}
             codes.append(prior.sample(n, y=self._known(prior, y), **arguments))
         return tuple(codes)
 
-    def _counted(self, name: str, progress: Progress) -> Progress:
+    def _counted(self, level: int, progress: Progress) -> Progress:
         """The progress of one level as that of all of them, in codes."""
         sizes = [math.prod(shape) for shape in self.autoencoder.code_shapes()]
-        level = self.names.index(name)
 
         def told(so_far: SoFar) -> None:
             done = sum(sizes[:level]) + sizes[level] * so_far.done // so_far.total
-            progress(SoFar(done, sum(sizes), so_far.x, so_far.seen, f"{name} code"))
+            progress(SoFar(done, sum(sizes), so_far.x, so_far.seen, f"{self.names[level]} code"))
 
         return told
 

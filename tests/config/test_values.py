@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pixelcnn_lit.config import SampleConfig, TrainConfig, check, compose
-from pixelcnn_lit.config.values import completions, values_of
+from pixelcnn_lit.config.values import completions, listed_values
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,8 @@ from pixelcnn_lit.config.values import completions, values_of
         (TrainConfig, "", ""),
     ],
 )
-def test_the_values_of_a_key_are_those_of_its_type(section, key, values):
-    assert values_of(section, key) == values.split()
+def test_the_listed_values_a_key_are_those_of_its_type(section, key, values):
+    assert listed_values(section, key) == values.split()
 
 
 def test_a_word_becomes_an_override_that_is_right():

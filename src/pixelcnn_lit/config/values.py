@@ -18,11 +18,11 @@ def completions(section: type[Section], word: str) -> list[str]:
     """
     key, equals, begun = word.partition("=")
     before, comma, last = begun.rpartition(",")  # of a sweep, a,b,...
-    found = values_of(section, key.lstrip("+")) if equals else []
+    found = listed_values(section, key.lstrip("+")) if equals else []
     return [f"{key}={before}{comma}{value}" for value in found if value.startswith(last)]
 
 
-def values_of(section: type[Section], key: str) -> list[str]:
+def listed_values(section: type[Section], key: str) -> list[str]:
     """The values of a key as they are typed; of a type that allows others too, those that have a name.
 
     Of parts that are chosen by name, such as networks, the values are those of all of them.

@@ -107,7 +107,7 @@ def status(folder: Path) -> Status:
         return Status("finished", metrics)
     if locked(folder):
         return Status("running")
-    stopped = _read_json(folder / STOPPED)
+    stopped, _ = _json_object(folder / STOPPED)
     if stopped is not None and stopped.get("state") in ("failed", "pruned"):
         return Status(stopped["state"], reason=str(stopped.get("reason", "")))
     return Status("interrupted" if fault or (folder / RECORD).exists() else "not started", reason=fault)
@@ -121,16 +121,9 @@ def finished(folder: Path) -> dict[str, Any] | None:
 def _metrics(folder: Path) -> tuple[dict[str, Any] | None, str]:
     """The metrics of a finished run, or None and, where there is a file, one line of what is wrong with it."""
     path = folder / METRICS
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None, ""
-    except OSError as error:
-        return None, f"{shown(path)}: cannot be read ({error.strerror or error})"
-    except (ValueError, RecursionError) as error:
-        return None, f"{shown(path)}: damaged: no whole JSON ({error})"
-    if not isinstance(content, dict):
-        return None, f"{shown(path)}: damaged: no object of names and values, as JSON, but a {type(content).__name__}"
+    content, fault = _json_object(path)
+    if content is None:
+        return None, fault
     if score_in(content) is None:
         return None, f"{shown(path)}: damaged: it has no test score, {' or '.join(score.test for score in SCORES)}"
     for key, value in content.items():
@@ -158,7 +151,8 @@ def is_trial(folder: Path) -> bool:
 
 def trial(folder: Path) -> int | None:
     """The number of the trial of a search that the run in ``folder`` is; None for other runs."""
-    number = (_read_json(folder / TRIAL) or {}).get("number")
+    told, _ = _json_object(folder / TRIAL)
+    number = (told or {}).get("number")
     return number if isinstance(number, int) else None
 
 
@@ -177,12 +171,19 @@ def read_yaml(path: Path) -> Any:
         return None
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _json_object(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """The names and values of a JSON file, or None and, where there is a file, one line of what is wrong with it."""
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+    except FileNotFoundError:
+        return None, ""
+    except OSError as error:
+        return None, f"{shown(path)}: cannot be read ({error.strerror or error})"
+    except (ValueError, RecursionError) as error:
+        return None, f"{shown(path)}: damaged: no whole JSON ({error})"
+    if not isinstance(content, dict):
+        return None, f"{shown(path)}: damaged: no object of names and values, as JSON, but a {type(content).__name__}"
+    return content, ""
 
 
 def stop(folder: Path, state: Literal["failed", "pruned"], reason: str) -> None:

@@ -49,11 +49,7 @@ def epochs_of(trainer: pl.Trainer) -> float:
 
 def epochs(steps: int, batches: int, accumulated: int) -> float:
     """How many epochs of so many batches there are in the steps, of which each accumulates some batches."""
-    if not batches:
-        return 0.0
-    # The last step of an epoch may have fewer batches than the others.
-    whole, rest = divmod(steps, -(-batches // accumulated))
-    return whole + rest * accumulated / batches
+    return _batches_of(steps, batches, accumulated) / batches if batches else 0.0
 
 
 def _first_validation(trainer: pl.Trainer, batches: int) -> int:
@@ -68,6 +64,11 @@ def _last_batch(trainer: pl.Trainer, batches: int) -> float:
     last = batches * (math.inf if trainer.max_epochs in (None, -1) else trainer.max_epochs)
     if trainer.max_steps == -1:
         return last
+    return min(last, _batches_of(trainer.max_steps, batches, trainer.accumulate_grad_batches))
+
+
+def _batches_of(steps: int, batches: int, accumulated: int) -> int:
+    """The batches in so many steps, in epochs of ``batches``."""
     # An epoch ends with a step, which may have fewer batches than the others.
-    whole, rest = divmod(trainer.max_steps, -(-batches // trainer.accumulate_grad_batches))
-    return min(last, whole * batches + rest * trainer.accumulate_grad_batches)
+    whole, rest = divmod(steps, -(-batches // accumulated))
+    return whole * batches + rest * accumulated
