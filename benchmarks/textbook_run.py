@@ -111,7 +111,6 @@ class TextbookRun:
             params=sum(int(c.mask.sum()) + c.out_channels for c in network.convolutions()),
             epochs=trained / len(self.textbook.digits),
             steps=self.steps,
-            steps_after_validation=0,
             limits={},
             test_images=len(self.images["test"]),
             val_images=len(self.images["val"]),

@@ -45,7 +45,7 @@ def test_a_changed_config_is_refused_with_the_keys_that_differ(tmp_path):
     start(tmp_path, "model.n_res=5", "optimizer.lr=0.01")
     config = compose(["model.n_res=6", "optimizer.lr=0.02", "data.dir=elsewhere", "name=moved"])
     with (
-        pytest.raises(UserError, match=r"optimizer.lr=0.01, not 0.02; model.n_res=5, not 6. Choose another name"),
+        pytest.raises(UserError, match=r"optimizer.lr=0.01, not 0.02; model.n_res=5, not 6. Choose .* .with ckpt="),
         run_folder.claimed(tmp_path, config),
     ):
         pass

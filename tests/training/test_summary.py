@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import csv
 import json
 import math
 
 import pytest
+import torch
 
 from helpers.running import TINY
 from pixelcnn_lit.config import compose
@@ -21,7 +23,7 @@ def test_metrics_that_json_cannot_hold_become_null():
     }
 
 
-def test_the_metrics_say_what_was_left_out_and_which_steps_came_after_the_last_validation(mnist_dir, tmp_path):
+def test_the_metrics_say_what_was_left_out_and_a_validation_comes_after_the_last_step(mnist_dir, tmp_path):
     options = ["trainer.limit_test_batches=2", "trainer.max_steps=13", "trainer.check_val_every_n_epoch=1", "seed=7"]
     run = Run(compose([*TINY, f"data.dir={mnist_dir}", *options]), tmp_path)
     run.fit()
@@ -29,11 +31,15 @@ def test_the_metrics_say_what_was_left_out_and_which_steps_came_after_the_last_v
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert written["limits"] == {"limit_test_batches": 2}
     assert (written["test_images"], written["val_images"]) == (8, 4)
-    assert (written["steps"], written["steps_after_validation"]) == (13, 2)
+    assert written["steps"] == 13
+    curve = list(csv.DictReader((tmp_path / "validation.csv").open()))
+    assert [row["steps"] for row in curve] == ["11", "13"]
+    best = min(curve, key=lambda row: float(row["bits_per_dim"]))
+    assert written["val/bits_per_dim"] == pytest.approx(float(best["bits_per_dim"]), abs=1e-6)
+    assert torch.load(tmp_path / "checkpoints/best.ckpt")["global_step"] == int(best["steps"])
     assert written["epochs"] == pytest.approx(13 / 11, abs=1e-5)
     assert written["seed"] == 7
     shown = [str(cell) for column in summary.table(metrics, tmp_path).columns for cell in column.cells]
     assert "by limit_test_batches=2" in shown
-    assert "2 steps, which best.ckpt lacks" in shown
     assert "7" in shown
     assert any(cell.endswith("of 8 images") for cell in shown)

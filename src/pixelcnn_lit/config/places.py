@@ -6,7 +6,7 @@ from pathlib import Path
 
 RECORD = Path(".hydra", "config.yaml")
 """The config of the run."""
-CHECKPOINTS, BEST = "checkpoints", "best.ckpt"
+CHECKPOINTS, BEST, LAST = "checkpoints", "best.ckpt", "last.ckpt"
 
 
 def best_of(run: Path) -> Path:

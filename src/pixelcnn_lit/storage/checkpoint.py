@@ -16,7 +16,7 @@ from pixelcnn_lit.config.changes import ORIGIN, changes
 from pixelcnn_lit.config.codes import STAGE
 from pixelcnn_lit.config.kinds import run_section
 from pixelcnn_lit.config.migrate import FORMAT, migrated
-from pixelcnn_lit.config.places import BEST, best_of
+from pixelcnn_lit.config.places import BEST, LAST, best_of
 from pixelcnn_lit.config.types import at_home
 from pixelcnn_lit.data.classes import FIXED
 from pixelcnn_lit.density import Density
@@ -30,7 +30,7 @@ PREFIXES: Mapping[type[RunConfig], str] = {TrainConfig: "density.", AutoencoderR
 """What the names of a model's weights begin with in a checkpoint, by the kind of run."""
 PREFIX = PREFIXES[TrainConfig]
 SAFETENSORS = ".safetensors"
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+PREVIOUS = "previous.ckpt"
 
 
 def header(config: RunConfig, class_names: Sequence[str] = ()) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pixelcnn_lit.config import RunConfig, check, inside
 from pixelcnn_lit.config.changes import changes
 from pixelcnn_lit.config.kinds import run_section
 from pixelcnn_lit.config.migrate import migrated
-from pixelcnn_lit.config.places import CHECKPOINTS, RECORD
+from pixelcnn_lit.config.places import CHECKPOINTS, LAST, RECORD
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.scores import SCORES, Score
 from pixelcnn_lit.storage.files import shown, write_whole
@@ -348,8 +348,8 @@ def refuse_another(folder: Path, config: RunConfig) -> None:
     """Raise UserError, which names the keys, if the run in ``folder`` has another config."""
     if different := differences(folder, config):
         raise UserError(
-            f"{shown(folder)}: the run there has {'; '.join(different)}. "
-            "Choose another name, or start over: overwrite=true"
+            f"{shown(folder)}: the run there has {'; '.join(different)}. Choose another name (with "
+            f"ckpt={shown(folder / CHECKPOINTS / LAST)} to go on from there), or start over: overwrite=true"
         )
 
 

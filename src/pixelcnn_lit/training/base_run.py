@@ -20,7 +20,7 @@ from pixelcnn_lit import messages
 from pixelcnn_lit.config import RunConfig
 from pixelcnn_lit.config.changes import ORIGIN, changes
 from pixelcnn_lit.config.parts import imported
-from pixelcnn_lit.config.places import BEST, CHECKPOINTS
+from pixelcnn_lit.config.places import BEST, CHECKPOINTS, LAST
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.device import enough_memory
 from pixelcnn_lit.errors import Interrupted, UserError
@@ -242,7 +242,7 @@ class BaseRun(ABC, Generic[C]):
                 raise Interrupted(self._how_to_go_on(), self.signals.received) from None
 
     def _how_to_go_on(self) -> str:
-        last = self._checkpoints / checkpoint.LAST
+        last = self._checkpoints / LAST
         reached = last if last.exists() else self.ckpt
         if reached is None:
             return "before the first checkpoint; the same command starts again"
@@ -264,20 +264,30 @@ class BaseRun(ABC, Generic[C]):
 
     def _best(self) -> tuple[Path | None, float | None]:
         """The best checkpoint and its score of validation, None if there is none."""
-        keeper = self.trainer.checkpoint_callback
-        val = self.trainer.callback_metrics.get(self.score.val)
+        keeper, at_the_end = self.trainer.checkpoint_callback, self._at_the_end()
         if not isinstance(keeper, BestCheckpoint):
-            return None, self._validated() if val is None else float(val)
+            return None, at_the_end
         if keeper.best_model_path:
-            score = keeper.best_model_score if keeper.monitor and keeper.best_model_score is not None else val
-            return Path(keeper.best_model_path), None if score is None else float(score)
-        # Training ended before its first validation, by max_steps or max_time: the last state is the best one.
-        at_the_end = self._validated()
-        if at_the_end is not None and self.trainer.is_global_zero:
-            self._curve.add(self.trainer, at_the_end)
+            path, score = Path(keeper.best_model_path), keeper.best_model_score if keeper.monitor else None
+            before = at_the_end if score is None else float(score)
+            if before is None or at_the_end is None or not at_the_end < before:
+                return path, before
         best = self._checkpoints / BEST
         self.trainer.save_checkpoint(best)
         return best, at_the_end
+
+    def _at_the_end(self) -> float | None:
+        """The score of the last weights, None if the Trainer turns validation off.
+
+        They are validated now if training ended, by max_steps or max_time, between two validations or before the first.
+        """
+        validated = self.trainer.callback_metrics.get(self.score.val)
+        if self._curve.last == self.trainer.global_step:
+            return None if validated is None else float(validated)
+        score = self._validated()
+        if score is not None and self.trainer.is_global_zero:
+            self._curve.add(self.trainer, score)
+        return score
 
     def _validated(self) -> float | None:
         """The score of a validation now, None if the Trainer turns validation off."""
@@ -295,7 +305,6 @@ class BaseRun(ABC, Generic[C]):
             "params": summary.parameter_count(self.module.model),
             "epochs": validations.epochs_of(self.trainer),
             "steps": self.trainer.global_step,
-            "steps_after_validation": self._curve.steps_after(self.trainer.global_step),
             "limits": self._limits(),
             "test_images": self._images("test", self.trainer.num_test_batches),
             "val_images": self._images("val", self.trainer.num_val_batches),

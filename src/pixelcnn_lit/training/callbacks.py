@@ -213,24 +213,22 @@ class ValidationCurve(pl.Callback):
 
     def __init__(self, score: Score, folder: Path, throughput: Throughput) -> None:
         self._score, self._path, self._throughput = score, folder / run_folder.CURVE, throughput
-        self._last: int | None = None
-
-    def steps_after(self, steps: int) -> int | None:
-        """How many of ``steps`` came after the last validation. None if there was none."""
-        return None if self._last is None else steps - self._last
+        self.last: int | None = None
+        """The number of steps before the last validation, None if there was none."""
 
     def state_dict(self) -> dict[str, Any]:
-        return {"last": self._last}
+        return {"last": self.last}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._last = state_dict["last"]
+        self.last = state_dict["last"]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         value = trainer.callback_metrics.get(self._score.val)
-        if not trainer.is_global_zero or trainer.sanity_checking or trainer.state.fn != "fit" or value is None:
+        if trainer.sanity_checking or trainer.state.fn != "fit" or value is None:
             return
-        self._last = trainer.global_step
-        self.add(trainer, float(value))
+        self.last = trainer.global_step
+        if trainer.is_global_zero:
+            self.add(trainer, float(value))
 
     def add(self, trainer: pl.Trainer, value: float) -> None:
         """Write the line of a validation now."""

@@ -23,7 +23,7 @@ from lightning_fabric.plugins import CheckpointIO
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from torch import Tensor
 
-from pixelcnn_lit.config.places import BEST
+from pixelcnn_lit.config.places import BEST, LAST
 from pixelcnn_lit.data.images import Batch, BatchIndices
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import checkpoint as checkpoints
@@ -179,7 +179,7 @@ class LastCheckpoint(Checkpoint):
     """
 
     def __init__(self, folder: Path, every_minutes: float | None, signals: StopSignals) -> None:
-        self._path = folder / checkpoints.LAST
+        self._path = folder / LAST
         self._seconds = float("inf") if every_minutes is None else 60 * every_minutes
         self._signals = signals
         self._written: float | None = None

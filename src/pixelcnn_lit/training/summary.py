@@ -85,8 +85,6 @@ class Metrics(ABC):
     epochs: float
     """How many times the training went through its images: 0.01 after a hundredth of them."""
     steps: int
-    steps_after_validation: int | None
-    """The steps that came after the last validation, None without one: best.ckpt cannot be of them."""
     limits: dict[str, int | float]
     """The Trainer's limits that left something out, such as limit_test_batches."""
     test_images: int
@@ -258,8 +256,6 @@ def table(metrics: Metrics, folder: Path) -> Table:
     rows.add_row("data", escape(f"{metrics.data} ({metrics.source}), {metrics.levels} levels"))
     rows.add_row("parameters", number(metrics.params, ",d"))
     rows.add_row("epochs", number(metrics.epochs, ".4g", f", {metrics.steps:,} steps"))
-    if metrics.steps_after_validation:
-        rows.add_row("after the last validation", f"{metrics.steps_after_validation:,} steps, which best.ckpt lacks")
     rows.add_row("seed", str(metrics.seed))
     processor = number(metrics.processor_seconds, ",.0f", " processor seconds")
     rows.add_row("training", number(metrics.train_seconds, ",.0f", f" s, {processor}"))
