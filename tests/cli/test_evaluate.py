@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 
 from helpers.process import forked, succeeds
+
+BINARISED = "pretrained:mnist_binarised"
 
 
 @pytest.mark.parametrize("batch_size", [1000, 7])
@@ -44,3 +47,13 @@ def test_a_tilde_in_a_path_is_the_home_folder(trained, tmp_path):
     succeeds(forked("evaluate", "ckpt=~/outputs/tiny/checkpoints/best.ckpt", 'out="~/scores.npy"', **home))
     assert (run.parents[1] / "scores.npy").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_binarised_model_has_a_spread_over_binarisations_and_no_other_has(tmp_path):
+    few = ["split=val", "n=4", "data=digits"]
+    output = succeeds(forked("evaluate", f"ckpt={BINARISED}", "binarisations=3", *few, cwd=tmp_path))
+    first, average, deviation = (float(number) for number in re.findall(r"(?<= )\d+\.\d{4}(?!\d)", output))
+    assert 0 < abs(first - average) < 2 * deviation
+    refused = forked("evaluate", "ckpt=pretrained:digits", "binarisations=3", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "binarisations=3: only for a model of data.binarize=dynamic" in refused.stderr

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
+from pixelcnn_lit.config import compose
 from pixelcnn_lit.data import binarise as module
 from pixelcnn_lit.data.binarise import binarise, splitmix64
+from pixelcnn_lit.data.datasets import load
+from pixelcnn_lit.data.images import ONCE, PARTS, ImageData
 
 
 def test_each_pixel_is_a_bernoulli_of_its_intensity():
@@ -53,3 +57,15 @@ def test_the_bits_are_those_of_splitmix64():
         16408922859458223821,
     ]
     assert splitmix64(states).tolist() == expected
+
+
+def test_the_first_binarisation_is_that_of_every_score_and_each_other_one_is_its_own():
+    config = compose(["data=digits", "data.levels=2", "data.binarize=dynamic", "data.split_seed=4294967295"]).data
+    usual, same, other = (ImageData(config, 0, **chosen) for chosen in ({}, {"binarisation": 0}, {"binarisation": 1}))
+    intensities = load(config).test.images
+    first = binarise(intensities, np.arange(len(intensities)), ONCE, config.split_seed, PARTS.index("test"))
+    for data in (usual, same):
+        np.testing.assert_array_equal(data.split("test").images, first)
+    assert 0.01 < (other.split("test").images != torch.from_numpy(first)).float().mean() < 0.2
+    of_training = [next(iter(data.loader("train", shuffle=True)))[0] for data in (usual, other)]
+    assert torch.equal(*of_training)

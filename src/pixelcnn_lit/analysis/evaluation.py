@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import mean, stdev
 
 import numpy as np
 import torch
@@ -168,6 +169,8 @@ def evaluate(config: EvaluateConfig) -> float:
     density, trained = load_with_config(config.ckpt)
     if config.beside is not None and density.context_shape is None:
         raise UserError(f"beside={config.beside}: only for a model with a context, and {config.ckpt} has none")
+    if config.binarisations > 1 and not trained.data.binarize:
+        raise UserError(f"binarisations={config.binarisations}: only for a model of data.binarize=dynamic")
     device = pick_device(config.device)
     density.to(device)
     data = images_of(config, trained)
@@ -180,6 +183,8 @@ def evaluate(config: EvaluateConfig) -> float:
     if not math.isfinite(scores.bits_per_dim):
         raise UserError(f"ckpt={config.ckpt}: {scores.bits_per_dim} bits/dim: its weights have gone wrong")
     shown = table(config, trained, data, scores)
+    if config.binarisations > 1:
+        add_binarisations(shown, [scores, *redrawn(config, trained, density, device)])
     if config.beside is not None:
         add_beside(shown, config.beside, scores, score_beside(config.beside, data, config.split, device))
     if config.occlude is not None:
@@ -197,15 +202,28 @@ def evaluate(config: EvaluateConfig) -> float:
     return scores.bits_per_dim
 
 
-def images_of(config: EvaluateConfig, trained: TrainConfig) -> ImageData:
+def images_of(config: EvaluateConfig, trained: TrainConfig, binarisation: int = 0) -> ImageData:
     """The images to evaluate. Raise UserError if they cannot be read, or are too few."""
     # The names of the classes are compared later, and say more than their number.
     chosen = config.data.instead_of(trained.data, batch_size=config.batch_size, n_classes=0)
-    data = ImageData(chosen, trained.seed, context=trained.context)
+    data = ImageData(chosen, trained.seed, context=trained.context, binarisation=binarisation)
     data.setup()
     if config.n is not None:
         data.keep(config.split, config.n)
     return data
+
+
+def redrawn(config: EvaluateConfig, trained: TrainConfig, density: Density, device: torch.device) -> Iterator[Scores]:
+    """The scores of the same images in each of the other binarisations."""
+    for number in range(1, config.binarisations):
+        yield score_all(density, images_of(config, trained, number), config.split, device, labelled=False)
+
+
+def add_binarisations(shown: Table, each: Sequence[Scores]) -> None:
+    """Add to the table the mean of all binarisations, and their standard deviation, of which n - 1 are free."""
+    nats = [-float(scores.log_probs.double().mean()) for scores in each]
+    told = f"{mean(nats):.4f}, standard deviation {stdev(nats):.4f}"
+    shown.add_row(f"nats/image, mean of {len(nats)} binarisations", told)
 
 
 def add_beside(shown: Table, path: str, scores: Scores, without: Scores) -> None:

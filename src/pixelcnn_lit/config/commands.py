@@ -98,6 +98,7 @@ class EvaluateConfig(Section):
     ckpt: Model
     split: Literal["train", "val", "test"]
     n: Count | None
+    binarisations: Annotated[int, Field(ge=1, le=1000)]
     out: Place | None
     beside: Model | None
     noise: list[Annotated[float, Field(gt=0, le=1)]]

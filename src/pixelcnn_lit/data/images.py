@@ -145,12 +145,15 @@ OWN = len(PARTS)
 """The number of a part that is in no data set: a user's own pictures."""
 
 
-def as_levels(intensities: NDArray[Any], config: DataConfig, part: int) -> NDArray[Any]:
-    """Intensities (N, C, H, W) as the levels of ``config``. To binarise, they are drawn once, by the part's number."""
+def as_levels(intensities: NDArray[Any], config: DataConfig, part: int, binarisation: int = 0) -> NDArray[Any]:
+    """Intensities (N, C, H, W) as the levels of ``config``.
+
+    To binarise, they are drawn once, by the numbers of the part and of the ``binarisation``.
+    """
     if config.holds_levels:
         return intensities
     if config.binarize == "dynamic":
-        return binarise(intensities, np.arange(len(intensities)), ONCE, config.split_seed, part)
+        return binarise(intensities, np.arange(len(intensities)), ONCE, config.split_seed, part, binarisation)
     return quantise(intensities, config.levels)
 
 
@@ -171,17 +174,24 @@ class ImageData:
     """
 
     def __init__(
-        self, config: DataConfig, seed: int, *, context: ContextConfig | None = None, reshuffle: bool = True
+        self,
+        config: DataConfig,
+        seed: int,
+        *,
+        context: ContextConfig | None = None,
+        reshuffle: bool = True,
+        binarisation: int = 0,
     ) -> None:
         """``seed`` determines the order of the training images, and their draws under dynamic binarisation.
 
         After :meth:`setup`, ``class_names`` are the classes, and ``named`` is False where these are but their numbers.
 
         With ``context``, batches have the contexts of their images too. Without ``reshuffle`` the order is the same in
-        each epoch. :meth:`setup` reads the images.
+        each epoch. :meth:`split` has the draws of number ``binarisation``; all else compares in those of number 0.
+        :meth:`setup` reads the images.
         """
         self._context_of = context_of(context or NoContext(name="none"), config.levels)
-        self._reshuffle = reshuffle
+        self._reshuffle, self._binarisation = reshuffle, binarisation
         self.config, self.seed = config, seed
         self.source = ""
         self.class_names: tuple[str, ...] = ()
@@ -201,7 +211,7 @@ class ImageData:
             self.class_names = numbered(config.n_classes)
         for number, part in enumerate(PARTS):
             split: Split = getattr(splits, part)
-            images = as_levels(split.images, config, number)
+            images = as_levels(split.images, config, number, self._binarisation)
             above = None if split.above is None else torch.from_numpy(split.above)
             labels = torch.from_numpy(split.labels)
             self._splits[part] = LevelImages(torch.from_numpy(images), labels, self._context_of, above)
