@@ -47,6 +47,11 @@ def test_the_last_fifth_of_the_steps_is_in_float32(mnist_dir, tmp_path, end, ste
     assert 0 < abs(float(watch.gaps[0])) < 0.01
     if not end:
         assert float(watch.gaps[-1]) == 0
+        return
+    again = Run(run.config, tmp_path)
+    again.fit()
+    for ended in (run, again):  # the last step is validated after the training: here after no step at all, too
+        assert ended.conclude().precision_gap == 0
 
 
 def test_a_run_that_resumes_in_its_last_steps_goes_on_in_float32(mnist_dir, tmp_path):

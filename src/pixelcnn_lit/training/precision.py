@@ -92,13 +92,20 @@ class Float32Tail(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
+        self._choose(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "validate":  # a resumed run may have had no step left
+            self._choose(trainer)
+
+    def _choose(self, trainer: pl.Trainer) -> None:
         if self._first_step is None:
             # Not in on_train_start: max_steps is unset there, until Position has been called.
             self._first_step = self._first_of(trainer)
         if self._precision.in_float32 or trainer.global_step < self._first_step:
             return
         self._precision.in_float32 = True
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and trainer.state.fn == "fit":
             messages.say(f"step {trainer.global_step:,}: float32 from here on (trainer.float32_tail={self._share:g})")
 
     def _first_of(self, trainer: pl.Trainer) -> float:
@@ -122,7 +129,7 @@ class PrecisionGap(pl.Callback):
         self._told = False
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.sanity_checking or trainer.state.fn != "fit":
+        if trainer.sanity_checking or trainer.state.fn == "test":
             return
         assert isinstance(pl_module, LitDensity)
         self.gap = self._measured(trainer, pl_module)
