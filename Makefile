@@ -19,7 +19,7 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	  echo "could not make $(VENV): on Debian and Ubuntu, install the package python3-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --progress-bar on --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --editable ".[dev]"
 	@touch $(READY)
 
 train: setup ## train the quick-start model on real digits: at most four minutes on two CPU cores

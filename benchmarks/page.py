@@ -107,7 +107,7 @@ class Page:
         facts = {
             "seed": written(of.get("seed"), "d"),
             "precision": written(of.get("precision"), "s"),
-            "machine": device if "threads" not in of else f"{device}, {of['threads']} threads, torch {of['torch']}",
+            "machine": device if "threads" not in of else f"{device}, {threads(of)}, torch {of['torch']}",
             "date": written(of.get("date"), "s")[:10],
             "code": written(of.get("git"), "s"),
         }
@@ -171,6 +171,11 @@ def written(value: Any, form: str) -> str:
         raise UserError(f"{value!r} in the format {form}: {error}") from None
 
 
+def threads(of: Mapping[str, Any]) -> str:
+    """How many threads a run had: ``1 thread``."""
+    return f"{of['threads']} thread{'' if of['threads'] == 1 else 's'}"
+
+
 def images(of: Mapping[str, Any]) -> str:
     """The images that a score is a mean over."""
     binarised = ", binarised" if of.get("binarize") else ""
@@ -184,4 +189,7 @@ def common(runs: Sequence[Kept]) -> str:
     for key, name in (("seed", "seed "), ("precision", "")):
         values = {run.metrics.get(key) for run in runs}
         told += [f"{name}{value}" for value in values if len(values) == 1 and value is not None]
-    return f"Means over {'; '.join(told)}."
+    text = f"Means over {'; '.join(told)}."
+    # Runs of today validate at their last step.
+    lacking = [f"{run.name} {steps:,}" for run in runs if (steps := run.metrics.get("steps_after_validation"))]
+    return text + (f" Without the steps after the last validation: {', '.join(lacking)}." if lacking else "")

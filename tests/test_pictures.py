@@ -92,8 +92,8 @@ def test_maps_of_bits_lie_below_their_images(n_classes):
     assert picture.shape == (4 * 5 + 1, 8 * 6 + 1, 3)
     np.testing.assert_array_equal(picture[1:5, 1:6], pictures.as_rgb(x, 4)[0])
     with torch.no_grad():
-        dearest = density.nats(x).sum(1).argmax()
-    image, place = divmod(int(dearest), 20)
+        costliest = density.nats(x).sum(1).argmax()
+    image, place = divmod(int(costliest), 20)
     band, column = divmod(image, 8)
     row = 1 + (2 * band + 1) * 5 + place // 5
     assert tuple(picture[row, 1 + 6 * column + place % 5]) == pictures.HEAT[-1]

@@ -220,7 +220,7 @@ def gif(grids: Sequence[Picture]) -> bytes:
 def draw_bits(density: Density, batch: Batch, scale: int) -> Picture:
     """A grid of the images of ``batch``, each band of them above the maps of the bits of their pixels.
 
-    Black is 0 bits, and white the bits of the dearest pixel of the batch.
+    Black is 0 bits, and white the bits of the costliest pixel of the batch.
     """
     original, _, *context = batch
     with torch.inference_mode():

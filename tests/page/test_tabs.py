@@ -144,7 +144,7 @@ def test_score_shows_the_bits_of_each_pixel_and_the_place_among_test_images(tmp_
     each = bits(model.density, x)[0]
     assert f"{float(each.mean()):.4f} bits/dim" in first[0]
     row, column = divmod(int(each.argmax()), 5)
-    assert f"The dearest pixel is in row {row}, column {column}" in first[0]
+    assert f"The pixel that costs most is in row {row}, column {column}" in first[0]
     assert heat.sum(-1).argmax() == each.argmax()
     assert "The histogram is of 3 black images." in last[1]
     assert "3 images cost as many bits or more" in last[1]

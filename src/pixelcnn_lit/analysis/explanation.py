@@ -130,7 +130,7 @@ def save(out: str, explained: Explained, levels: int, names: Sequence[str], numb
 
 def table(explained: Explained, names: Sequence[str]) -> Table:
     """A line for each image."""
-    rows = Table("image", "bits/dim", "entropy, bits/dim", "dearest pixel: row, column, bits")
+    rows = Table("image", "bits/dim", "entropy, bits/dim", "costliest pixel: row, column, bits")
     width = explained.bits.shape[2]
     for name, cost, mean, bits in zip(names, *explained.per_dim, explained.bits, strict=True):
         row, column = divmod(int(bits.argmax()), width)

@@ -63,7 +63,7 @@ def maps_of(model: Model, x: Tensor) -> str:
             "</div>",
             said(
                 f"{totals[0] / x.numel():.4f} bits/dim. Black is 0 bits a pixel, white {most:.2f}.",
-                f"The dearest pixel is in row {row}, column {column}: {float(explained.bits.max()):.2f} bits.",
+                f"The pixel that costs most is in row {row}, column {column}: {float(explained.bits.max()):.2f} bits.",
             ),
         )
     )

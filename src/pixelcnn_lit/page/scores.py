@@ -36,8 +36,8 @@ class Reference:
     def place(self, bits_per_dim: float) -> str:
         """Where a picture stands among them, in a sentence."""
         n = len(self.bits_per_dim)
-        dearer = int((self.bits_per_dim >= bits_per_dim).sum())
-        return f"{dearer} of these {n} images cost as many bits or more, {n - dearer} cost fewer"
+        as_many = int((self.bits_per_dim >= bits_per_dim).sum())
+        return f"{as_many} of these {n} images cost as many bits or more, {n - as_many} cost fewer"
 
 
 @torch.inference_mode()
