@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,8 @@ def test_a_folder_without_runs_is_told(tmp_path):
         report.report(tmp_path)
     with pytest.raises(UserError, match="none: no such folder"):
         report.report(tmp_path / "none")
+    with pytest.raises(UserError, match="dir=none: no such folder; the folder stands alone: none"):
+        report.report(Path("dir=none"))
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="file: a file, where the folder"):
         report.report(tmp_path / "file")

@@ -21,7 +21,8 @@ def report(folder: Path) -> None:
     """Show the tables and write the page. Raise UserError if the folder contains no run."""
     if not folder.is_dir():
         what = "a file, where the folder of a sweep or of runs is expected" if folder.exists() else "no such folder"
-        raise UserError(f"{folder}: {what}")
+        hint = f"; the folder stands alone: {str(folder).partition('=')[2]}" if "=" in folder.parts[0] else ""
+        raise UserError(f"{folder}: {what}{hint}")
     found = runs_below(folder)
     if not found:
         raise UserError(f"{folder}: no run in it; train with name=... or -m, and name that folder")
