@@ -58,8 +58,11 @@ def test_a_pixel_sees_all_earlier_pixels_and_of_itself_the_first_group_alone(gro
         assert not of_x[attention.query_features :, i].any()
 
 
+@pytest.mark.parametrize("grows", [True, False], ids=["grows", "masked"])
 @pytest.mark.parametrize("known", [0, 2])
-def test_a_cursor_gives_the_result_of_whole_images_with_one_query_a_pixel(known):
+def test_a_cursor_gives_the_result_of_whole_images_with_one_query_a_pixel(known, grows, monkeypatch):
+    """As on a CPU and, with fixed shapes, as in a CUDA graph."""
+    monkeypatch.setattr("pixelcnn_lit.nn.attention.views_may_grow", lambda device: grows)
     attention = layer()
     x, image = torch.randn(2, 6, *SIZE), torch.rand(2, 3, *SIZE)
     with torch.inference_mode():
@@ -78,6 +81,21 @@ def test_a_cursor_gives_the_result_of_whole_images_with_one_query_a_pixel(known)
                 out = attention(x[:, :, row, column], image[:, :, row, column], at)
                 torch.testing.assert_close(out, whole[:, :, row, column], rtol=1e-5, atol=1e-6)
                 at.image.row[:, column] = image[:, :, row, column]
+                at.end_pixel()
+
+
+def test_a_pixel_multiplies_with_the_places_drawn_so_far_alone():
+    """A weight of 0 for a value of NaN would give NaN."""
+    attention = layer()
+    with torch.inference_mode():
+        at = Cursor(attention, torch.empty(2), size=SIZE, image_channels=3)
+        cache = at.cache(attention)
+        cache._keys[:, :, 1:], cache._values[:, 1:] = torch.nan, torch.nan
+        for _ in range(SIZE[0]):
+            at.start_row()
+            for column in range(SIZE[1]):
+                at.move_to(column)
+                assert attention(torch.randn(2, 6), torch.rand(2, 3), at).isfinite().all()
                 at.end_pixel()
 
 

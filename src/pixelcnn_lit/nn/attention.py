@@ -103,7 +103,9 @@ class CausalAttention(CausalLayer):
 class KeysAndValues(LayerCache):
     """The cache of :class:`CausalAttention`: the keys and values of all pixels, so that a pixel takes one query.
 
-    A mask hides the places that are not drawn yet. So all rows take the same operations on the same memory.
+    On a CPU a pixel multiplies with the places drawn before it alone. Each column has views of its own for that, which
+    are made longer from row to row: a recording keeps the tensors, not their shapes. A CUDA graph keeps the shapes, so
+    on other devices each pixel multiplies with all places, and a mask hides those that are not drawn yet.
     """
 
     recordable = True
@@ -120,8 +122,11 @@ class KeysAndValues(LayerCache):
         self._coordinates = coordinates(at.height, at.width, like)[0].permute(1, 2, 0)
         self._query_bias = like.new_zeros(at.width, 1, layer.query.out_features)
         self._both_bias = like.new_zeros(at.width, 1, layer.key_value.out_features)
-        self._hidden = like.new_zeros(at.width, 1, 1, places)
+        self._grows = views_may_grow(like.device)
+        self._hidden = like.new_zeros(at.width, 1, 1, 1 if self._grows else places)
         self._numbers = torch.arange(places, device=like.device)
+        whole = self._keys, self._values, *like.new_empty(2, len(self._keys), 1, places)
+        self._seen = [[part.view(part.shape) for part in whole] for _ in range(at.width)]
         self._place = torch.zeros(at.width, 1, dtype=torch.long, device=like.device)
         self._inputs = like.new_zeros(at.width, n, split[1])
         self._of_features = self._inputs[..., : layer.features].unbind(0)
@@ -142,7 +147,19 @@ class KeysAndValues(LayerCache):
         torch.add(places @ self._both_place, self._layer.key_value.bias, out=self._both_bias)
         number = torch.arange(first, first + at.width, device=self._place.device)[:, None]
         self._place.copy_(number + 1)
-        self._hidden.copy_(torch.where(self._numbers <= number, 0.0, -torch.inf)[:, None, None])
+        if self._grows:
+            self._grow(first)
+        else:
+            self._hidden.copy_(torch.where(self._numbers <= number, 0.0, -torch.inf)[:, None, None])
+
+    def _grow(self, first: int) -> None:
+        """Let each column of a row see nothing, the ``first`` pixels of the rows above, and those to its left."""
+        n = len(self._keys)
+        for seen, (keys, values, scores, weights) in enumerate(self._seen, first + 1):
+            keys.as_strided_((n, self._layer.key_size, seen), keys.stride())
+            values.as_strided_((n, seen, self._layer.value_size), values.stride())
+            for part in scores, weights:
+                part.as_strided_((n, 1, seen), (seen, seen, 1))
 
     def attend(self, x: Tensor) -> Tensor:
         """The result for the pixel at the cursor: features (N, F) -> (N, heads * value_size)."""
@@ -150,8 +167,10 @@ class KeysAndValues(LayerCache):
         self._of_features[column].copy_(x)
         query = torch.addmm(self._query_bias[column], x[:, : layer.query_features], self._query)
         query = query.view(-1, 1, layer.key_size)
-        scores = torch.baddbmm(self._hidden[column], query, self._keys, alpha=layer.scale)
-        return torch.bmm(torch.softmax(scores, -1), self._values).view(len(x), -1)
+        keys, values, scores, weights = self._seen[column]
+        torch.baddbmm(self._hidden[column], query, keys, alpha=layer.scale, out=scores)
+        torch.softmax(scores, -1, out=weights)
+        return torch.bmm(weights, values).view(len(x), -1)
 
     def end_pixel(self) -> None:
         """Keep the key and the value of the pixel at the cursor, which is drawn now."""
@@ -161,6 +180,11 @@ class KeysAndValues(LayerCache):
         both = both.view(len(self._keys), 1, -1)
         self._keys.index_copy_(2, self._place[column], both[..., : self._layer.key_size].transpose(1, 2))
         self._values.index_copy_(1, self._place[column], both[..., self._layer.key_size :])
+
+
+def views_may_grow(device: torch.device) -> bool:
+    """Whether the views that a recording on this device keeps may get other shapes from row to row."""
+    return device.type == "cpu"
 
 
 def coordinates(height: int, width: int, like: Tensor) -> Tensor:
