@@ -72,9 +72,13 @@ def of_a_pixel(density: Density, n: int, side: int, rows: int, at: str) -> float
     known[first : first + RECORDED + rows] = False
     x = torch.zeros(n, density.image_shape[0], side, side, dtype=torch.uint8)
     ends: list[float] = []
+    raster = density.raster()  # of a mixture, complete would first weigh its parts by all that is known
+    given: dict[str, Any] = {
+        "y": None if raster.n_classes is None else 0,
+        "context": random_context(density, (side, side)),
+    }
     with patch.object(Cursor, "pass_over", lambda at, network, known: at._skip(known.shape[2])):
-        context = random_context(density, (side, side))
-        density.complete(x, known, 0, context=context, progress=lambda so_far: ends.append(time.perf_counter()))
+        raster.complete(x, known, 0, **given, progress=lambda so_far: ends.append(time.perf_counter()))
     return (ends[RECORDED + rows] - ends[RECORDED]) / (rows * side)
 
 
