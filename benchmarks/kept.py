@@ -117,15 +117,17 @@ def date_of(run: Path) -> str | None:
 def without_places(command: str) -> str:
     """A command without what says where something is: of files and folders, their names stay.
 
-    >>> without_places("python -m pixelcnn_lit.train data=npz data.path=/home/me/cats.npz name=mine")
-    'python -m pixelcnn_lit.train data=npz data.path=cats.npz'
+    >>> without_places("python -m pixelcnn_lit.train seed=1 data=npz data.path=/home/me/cats.npz name=mine seed=2")
+    'python -m pixelcnn_lit.train data=npz data.path=cats.npz seed=2'
     """
     return shlex.join(told(shlex.split(command)))
 
 
 def told(words: Sequence[str]) -> list[str]:
-    """The words of a command, or its overrides alone, without places."""
-    left = (word for word in words if not is_place(word.lstrip("+~").partition("=")[0]))
+    """The words of a command, or its overrides alone, without places; of a key that is given twice, the later value."""
+    last = {word.partition("=")[0]: number for number, word in enumerate(words)}
+    once = (word for number, word in enumerate(words) if "=" not in word or last[word.partition("=")[0]] == number)
+    left = (word for word in once if not is_place(word.lstrip("+~").partition("=")[0]))
     parts = (word.partition("=") for word in left)
     return [key + sign + UP_TO_THE_NAME.sub("", value) for key, sign, value in parts]
 
