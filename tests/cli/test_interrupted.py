@@ -59,7 +59,7 @@ def survives(folder: Path, mnist_dir: Path, numbers: list[int], rng: random.Rand
         else:
             word = "terminated" if number == signal.SIGTERM else "interrupted"
             assert result.returncode == 128 + number, result.stderr
-            assert result.stderr == f"{word}: go on with ckpt=run/checkpoints/last.ckpt\n"
+            assert result.stderr == f"{word}: the same command with ckpt=run/checkpoints/last.ckpt goes on\n"
             assert seconds < 20  # a fraction of one on a quiet machine
         assert checkpoint.newest_good(run / "checkpoints") == run / "checkpoints" / "last.ckpt"
         assert not (run / "metrics.json").exists()

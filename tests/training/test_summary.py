@@ -23,7 +23,7 @@ def test_metrics_that_json_cannot_hold_become_null():
     }
 
 
-def test_the_metrics_say_what_was_left_out_and_a_validation_comes_after_the_last_step(mnist_dir, tmp_path):
+def test_the_metrics_say_what_was_left_out_and_a_validation_comes_after_the_last_step(mnist_dir, tmp_path, capsys):
     options = ["trainer.limit_test_batches=2", "trainer.max_steps=13", "trainer.check_val_every_n_epoch=1", "seed=7"]
     run = Run(compose([*TINY, f"data.dir={mnist_dir}", *options]), tmp_path)
     run.fit()
@@ -32,6 +32,9 @@ def test_the_metrics_say_what_was_left_out_and_a_validation_comes_after_the_last
     assert written["limits"] == {"limit_test_batches": 2}
     assert (written["test_images"], written["val_images"]) == (8, 4)
     assert written["steps"] == 13
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
+    assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
+    assert ["val" in line for line in lines] == [True, False]  # the second would be that of step 11
     curve = list(csv.DictReader((tmp_path / "validation.csv").open()))
     assert [row["steps"] for row in curve] == ["11", "13"]
     best = min(curve, key=lambda row: float(row["bits_per_dim"]))

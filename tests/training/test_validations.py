@@ -54,6 +54,13 @@ def test_early_stopping_without_a_validation_is_told_of(mnist_dir, tmp_path, opt
     assert validations.without_effect(run.trainer, len(run.data.split("train")), silent) is None
 
 
+def test_epochs_that_end_before_the_steps_are_told_of(mnist_dir, tmp_path, capsys):
+    for steps in (22, 23):
+        made(mnist_dir, tmp_path, "trainer.max_epochs=2", f"trainer.max_steps={steps}", "overwrite=true").fit()
+        told = "note: trainer.max_epochs=2 ends the training after 22 steps, not 23\n" in capsys.readouterr().out
+        assert told == (steps == 23)
+
+
 @pytest.mark.parametrize(
     ("steps", "batches", "accumulated", "told"),
     [(3, 250, 1, 0.012), (500, 250, 1, 2), (6, 11, 2, 1), (12, 11, 2, 2), (7, 11, 2, 13 / 11), (0, 0, 1, 0)],

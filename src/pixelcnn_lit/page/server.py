@@ -49,6 +49,10 @@ def serve(config: DemoConfig) -> None:
         closed.wait()
         page.close(verbose=False)
     say("the page is closed")
+    # A sampling that still runs is a thread inside torch, and Python's own end would abort the process under it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _refuse_taken(host: str, port: int) -> None:

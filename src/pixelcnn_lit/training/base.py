@@ -50,11 +50,13 @@ class LitModel(pl.LightningModule, ABC):
         schedule = self.lr_schedulers()
         assert isinstance(schedule, LambdaLR)
         step = schedule.last_epoch
+        told: set[float] = set()
         for group, lr, factor in zip(
             schedule.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
         ):
             before, group["lr"] = group["lr"], lr * factor(step)
-            if group["lr"] != before and self.trainer.is_global_zero:
+            if group["lr"] not in (before, *told) and self.trainer.is_global_zero:
+                told.add(group["lr"])
                 messages.say(
                     f"the learning rate follows the course of this run's length: {group['lr']:.3g} at step {step:,}, "
                     f"where the run before ended with {before:.3g}"

@@ -183,8 +183,8 @@ class BaseRun(ABC, Generic[C]):
 
     def _watching(self, options: dict[str, Any]) -> Iterator[Callback]:
         """The callbacks that observe the training."""
-        yield from (self._position, self._finite, self.throughput, EpochLines(self.score, self.throughput))
-        yield self._curve
+        yield from (self._position, self._finite, self.throughput, self._curve)
+        yield EpochLines(self.score, self.throughput, self._curve)
         if run_folder.is_trial(self.folder):
             yield imported("pixelcnn_lit.sweeps.prune:Prune")(self.folder)
         if options["enable_progress_bar"]:
@@ -224,8 +224,10 @@ class BaseRun(ABC, Generic[C]):
                     messages.say(f"  with {key}={now}, where the run before had {before}")
             elif self.config.weights is not None:
                 messages.say(f"begins with the weights of {shown(Path(self.config.weights))}")
-            if told := validations.without_effect(self.trainer, len(self.data.split("train")), self.config):
-                messages.say(told)
+            images = len(self.data.split("train"))
+            for of in (validations.without_effect, validations.cut_short):
+                if told := of(self.trainer, images, self.config):
+                    messages.say(told)
         choices = summary.hyperparameters(self.config, self.data)
         loggers.begin(self.trainer.loggers, choices, summary.swept_values(self.folder, self.config))
 
@@ -246,7 +248,7 @@ class BaseRun(ABC, Generic[C]):
         reached = last if last.exists() else self.ckpt
         if reached is None:
             return "before the first checkpoint; the same command starts again"
-        return "the same command goes on" if self.config.name else f"go on with ckpt={shown(reached)}"
+        return f"the same command{'' if self.config.name else f' with ckpt={shown(reached)}'} goes on"
 
     def _train(self) -> None:
         """Train. If Lightning refuses, raise UserError that names the cause: Trainer arguments or the checkpoint."""

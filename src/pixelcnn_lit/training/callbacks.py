@@ -21,7 +21,7 @@ from pixelcnn_lit.storage import checkpoint, run_folder
 from pixelcnn_lit.storage.files import shown
 from pixelcnn_lit.training.loggers import TensorBoard
 from pixelcnn_lit.training.module import LitDensity
-from pixelcnn_lit.training.validations import epochs_of
+from pixelcnn_lit.training.validations import epochs_of, last_epoch
 
 
 class Throughput(pl.Callback):
@@ -107,8 +107,10 @@ class ProgressBar(RichProgressBar):
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         name = self._score.train
         if trainer.training and may_read(trainer, pl_module.device) and name in trainer.callback_metrics:
-            self._train = {name: float(trainer.callback_metrics[name])}
-        return {**self._train, **super().get_metrics(trainer, pl_module)}
+            self._train = {self._score.unit: float(trainer.callback_metrics[name])}
+        others = super().get_metrics(trainer, pl_module)
+        others.pop("v_num", None)  # of a logger: it says nothing of this training, and takes the room of a number
+        return {**self._train, **others}
 
 
 class FiniteSteps(pl.Callback):
@@ -184,8 +186,8 @@ def _suspected(trainer: pl.Trainer) -> str:
 class EpochLines(pl.Callback):
     """Prints one line per epoch, on the screen and in the log: the score, images per second, elapsed time."""
 
-    def __init__(self, score: Score, throughput: Throughput) -> None:
-        self._score, self._throughput = score, throughput
+    def __init__(self, score: Score, throughput: Throughput, curve: ValidationCurve) -> None:
+        self._score, self._throughput, self._curve = score, throughput, curve
         self._start = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -195,9 +197,10 @@ class EpochLines(pl.Callback):
         if not trainer.is_global_zero:
             return
         values, score = trainer.callback_metrics, self._score
-        named = (("train", score.train), ("val", score.val))
+        # Lightning keeps the score of the last validation, which may be one of an earlier step.
+        named = (("train", score.train), *([("val", score.val)] if self._curve.last == trainer.global_step else []))
         parts = [f"{name} {float(values[key]):{score.form}}" for name, key in named if key in values]
-        last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else "?"
+        last = last_epoch(trainer) or "?"
         elapsed = timedelta(seconds=round(time.perf_counter() - self._start))
         messages.say(
             f"epoch {trainer.current_epoch + 1:>3}/{last}  {'  '.join(parts)} {score.unit}  "

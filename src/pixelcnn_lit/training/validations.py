@@ -36,6 +36,30 @@ def without_effect(trainer: pl.Trainer, images: int, config: RunConfig) -> str |
     )
 
 
+def cut_short(trainer: pl.Trainer, images: int, config: RunConfig) -> str | None:
+    """A line if ``trainer.max_epochs`` ends the training before ``trainer.max_steps``, else None."""
+    batches, last = epoch_batches(trainer, images, config), trainer.max_epochs
+    if trainer.max_steps == -1 or last in (None, -1) or not batches:
+        return None
+    steps = last * steps_of_epoch(batches, trainer.accumulate_grad_batches)
+    if steps >= trainer.max_steps:
+        return None
+    return f"note: trainer.max_epochs={last} ends the training after {steps:,} steps, not {trainer.max_steps:,}"
+
+
+def steps_of_epoch(batches: int, accumulated: int) -> int:
+    """The steps of an epoch; the last one may have fewer batches than the others."""
+    return -(-batches // accumulated)
+
+
+def last_epoch(trainer: pl.Trainer) -> int | None:
+    """The number of the epoch in which training ends at the latest, by max_epochs or max_steps; None if by neither."""
+    steps = steps_of_epoch(int(trainer.num_training_batches), trainer.accumulate_grad_batches)
+    by_steps = None if trainer.max_steps == -1 else -(-trainer.max_steps // steps)
+    limits = [limit for limit in (trainer.max_epochs, by_steps) if limit not in (None, -1)]
+    return min(limits, default=None)
+
+
 def epoch_batches(trainer: pl.Trainer, images: int, config: RunConfig) -> int:
     """The batches of an epoch of ``images``, after ``trainer.limit_train_batches``, which each process takes."""
     batches, limit = -(-images // (config.data.batch_size * trainer.world_size)), trainer.limit_train_batches
@@ -69,6 +93,5 @@ def _last_batch(trainer: pl.Trainer, batches: int) -> float:
 
 def _batches_of(steps: int, batches: int, accumulated: int) -> int:
     """The batches in so many steps, in epochs of ``batches``."""
-    # An epoch ends with a step, which may have fewer batches than the others.
-    whole, rest = divmod(steps, -(-batches // accumulated))
+    whole, rest = divmod(steps, steps_of_epoch(batches, accumulated))
     return whole * batches + rest * accumulated
