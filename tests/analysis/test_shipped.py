@@ -50,7 +50,7 @@ def test_the_list_says_of_each_its_figures_its_test_images_and_its_seed(tmp_path
         (row,) = (line for line in rows if line.startswith(f"│ {name} "))
         cells = [cell.strip() for cell in row.split("│")]
         assert cells[4:6] == [f"{figures['test/bits_per_dim']:.5f}", f"{figures[shipped.FLOAT32]:.5f}"]
-        told = f"seed {own['config']['seed']}, {figures['images']:,} test images, "
+        told = f"seed {own['config']['seed']}, {figures['images']:,} test images ({figures['source']}), "
         assert any(line.startswith(f"{name}, {figures['date']}, {told}") for line in rows)
 
 

@@ -99,7 +99,7 @@ def known(path: Path) -> Mapping[str, Any]:
 def show(config: PretrainedConfig) -> None:
     """Print a table of the models that come with the package: what is shipped, with weights in float16, and its run."""
     rows = Table(show_header=True, header_style="bold")
-    numbers = ("test\nbits/dim", "in\nfloat32", "parameters")
+    numbers = ("test bits/dim\nin float16", "in float32")
     for column in ("ckpt=pretrained:", "network", "data", *numbers):
         justify: Literal["left", "right"] = "right" if column in numbers else "left"
         rows.add_column(column, justify=justify, no_wrap=column != "data", overflow="fold", min_width=8)
@@ -111,12 +111,12 @@ def show(config: PretrainedConfig) -> None:
         rows.add_row(
             name,
             own["config"]["model"]["name"],
-            f"{data['name']} ({figures['source']}), {data['levels']} levels{binarised}",
+            f"{data['name']}, {data['levels']} levels{binarised}",
             f"{figures['test/bits_per_dim']:.5f}",
             f"{figures[FLOAT32]:.5f}",
-            f"{sum(weight.numel() for weight in weights.values()):,}",
         )
-        told = f"seed {own['config']['seed']}, {figures['images']:,} test images, {path.stat().st_size / 1000:.0f} kB"
+        size = f"{sum(weight.numel() for weight in weights.values()):,} parameters, {path.stat().st_size / 1000:.0f} kB"
+        told = f"seed {own['config']['seed']}, {figures['images']:,} test images ({figures['source']}), {size}"
         lines.append(f"{name}, {figures['date']}, {told}: {figures['command']}")
     get_console().print(rows)
     for line in lines:
