@@ -106,6 +106,9 @@ class Position(pl.Callback):
         self._max_steps = trainer.max_steps
         lightning.set_max_steps(trainer, -1)
 
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        lightning.set_max_steps(trainer, self._max_steps)  # a resumed run with no step left has not started
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = True
         lightning.set_max_steps(trainer, self._max_steps)
