@@ -125,11 +125,13 @@ def without_places(command: str) -> str:
 
 def told(words: Sequence[str]) -> list[str]:
     """The words of a command, or its overrides alone, without places; of a key that is given twice, the later value."""
-    last = {word.partition("=")[0]: number for number, word in enumerate(words)}
-    once = (word for number, word in enumerate(words) if "=" not in word or last[word.partition("=")[0]] == number)
-    left = (word for word in once if not is_place(word.lstrip("+~").partition("=")[0]))
-    parts = (word.partition("=") for word in left)
-    return [key + sign + UP_TO_THE_NAME.sub("", value) for key, sign, value in parts]
+    parts = [word.partition("=") for word in words]
+    last = {key.lstrip("+~"): number for number, (key, _, _) in enumerate(parts)}
+    return [
+        key + sign + UP_TO_THE_NAME.sub("", value)
+        for number, (key, sign, value) in enumerate(parts)
+        if not is_place(key.lstrip("+~")) and (not sign or last[key.lstrip("+~")] == number)
+    ]
 
 
 def is_place(key: str) -> bool:

@@ -14,8 +14,17 @@ from pixelcnn_lit.device import name_of
 
 def machine(device: str) -> str:
     """The device, its threads and the versions, in one line."""
-    threads = "" if device == "cuda" else f", {torch.get_num_threads()} threads"
-    return f"{name_of(torch.device(device))}{threads}, torch {torch.__version__}, Python {platform.python_version()}"
+    used = "" if device == "cuda" else f", {threads(torch.get_num_threads())}"
+    return f"{name_of(torch.device(device))}{used}, torch {torch.__version__}, Python {platform.python_version()}"
+
+
+def threads(n: int) -> str:
+    """So many threads, in words.
+
+    >>> threads(1), threads(2)
+    ('1 thread', '2 threads')
+    """
+    return f"{n} thread{'' if n == 1 else 's'}"
 
 
 def synchronise(device: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.kept import Kept
+from benchmarks.machine import threads
 from pixelcnn_lit.errors import UserError
 
 FIGURE = re.compile(r"(<!--=(\S+) (\S+) ([^\s>]+)-->)(.*?)(<!--/-->)")
@@ -107,7 +108,7 @@ class Page:
         facts = {
             "seed": written(of.get("seed"), "d"),
             "precision": written(of.get("precision"), "s"),
-            "machine": device if "threads" not in of else f"{device}, {threads(of)}, torch {of['torch']}",
+            "machine": device if "threads" not in of else f"{device}, {threads(of['threads'])}, torch {of['torch']}",
             "date": written(of.get("date"), "s")[:10],
             "code": written(of.get("git"), "s"),
         }
@@ -169,11 +170,6 @@ def written(value: Any, form: str) -> str:
         return format(value, form)
     except ValueError as error:
         raise UserError(f"{value!r} in the format {form}: {error}") from None
-
-
-def threads(of: Mapping[str, Any]) -> str:
-    """How many threads a run had: ``1 thread``."""
-    return f"{of['threads']} thread{'' if of['threads'] == 1 else 's'}"
 
 
 def images(of: Mapping[str, Any]) -> str:

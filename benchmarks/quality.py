@@ -21,6 +21,7 @@ from benchmarks import output
 from benchmarks.arguments import Parser
 from benchmarks.curves import draw, of_runs
 from benchmarks.kept import Kept
+from benchmarks.machine import threads
 from benchmarks.textbook import check
 from pixelcnn_lit.cli import one_line_errors
 from pixelcnn_lit.config import compose
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     screen = output.console()
     screen.print(table([ours, theirs]))
     screen.print(verdict(ours, theirs))
-    screen.print(f"{ours.metrics['machine']}, {ours.metrics['threads']} threads; {out / 'quality.svg'}")
+    screen.print(f"{ours.metrics['machine']}, {threads(ours.metrics['threads'])}; {out / 'quality.svg'}")
 
 
 def beside(ours: Mapping[str, Any], validated: int, overrides: Sequence[str], folder: Path) -> list[str]:

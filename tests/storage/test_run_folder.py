@@ -44,8 +44,9 @@ def test_a_folder_goes_through_the_states_of_its_run(tmp_path):
 def test_a_changed_config_is_refused_with_the_keys_that_differ(tmp_path):
     start(tmp_path, "model.n_res=5", "optimizer.lr=0.01")
     config = compose(["model.n_res=6", "optimizer.lr=0.02", "data.dir=elsewhere", "name=moved"])
+    go_on = rf"Choose another name \(with ckpt={tmp_path}/checkpoints/last.ckpt to go on from there\), or start over"
     with (
-        pytest.raises(UserError, match=r"optimizer.lr=0.01, not 0.02; model.n_res=5, not 6. Choose .* .with ckpt="),
+        pytest.raises(UserError, match=rf"optimizer.lr=0.01, not 0.02; model.n_res=5, not 6. {go_on}"),
         run_folder.claimed(tmp_path, config),
     ):
         pass

@@ -54,10 +54,9 @@ def steps_of_epoch(batches: int, accumulated: int) -> int:
 
 def last_epoch(trainer: pl.Trainer) -> int | None:
     """The number of the epoch in which training ends at the latest, by max_epochs or max_steps; None if by neither."""
-    steps = steps_of_epoch(int(trainer.num_training_batches), trainer.accumulate_grad_batches)
-    by_steps = None if trainer.max_steps == -1 else -(-trainer.max_steps // steps)
-    limits = [limit for limit in (trainer.max_epochs, by_steps) if limit not in (None, -1)]
-    return min(limits, default=None)
+    batches = int(trainer.num_training_batches)
+    last = _last_batch(trainer, batches)
+    return None if last == math.inf else math.ceil(last / batches)
 
 
 def epoch_batches(trainer: pl.Trainer, images: int, config: RunConfig) -> int:
