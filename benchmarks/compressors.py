@@ -93,7 +93,7 @@ def of_model(coder: compression.Coder, x: Tensor) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path, begin = Path(folder) / "images.pxl", time.process_time()
         with path.open("wb") as file:
-            size, nats = compression.write_images(coder, file, x, block=500, batch_size=64)
+            size, _, nats = compression.write_images(coder, file, x, block=500, batch_size=64)
         written = time.process_time()
         header, start = pxl.read_header(path)
         back = compression.read_images(coder, path, header, start, range(len(x)), batch_size=256)

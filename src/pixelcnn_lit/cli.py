@@ -16,6 +16,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from pixelcnn_lit.config import Section, check, conf_dir, load_plugins, plugins_of, with_home
+from pixelcnn_lit.config.help import help_text
 from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.config.values import completions
 from pixelcnn_lit.errors import Interrupted, UserError
@@ -71,7 +72,14 @@ def run(config_name: str, section: type[Section], target: str) -> None:
     # With this variable, Hydra raises errors to us, and does not print several lines itself.
     ours = _environment(NO_USER_ASKED, None if wants_traceback else "1")
     with ours, _environment(SHOW_TRACEBACK, "1"), one_line_errors(wants_traceback):
-        _start(hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task), begun)
+        main = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)
+        _start(_help_asked(config_name) or main, begun)
+
+
+def _help_asked(config_name: str) -> Callable[[], object] | None:
+    """What shows the help of a command, if the command line asks for it."""
+    asked = get_args_parser().parse_args()
+    return (lambda: print(help_text(config_name, asked.overrides))) if asked.help else None
 
 
 def _start(main: Callable[[], object], begun: Sequence[DictConfig]) -> None:

@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from helpers.process import forked, succeeds
 from pixelcnn_lit import config, report, start
 from pixelcnn_lit.config import check, conf_dir
+from pixelcnn_lit.config.help import help_text, keys_of
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [*sorted(path.stem for path in conf_dir().glob("*.yaml")), "report"]
@@ -91,3 +92,18 @@ def test_a_help_that_nobody_reads_ends_without_a_word(tmp_path):
         shown = [sys.executable, "-m", "pixelcnn_lit.pretrained", "--help"]
         ended = subprocess.run(shown, cwd=tmp_path, stdout=unread, stderr=subprocess.PIPE, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+@pytest.mark.parametrize("command", sorted(path.stem for path in conf_dir().glob("*.yaml")))
+def test_a_help_says_of_each_of_its_own_keys_what_it_means(command):
+    shown = dict(keys_of(help_text(command, [])))
+    own = [place for place, _ in keys_of((conf_dir() / f"{command}.yaml").read_text())]
+    assert [place for place in own if place and place[0] not in ("hydra", "defaults") and not shown[place]] == []
+
+
+def test_a_help_shows_the_chosen_options_as_they_say_of_themselves():
+    shown = help_text("train", ["data=digits", "model=pixelcnn_pp"])
+    assert "  source: embedded # torchvision: files" in shown  # as mnist, on which digits stands, says
+    assert "  levels: 256 # intensity levels, 2 to 256\n" in shown
+    assert "  n_classes: null # ${data.n_classes}: learn p(image | class)\n" in shown
+    assert "\n    n: 32 #" in shown  # YAML would write 'n'

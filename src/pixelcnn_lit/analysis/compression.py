@@ -9,7 +9,7 @@ import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 import torch
@@ -75,14 +75,22 @@ def compress(config: CompressConfig) -> None:
         raise UserError(f"block={config.block}: {error}") from error
     # The file is opened first, so that a place where none can be written is told at once.
     with enough_memory(f"batch_size={config.batch_size}, block={block}"), write_whole(config.out) as file:
-        size, nats = write_images(coder, file, x, block, config.batch_size)
-    report(config, x, size, nats, labels_of(coder.density), time.perf_counter() - start)
+        written = write_images(coder, file, x, block, config.batch_size)
+    report(config, x, written, labels_of(coder.density), time.perf_counter() - start)
     if isinstance(coder.trained.model, OrderedNetworkConfig):
         say("coded in raster order alone; the model's bits/dim are of this order, not of its mixture of scans")
 
 
-def write_images(coder: Coder, file: IO[bytes], x: Tensor, block: int, batch_size: int) -> tuple[int, float]:
-    """Write levels x (N, C, H, W), ``block`` images a block: the length of the file, and -log p(x) in nats.
+class Written(NamedTuple):
+    """A file of images: its bytes, those of them that are its header, and -log p(x) of all images in nats."""
+
+    size: int
+    header: int
+    nats: float
+
+
+def write_images(coder: Coder, file: IO[bytes], x: Tensor, block: int, batch_size: int) -> Written:
+    """Write levels x (N, C, H, W), ``block`` images a block.
 
     Raises UserError if the model cannot code them.
     """
@@ -106,7 +114,8 @@ def write_images(coder: Coder, file: IO[bytes], x: Tensor, block: int, batch_siz
         shape=(x.shape[1], x.shape[2], x.shape[3]),
         blocks=headers,
     )
-    return pxl.write(file, header, contents), float(nats)
+    size = pxl.write(file, header, contents)
+    return Written(size, size - sum(map(len, contents)), float(nats))
 
 
 def _teller(tell: Tell, before: int, images: int) -> Told:
@@ -159,7 +168,7 @@ def digest(density: Density, trained: TrainConfig) -> str:
     return found.hexdigest()[:32]
 
 
-def report(config: CompressConfig, x: Tensor, size: int, nats: float, labels: int, seconds: float) -> None:
+def report(config: CompressConfig, x: Tensor, written: Written, labels: int, seconds: float) -> None:
     """Show how long the file is, and how long the likelihood says that it has to be."""
     values = x.numel()
     rows = Table(show_header=False)
@@ -167,9 +176,9 @@ def report(config: CompressConfig, x: Tensor, size: int, nats: float, labels: in
     rows.add_column(overflow="fold")
     rows.add_row("file", escape(config.out))
     rows.add_row("images", f"{len(x):,} of {'x'.join(map(str, x.shape[1:]))}, in {seconds:.1f} s")
-    rows.add_row("bytes", f"{size:,}")
-    rows.add_row("bits/dim of the file", f"{8 * size / values:.6f}")
-    rows.add_row("bits/dim of the model", f"{nats / math.log(2) / values:.6f}")
+    rows.add_row("bytes", f"{written.size:,}, of which {written.header:,} are the header")
+    rows.add_row("bits/dim of the file", f"{8 * written.size / values:.6f}")
+    rows.add_row("bits/dim of the model", f"{written.nats / math.log(2) / values:.6f}")
     if labels > 1:
         rows.add_row("for the class or scan", f"at most {math.log2(labels):.2f} bits an image more than of the model")
     get_console().print(rows)

@@ -136,12 +136,12 @@ def _join(axes: Axes, runs: Mapping[float, Sequence[Run]], colour: str, label: s
 
 
 def curves(group: Group) -> str | None:
-    """Plot the validations of a group over epochs, a line a run. None if there are none.
+    """Plot the validations of a group over epochs, a line a run. None if no run has two.
 
     Runs that differ in their seed alone have one colour.
     """
     drawn = [run for run in group.runs if run.curve]
-    if not drawn:
+    if not any(len(run.curve) > 1 for run in drawn):
         return None
     keys = group.besides(SEED)
     lines = _lines(drawn, keys)

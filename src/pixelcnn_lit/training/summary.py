@@ -167,7 +167,7 @@ class DensityMetrics(Metrics):
         yield "test nats/image", number(self.nats_per_image, ".2f")
         yield "validation bits/dim", number(self.val, ".4f", f", of {self.val_images:,} images")
         if self.precision_gap is not None:
-            yield "float32 beside training", f"{self.precision_gap:+.5f} bits/dim"
+            yield "precision gap", f"{self.precision_gap:+.5f} bits/dim, by which float32 is worse than training"
 
 
 @dataclass(frozen=True, kw_only=True)
