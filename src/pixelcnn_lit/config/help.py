@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -36,10 +35,12 @@ def help_text(command: str, overrides: Sequence[str]) -> str:
         with open_dict(composed):
             del composed["hydra"]
         config = commented(OmegaConf.to_yaml(composed), comments_of(command, choices))
-        # Not an OmegaConf value: it would read ${...} in a comment as an interpolation.
-        whole = SimpleNamespace(template=told.template.replace("$CONFIG", config.replace("$", "$$")))
-        text: str = GlobalHydra.instance().hydra.get_help(whole, composed, get_args_parser(), resolve=False)
-        return text
+        # Hydra would put in the config without comments: it is left "$CONFIG", which "$$" stands for.
+        told.template = told.template.replace("$CONFIG", "$$CONFIG")
+        running = GlobalHydra.instance().hydra
+        assert running is not None
+        text: str = running.get_help(told, composed, get_args_parser(), resolve=False)
+        return text.replace("$CONFIG", config)
 
 
 def commented(config: str, comments: Mapping[Keys, str]) -> str:
@@ -79,8 +80,10 @@ def keys_of(text: str) -> Iterator[tuple[Keys, str | None]]:
 
 def _comments(file: Path, package: Keys) -> dict[Keys, str]:
     """Those of a file of conf/, over those of the files that its defaults name, as ``base`` or ``a/b@package``."""
+    content = OmegaConf.load(file)
+    assert isinstance(content, DictConfig)
     found: dict[Keys, str] = {}
-    for default in OmegaConf.load(file).get("defaults", []):
+    for default in content.get("defaults", []):
         if isinstance(default, str) and default != "_self_":
             name, _, place = default.partition("@")
             found |= _comments(file.parent / f"{name}.yaml", tuple(place.split(".")) if place else package)
