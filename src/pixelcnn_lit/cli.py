@@ -21,7 +21,7 @@ from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.config.values import completions
 from pixelcnn_lit.errors import Interrupted, UserError
 from pixelcnn_lit.messages import SHOW_TRACEBACK, message, say
-from pixelcnn_lit.start import ends_at_once
+from pixelcnn_lit.start import imports
 from pixelcnn_lit.storage import files, run_folder
 from pixelcnn_lit.sweeps.keys import left_to_the_jobs
 from pixelcnn_lit.sweeps.parent import end_with_parent
@@ -57,7 +57,7 @@ def run(config_name: str, section: type[Section], target: str) -> None:
             _return_to_start()
             load_plugins(plugins_of(composed))
             config = check(composed, section)
-            with ends_at_once():
+            with imports():
                 command = imported(target)
             outcome: float | None = command(config)
             return outcome

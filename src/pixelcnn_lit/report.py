@@ -4,7 +4,7 @@ import argparse
 import importlib
 from pathlib import Path
 
-from pixelcnn_lit.start import ends_at_once
+from pixelcnn_lit.start import imports
 
 EXAMPLES = """\
 examples:
@@ -25,7 +25,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="of a sweep, outputs/<name>, or of many: outputs")
     folder = parser.parse_args().folder
-    with ends_at_once():
+    with imports():
         cli, reporting = (importlib.import_module(f"pixelcnn_lit.{name}") for name in ("cli", "reporting.report"))
     with cli.one_line_errors():
         reporting.report(folder)
