@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -56,17 +58,21 @@ def build(models: Mapping[str, Model], references: References) -> gr.Blocks:
     """The page, which is served by nobody yet."""
     with gr.Blocks(title="pixelcnn-lit", analytics_enabled=False, delete_cache=(OLD, OLD)) as page:
         first = next(iter(models))
-        chosen = gr.Dropdown(list(models), value=first, label="Model", filterable=False)
-        sentence = gr.HTML(said(models[first].sentence))
-        chosen.change(
-            lambda name: said(models[name].sentence), chosen, sentence, api_visibility="private", show_progress="hidden"
-        )
-        with gr.Tab("Draw"):
+        with gr.Column() as above:
+            chosen = gr.Dropdown(list(models), value=first, label="Model", filterable=False)
+            sentence = gr.HTML(said(models[first].sentence))
+        quietly: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        chosen.change(lambda name: said(models[name].sentence), chosen, sentence, **quietly)
+        tabs = {name: gr.Tab(name) for name in ("Draw", "Sample", "Score", "Compare")}
+        with tabs["Draw"]:
             draw_tab.fill(models, chosen)
-        with gr.Tab("Sample"):
+        with tabs["Sample"]:
             sample_tab.fill(models, chosen)
-        with gr.Tab("Score"):
+        with tabs["Score"]:
             score_tab.fill(models, references, chosen)
-        with gr.Tab("Compare"):
+        with tabs["Compare"]:
             compare_tab.fill(models, references)
+        for name, tab in tabs.items():
+            # Two models are compared, and the tab has a chooser for each.
+            tab.select(partial(gr.Column, visible=name != "Compare"), None, above, **quietly)
     return page
