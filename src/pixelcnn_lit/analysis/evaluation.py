@@ -234,12 +234,12 @@ def add_beside(shown: Table, path: str, scores: Scores, without: Scores) -> None
 
 def add_hidden(shown: Table, occluded: str, part: HiddenScore) -> None:
     """Add to the table what is said of the hidden part."""
-    given = f"all {part.known} known pixels"
+    seen = f"all {part.known} by each hidden one"
     if part.unused:
-        given = f"{part.known - part.unused} known pixels; {part.unused} come after a hidden one in the model's order"
+        seen = f"{part.unused} of {part.known} not by the hidden ones before them in the model's order"
     of_a_dimension = f"{part.bits / part.dimensions:.6f} bits/dim"
     shown.add_row(f"bits of the hidden part ({occluded})", f"{part.bits:.3f} an image, {of_a_dimension}")
-    shown.add_row("its pixels are given", given)
+    shown.add_row("known pixels are seen", seen)
 
 
 def under_noise(config: EvaluateConfig, density: Density, data: ImageData, plain: Calibration) -> None:

@@ -175,7 +175,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 def _label(run: Run) -> str:
     config, metrics = run.config, run.metrics
     if not config and not metrics:
-        return "refused before they began"
+        return "not begun, or refused"
     source = Path(str(metrics["source"])).name if "source" in metrics else ""
     parts = [str(config.get("data.name", metrics.get("data", "data")))]
     if source and source != parts[0]:

@@ -30,6 +30,9 @@ def report(folder: Path) -> None:
     console.print(f"[bold]{escape(shown(folder.absolute()))}[/]", highlight=False)
     lacking: dict[str, None] = {}
     compared = groups(found)
+    # Before the tables, which a reader such as head may cut short.
+    with write_whole(folder / PAGE) as file:
+        file.write(page(folder, found, compared).encode())
     for group in compared:
         for made in (table(group, console.width), table_of_means(group, console.width)):
             if made is not None:
@@ -37,12 +40,10 @@ def report(folder: Path) -> None:
                 console.print(drawn)
                 lacking |= dict.fromkeys(left_out)
     if lacking:
-        told = f"no room in {console.width} columns for {', '.join(lacking)}; the page has all"
+        told = f"not in every table, of {console.width} columns: {', '.join(lacking)}; the page has all"
         console.print(told, highlight=False, soft_wrap=True)
     keys = swept_keys(found)
     for run in found:
         if run.status.reason:
             console.print(f"{run.label(keys)}: {run.status.reason}", markup=False, highlight=False, soft_wrap=True)
-    with write_whole(folder / PAGE) as file:
-        file.write(page(folder, found, compared).encode())
     console.print(f"the page: {shown((folder / PAGE).absolute())}", markup=False, highlight=False, soft_wrap=True)
