@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import math
 import os
 import shutil
 import time
@@ -134,9 +135,9 @@ def _metrics(folder: Path) -> tuple[dict[str, Any] | None, str]:
 
 
 def _is_number(value: Any, *, whole: bool) -> bool:
-    """Whether a value of the metrics is a number, or null: not measured."""
+    """Whether a value of the metrics is a number, or null: not measured, as is NaN, which no run writes."""
     kinds = int if whole else (int, float)
-    return value is None or (isinstance(value, kinds) and not isinstance(value, bool))
+    return value is None or (isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value))
 
 
 def score_in(metrics: Mapping[str, Any]) -> Score | None:
