@@ -10,6 +10,7 @@ from helpers.running import leave
 from pixelcnn_lit.config.places import RECORD
 from pixelcnn_lit.reporting import collect
 from pixelcnn_lit.reporting.compare import Mean, groups
+from pixelcnn_lit.storage import run_folder
 
 
 def add_to_metrics(run, **more):
@@ -41,6 +42,22 @@ def test_scores_of_another_question_do_not_compare(tmp_path, other, label):
     labels = [group.label for group in groups(collect.runs_below(tmp_path))]
     assert len(labels) == 2
     assert any(label in text for text in labels)
+
+
+def test_a_job_that_has_not_begun_is_with_those_that_ask_the_same(tmp_path):
+    for seed, levels in ((0, 2), (1, 2), (0, 4), (1, 4)):
+        job, told = tmp_path / f"{seed}{levels}", (f"seed={seed}", f"data.levels={levels}", "model.n_res=1")
+        if seed == 0:
+            leave(job, *told, bits=0.5)
+        else:
+            run_folder.note_overrides(job, told, told)
+    run_folder.note_overrides(tmp_path / "bad", ("model.n_res=x",), ())
+    run_folder.stop(tmp_path / "bad", "failed", "model.n_res=x: no number")
+    found = groups(collect.runs_below(tmp_path))
+    assert [group.label for group in found] == ["mnist, 2 levels", "mnist, 4 levels", "refused before they began"]
+    assert [[run.status.state for run in group.runs] for group in found[:2]] == [["finished", "not started"]] * 2
+    run_folder.note_overrides(tmp_path / "alone" / "a", ("seed=3",), ())
+    assert [group.label for group in groups(collect.runs_below(tmp_path / "alone"))] == ["not begun"]
 
 
 def test_what_changes_no_question_changes_no_group(tmp_path):

@@ -196,7 +196,8 @@ def decompress(config: DecompressConfig) -> None:
     coder = opened(config.ckpt, pick_device(config.device))
     stop = header.images if config.n is None else config.first + config.n
     if stop > header.images or config.first >= header.images:
-        raise UserError(f"first={config.first}, n={config.n}: the file has {header.images} images, from 0 on")
+        asked = f"first={config.first}, n={'null' if config.n is None else config.n}"
+        raise UserError(f"{asked}: the file has the images 0 to {header.images - 1}")
     start = time.perf_counter()
     with enough_memory(f"batch_size={config.batch_size}"), write_whole(config.out) as file:
         levels = read_images(coder, config.file, header, begin, range(config.first, stop), config.batch_size)

@@ -18,6 +18,9 @@ KEY = re.compile(
 )
 """A line of YAML with a key, its value and what is written beside it."""
 
+INTERNAL = re.compile(r"(?<=[ ,])_\w+, ")
+"""In a list of options, what other options stand on."""
+
 Keys = tuple[str, ...]
 """The keys that lead to a value, from the outermost."""
 
@@ -40,7 +43,7 @@ def help_text(command: str, overrides: Sequence[str]) -> str:
         running = GlobalHydra.instance().hydra
         assert running is not None
         text: str = running.get_help(told, composed, get_args_parser(), resolve=False)
-        return text.replace("$CONFIG", config)
+        return INTERNAL.sub("", text).replace("$CONFIG", config)
 
 
 def commented(config: str, comments: Mapping[Keys, str]) -> str:

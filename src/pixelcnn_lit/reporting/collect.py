@@ -77,7 +77,8 @@ class Run:
     def label(self, keys: Sequence[str]) -> str:
         """What tells the run from others that differ in ``keys``: ``n_res=2 lr=0.00441``."""
         names = last_words(keys)
-        return " ".join(f"{names[key]}={short(self.value(key))}" for key in keys) or self.folder.name
+        told = [f"{names[key]}={short(self.value(key))}" for key in keys if self.value(key)]
+        return " ".join(told) or self.folder.name
 
     def command(self) -> str:
         """The command that runs this run by itself, or of an autoencoder, the command of all stages."""
@@ -109,10 +110,27 @@ def runs_below(folder: Path) -> list[Run]:
     with tracked(paths, "reading runs", len(paths)) as each:
         found = [read(path) for path in each]
 
+    found = [foreseen(run, found) for run in found]
+
     def rank(run: Run) -> tuple[bool, float, bool, float]:
         return run.test is None, run.test or 0, run.val is None, run.val or 0
 
     return [replace(run, number=number) for number, run in enumerate(sorted(found, key=rank))]
+
+
+def foreseen(run: Run, found: Sequence[Run]) -> Run:
+    """A job of a sweep that has not begun, with the config that it will have if it is in that of another job.
+
+    It is not in it where the two differ in an option, such as a network, which decides what other keys there are.
+    """
+    if run.status.state != "not started" or run.config:
+        return run
+    for other in found:
+        changed = dict(run.values.items() - other.values.items())
+        of_one_sweep = other.folder.parent == run.folder.parent and other.values.keys() == run.values.keys()
+        if of_one_sweep and other.config.keys() >= changed.keys():
+            return replace(run, config=other.config | changed)
+    return run
 
 
 def read(folder: Path) -> Run:

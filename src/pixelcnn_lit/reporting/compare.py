@@ -56,8 +56,11 @@ class Group:
         return [key for key in self.keys if key not in keys]
 
     def settings(self) -> list[Setting]:
-        """The runs by what they were told beside the seed, the best mean first; none if no two differ in it alone."""
-        if SEED not in self.keys:
+        """The runs by what they were told beside the seed, the best mean first.
+
+        None if no two differ in it alone, or none has a test result.
+        """
+        if SEED not in self.keys or not self.scored:
             return []
         told = by(self.runs, lambda run: tuple(run.value(key) for key in self.besides(SEED)))
         made = [Setting(values, tuple(runs)) for values, runs in told.items()]
@@ -134,6 +137,7 @@ def asked(run: Run) -> tuple[tuple[str, str], ...]:
     """What the config says of the question that a score answers."""
     keys = [key for key in run.config if key.startswith("data.") and key not in NOT_SCORED]
     told = {key: run.config[key] for key in keys} | {key: run.config.get(key, none) for key, none in GIVEN}
+    told |= {"begun": bool(run.config or run.metrics) or run.status.state}
     told |= {"the class is given": run.config.get("model.n_classes") is not None, "score": run.score.name}
     return tuple(sorted((key, str(value)) for key, value in told.items()))
 
@@ -175,7 +179,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 def _label(run: Run) -> str:
     config, metrics = run.config, run.metrics
     if not config and not metrics:
-        return "not begun, or refused"
+        return "refused before they began" if run.status.state == "failed" else "not begun"
     source = Path(str(metrics["source"])).name if "source" in metrics else ""
     parts = [str(config.get("data.name", metrics.get("data", "data")))]
     if source and source != parts[0]:

@@ -119,6 +119,7 @@ def _settings(group: Group) -> dict[str, Any] | None:
     return {
         "columns": [*((key, False) for key in group.besides(SEED)), *((name, True) for name in numbers)],
         "rows": [(None, _setting(setting, group, setting is best)) for setting in settings],
+        "starred": best is not None,
     }
 
 

@@ -141,13 +141,15 @@ def _table(folder: Path, jobs: Sequence[Job], statuses: Sequence[run_folder.Stat
     table = Table(title=escape(shown(folder)), title_justify="left", title_style="bold")
     table.add_column("job", overflow="fold")
     table.add_column("state", no_wrap=True)
+    table.add_column("val", justify="right", no_wrap=True)
     table.add_column("test bits/dim", justify="right", no_wrap=True)
     for job, status in zip(jobs, statuses, strict=True):
         skipped = job.name in before and status.state == "finished"
         state = "skipped: finished before" if skipped else status.state
         style = {"finished": "green", "failed": "red", "pruned": "yellow"}.get(state, "dim" if skipped else "yellow")
-        test = (status.metrics or {}).get("test/bits_per_dim")
-        table.add_row(escape(job.told), f"[{style}]{state}[/{style}]", "" if test is None else f"{test:.4f}")
+        scores = [(status.metrics or {}).get(f"{split}/bits_per_dim") for split in ("val", "test")]
+        numbers = ["" if score is None else f"{score:.4f}" for score in scores]
+        table.add_row(escape(job.told), f"[{style}]{state}[/{style}]", *numbers)
     return table
 
 
@@ -172,9 +174,10 @@ class GridSweeper(JobSweeper):
             ]
             before = frozenset(job.name for job, status in zip(jobs, statuses, strict=True) if status.metrics)
             count = f"{len(jobs)} job{'s' * (len(jobs) > 1)}"
-            get_console().print(
-                f"{shown(self.dir)}: {count}, {len(before)} finished, {len(todo)} to run", highlight=False, markup=False
-            )
+            counts = f"{count}, {len(before)} finished, {len(todo)} to run"
+            if refused := [status for status in statuses if status.state == "failed"]:
+                counts += f", {len(refused)} refused: {refused[0].reason}"
+            get_console().print(f"{shown(self.dir)}: {counts}", highlight=False, markup=False, soft_wrap=True)
             try:
                 self.launch(todo)
             except KeyboardInterrupt as interrupt:
