@@ -134,7 +134,6 @@ def test_runs_that_start_in_the_same_second_get_folders_of_their_own(tmp_path):
         (b'{"test/bits_per_dim": "low"}', 'test/bits_per_dim is "low", where a number is expected'),
         (b'{"test/bits_per_dim": 0.5, "params": 1.5}', "params is 1.5, where a whole number is expected"),
         (b'{"test/bits_per_dim": 0.5, "epochs": [3]}', "epochs is [3], where a number is expected"),
-        (b'{"test/bits_per_dim": NaN}', "test/bits_per_dim is NaN, where a number is expected"),
     ],
 )
 def test_damaged_metrics_are_told_in_one_line(left, told, tmp_path):

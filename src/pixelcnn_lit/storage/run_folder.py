@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-import math
 import os
 import shutil
 import time
@@ -135,9 +134,9 @@ def _metrics(folder: Path) -> tuple[dict[str, Any] | None, str]:
 
 
 def _is_number(value: Any, *, whole: bool) -> bool:
-    """Whether a value of the metrics is a number, or null: not measured, as is NaN, which no run writes."""
+    """Whether a value of the metrics is a number, or null: not measured."""
     kinds = int if whole else (int, float)
-    return value is None or (isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value))
+    return value is None or (isinstance(value, kinds) and not isinstance(value, bool))
 
 
 def score_in(metrics: Mapping[str, Any]) -> Score | None:
