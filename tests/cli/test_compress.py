@@ -92,8 +92,8 @@ def test_a_mixture_of_scans_and_classes_tells_its_own_bits_and_at_most_a_label_m
         ("decompress", "ckpt=a.ckpt file=x.pxl out=x.png", "out=x.png: must end in .npy"),
         ("decompress", "ckpt=a.ckpt file=none.pxl", "file=none.pxl: no such file"),
         ("decompress", "ckpt=a.ckpt file=a.ckpt", "file=a.ckpt: no file of compressed images"),
-        ("decompress", "ckpt=a.ckpt file=x.pxl first=18 n=3", "first=18, n=3: the file has 20 images"),
-        ("decompress", "ckpt=a.ckpt file=x.pxl first=20", "first=20, n=None: the file has 20 images"),
+        ("decompress", "ckpt=a.ckpt file=x.pxl first=18 n=3", "first=18, n=3: the file has the images 0 to 19"),
+        ("decompress", "ckpt=a.ckpt file=x.pxl first=20", "first=20, n=null: the file has the images 0 to 19"),
     ],
 )
 def test_what_cannot_be_coded_is_one_line(arena, command, arguments, message):
