@@ -77,9 +77,10 @@ def run(config_name: str, section: type[Section], target: str) -> None:
 
 
 def _help_asked(config_name: str) -> Callable[[], object] | None:
-    """What shows the help of a command, if the command line asks for it."""
+    """What shows the help of a command, if the command line asks for it. That of a foreign config is Hydra's own."""
     asked = get_args_parser().parse_args()
-    return (lambda: print(help_text(config_name, asked.overrides))) if asked.help else None
+    foreign = asked.config_dir or asked.config_path or asked.config_name
+    return (lambda: print(help_text(config_name, asked.overrides))) if asked.help and not foreign else None
 
 
 def _start(main: Callable[[], object], begun: Sequence[DictConfig]) -> None:
