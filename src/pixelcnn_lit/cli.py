@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
@@ -65,20 +66,19 @@ def run(config_name: str, section: type[Section], target: str) -> None:
     OmegaConf.register_new_resolver("folder", run_folder.folder_name, replace=True)
     with one_line_errors(wants_traceback):
         sys.argv[1:] = map(with_home, sys.argv[1:])
-        _check_flags()
-        if told := _completed(section):
+        asked = _flags()
+        if told := _completed(section, asked):
             print("\n".join(told))
             return
     # With this variable, Hydra raises errors to us, and does not print several lines itself.
     ours = _environment(NO_USER_ASKED, None if wants_traceback else "1")
     with ours, _environment(SHOW_TRACEBACK, "1"), one_line_errors(wants_traceback):
         main = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)
-        _start(_help_asked(config_name) or main, begun)
+        _start(_help_asked(config_name, asked) or main, begun)
 
 
-def _help_asked(config_name: str) -> Callable[[], object] | None:
+def _help_asked(config_name: str, asked: Namespace) -> Callable[[], object] | None:
     """What shows the help of a command, if the command line asks for it. That of a foreign config is Hydra's own."""
-    asked = get_args_parser().parse_args()
     foreign = asked.config_dir or asked.config_path or asked.config_name
     return (lambda: print(help_text(config_name, asked.overrides))) if asked.help and not foreign else None
 
@@ -107,9 +107,8 @@ def _start(main: Callable[[], object], begun: Sequence[DictConfig]) -> None:
             return
 
 
-def _completed(section: type[Section]) -> list[str]:
+def _completed(section: type[Section], asked: Namespace) -> list[str]:
     """What a shell that asks is told of a key with a list of values. Empty for all others, which Hydra completes."""
-    asked = get_args_parser().parse_args()
     line = os.environ.get("COMP_LINE", "")
     if not asked.shell_completion or not any(word.startswith("query=") for word in asked.overrides):
         return []
@@ -134,15 +133,15 @@ def _return_to_start() -> None:
             say(f"note: hydra.job.chdir=true: relative paths still mean {told.runtime.cwd}, where the command started")
 
 
-def _check_flags() -> None:
-    """Raise UserError for unknown options, for which Hydra's parser would print several lines."""
+def _flags() -> Namespace:
+    """The options of the command line. Raise UserError for unknown ones: Hydra's parser would print several lines."""
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message}; settings have the form key=value, --help shows them")
 
     parser.error = refuse  # type: ignore[method-assign]
-    parser.parse_args()
+    return parser.parse_args()
 
 
 def _wants_traceback() -> bool:

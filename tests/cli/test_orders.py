@@ -100,7 +100,10 @@ def test_a_hole_is_completed_given_all_known_pixels_by_a_network_of_any_order_al
 
 
 def test_evaluate_tells_the_bits_of_a_hidden_part(run, any_order, tmp_path):
-    for folder, given in ((run, "not by the hidden ones before them"), (any_order, "all 588 by each hidden one")):
+    for folder, given in (
+        (run, "not by the hidden ones before them in the model's order"),
+        (any_order, "all 588 by each hidden one"),
+    ):
         output = succeeds(forked("evaluate", f"ckpt={folder}", "occlude=centre", "n=40", cwd=tmp_path))
         assert "40 (test)" in output
         row = next(line for line in output.splitlines() if "bits of the hidden part (centre)" in line)

@@ -60,6 +60,13 @@ def test_a_job_that_has_not_begun_is_with_those_that_ask_the_same(tmp_path):
     assert [group.label for group in groups(collect.runs_below(tmp_path / "alone"))] == ["not begun"]
 
 
+def test_a_job_that_has_not_begun_is_given_the_class_only_if_it_will_be(tmp_path):
+    leave(tmp_path / "a", "data.levels=2", "model.n_classes=10", bits=0.5)
+    run_folder.note_overrides(tmp_path / "b", ("data.levels=2", "model.n_classes=null"), ())
+    labels = [group.label for group in groups(collect.runs_below(tmp_path))]
+    assert labels == ["mnist, 2 levels", "mnist, 2 levels, given the class"]
+
+
 def test_what_changes_no_question_changes_no_group(tmp_path):
     for number, other in enumerate(
         ["data.batch_size=8", "model.n_res=2", "context=none", "data.source=embedded", "seed=3"]

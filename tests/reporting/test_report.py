@@ -21,6 +21,16 @@ def test_the_report_is_tables_reasons_and_a_page(sweep, capsys):
     assert "2 finished, 1 running, 1 failed" in (sweep / "report.html").read_text()
 
 
+def test_the_page_is_written_though_nobody_reads_the_tables_to_their_end(sweep, monkeypatch):
+    def cut_short(*shown):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(report, "table", cut_short)
+    with pytest.raises(BrokenPipeError):
+        report.report(sweep)
+    assert "2 finished, 1 interrupted, 1 failed" in (sweep / "report.html").read_text()
+
+
 def test_a_folder_without_runs_is_told(tmp_path):
     with pytest.raises(UserError, match="no run in it"):
         report.report(tmp_path)

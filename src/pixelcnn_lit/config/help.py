@@ -83,12 +83,12 @@ def keys_of(text: str) -> Iterator[tuple[Keys, str | None]]:
 
 def _comments(file: Path, package: Keys) -> dict[Keys, str]:
     """Those of a file of conf/, over those of the files that its defaults name, as ``base`` or ``a/b@package``."""
-    content = OmegaConf.load(file)
+    text = file.read_text()
+    content = OmegaConf.create(text)
     assert isinstance(content, DictConfig)
     found: dict[Keys, str] = {}
     for default in content.get("defaults", []):
         if isinstance(default, str) and default != "_self_":
             name, _, place = default.partition("@")
             found |= _comments(file.parent / f"{name}.yaml", tuple(place.split(".")) if place else package)
-    own = {(*package, *path): comment for path, comment in keys_of(file.read_text()) if path and comment}
-    return found | own
+    return found | {(*package, *path): comment for path, comment in keys_of(text) if path and comment}

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
 from pixelcnn_lit.config.changes import flat
 from pixelcnn_lit.config.places import RECORD
 from pixelcnn_lit.progress import tracked
@@ -41,6 +43,13 @@ class Run:
     def score(self) -> Score:
         """The score by which its checkpoints are compared."""
         return ERROR if "autoencoder.n_codes" in self.config else BITS
+
+    @property
+    def unknown(self) -> str:
+        """Why nothing is known of what its score will be a mean over; empty if that is known."""
+        if self.config or self.metrics:
+            return ""
+        return {"failed": "refused before they began", "not started": "not begun"}.get(self.status.state, "no config")
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -129,8 +138,13 @@ def foreseen(run: Run, found: Sequence[Run]) -> Run:
         changed = dict(run.values.items() - other.values.items())
         of_one_sweep = other.folder.parent == run.folder.parent and other.values.keys() == run.values.keys()
         if of_one_sweep and other.config.keys() >= changed.keys():
-            return replace(run, config=other.config | changed)
+            return replace(run, config=other.config | {key: _typed(text) for key, text in changed.items()})
     return run
+
+
+def _typed(text: str) -> Any:
+    """What the value of an override becomes in a config: null is None, and 4 a number."""
+    return OverridesParser.create().parse_override(f"key={text}").value()
 
 
 def read(folder: Path) -> Run:

@@ -137,8 +137,8 @@ def asked(run: Run) -> tuple[tuple[str, str], ...]:
     """What the config says of the question that a score answers."""
     keys = [key for key in run.config if key.startswith("data.") and key not in NOT_SCORED]
     told = {key: run.config[key] for key in keys} | {key: run.config.get(key, none) for key, none in GIVEN}
-    told |= {"begun": bool(run.config or run.metrics) or run.status.state}
     told |= {"the class is given": run.config.get("model.n_classes") is not None, "score": run.score.name}
+    told |= {"unknown": run.unknown}
     return tuple(sorted((key, str(value)) for key, value in told.items()))
 
 
@@ -178,8 +178,8 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 
 def _label(run: Run) -> str:
     config, metrics = run.config, run.metrics
-    if not config and not metrics:
-        return "refused before they began" if run.status.state == "failed" else "not begun"
+    if run.unknown:
+        return run.unknown
     source = Path(str(metrics["source"])).name if "source" in metrics else ""
     parts = [str(config.get("data.name", metrics.get("data", "data")))]
     if source and source != parts[0]:

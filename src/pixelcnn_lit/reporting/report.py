@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import get_console
 from rich.markup import escape
 
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.reporting.collect import runs_below, swept_keys
-from pixelcnn_lit.reporting.compare import groups
+from pixelcnn_lit.reporting.collect import Run, runs_below, swept_keys
+from pixelcnn_lit.reporting.compare import Group, groups
 from pixelcnn_lit.reporting.page import page
 from pixelcnn_lit.reporting.tables import table, table_of_means
 from pixelcnn_lit.storage.files import shown, write_whole
@@ -26,13 +27,19 @@ def report(folder: Path) -> None:
     found = runs_below(folder)
     if not found:
         raise UserError(f"{folder}: no run in it; train with name=... or -m, and name that folder")
-    console = get_console()
+    console, compared = get_console(), groups(found)
     console.print(f"[bold]{escape(shown(folder.absolute()))}[/]", highlight=False)
-    lacking: dict[str, None] = {}
-    compared = groups(found)
-    # Before the tables, which a reader such as head may cut short.
-    with write_whole(folder / PAGE) as file:
-        file.write(page(folder, found, compared).encode())
+    try:
+        _print_tables(found, compared)
+    finally:  # a reader such as head may cut the tables short
+        with write_whole(folder / PAGE) as file:
+            file.write(page(folder, found, compared).encode())
+    console.print(f"the page: {shown((folder / PAGE).absolute())}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_tables(found: Sequence[Run], compared: Sequence[Group]) -> None:
+    """Print the tables of each group, the columns that have no room in them, and why runs failed."""
+    console, lacking = get_console(), dict[str, None]()
     for group in compared:
         for made in (table(group, console.width), table_of_means(group, console.width)):
             if made is not None:
@@ -46,4 +53,3 @@ def report(folder: Path) -> None:
     for run in found:
         if run.status.reason:
             console.print(f"{run.label(keys)}: {run.status.reason}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"the page: {shown((folder / PAGE).absolute())}", markup=False, highlight=False, soft_wrap=True)
