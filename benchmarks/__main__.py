@@ -1,7 +1,7 @@
 """``python -m benchmarks [NAME [ARGUMENTS]]``: measure speed and quality beside the textbook's ways, and size beside
 other coders.
 
-NAME is one of sampling, rows, workers, training, quality, sizes and compressors, and ``python -m benchmarks NAME
+NAME is one of start, sampling, rows, workers, training, quality, sizes and compressors, and ``python -m benchmarks NAME
 --help`` shows its arguments; without a name, all of them run as they are.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import compressors, quality, rows, sampling, sizes, training, workers
+from benchmarks import compressors, quality, rows, sampling, sizes, start, training, workers
 from pixelcnn_lit.cli import one_line_errors
 from pixelcnn_lit.errors import UserError
 
 BENCHMARKS = {
+    "start": start.main,
     "sampling": sampling.main,
     "rows": rows.main,
     "workers": workers.main,

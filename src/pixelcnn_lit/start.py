@@ -9,11 +9,13 @@ import gc
 import importlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import NoReturn
+from importlib.machinery import ModuleSpec
+from types import FrameType, ModuleType
+from typing import Any, NoReturn
 
 NOTHING = "nothing was written; the same command starts again"
 
@@ -35,12 +37,47 @@ def imports() -> Iterator[None]:
     collects = gc.isenabled()
     gc.disable()
     try:
-        with _ends_at_once():
+        with _ends_at_once(), _Later.held_back():
             yield
     finally:
         if collects:
             gc.freeze()
             gc.enable()
+
+
+class _Later(ModuleType):
+    """``scipy.signal``, which is imported when somebody asks it for anything but ``hamming``.
+
+    torchmetrics imports it only to add that name where it lacks, and Lightning imports torchmetrics. To import it takes
+    a fifth of the time of a training's imports.
+    """
+
+    NAME = "scipy.signal"
+    hamming = None
+
+    def __init__(self) -> None:
+        super().__init__(self.NAME)
+        self.__spec__ = ModuleSpec(self.NAME, None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__file__":  # inspect asks all modules, whose source it looks for
+            raise AttributeError(name)
+        self.let_go()
+        return getattr(importlib.import_module(self.NAME), name)
+
+    def let_go(self) -> None:
+        if sys.modules.get(self.NAME) is self:
+            del sys.modules[self.NAME]
+
+    @classmethod
+    @contextmanager
+    def held_back(cls) -> Iterator[None]:
+        later = cls()
+        sys.modules.setdefault(cls.NAME, later)
+        try:
+            yield
+        finally:
+            later.let_go()
 
 
 @contextmanager
