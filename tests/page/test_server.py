@@ -93,6 +93,11 @@ def server(tmp_path_factory):
     assert list(started.uploads.glob("pixelcnn_lit_demo_*")) == []
 
 
+def answered(told):
+    """Whether a visitor was told neither of a failure nor what is wrong."""
+    return told["success"] and 'role="alert"' not in str(told["output"]["data"])
+
+
 def sample(server, who):
     return server.press("Sample", who, "a.ckpt", 8, 0, 1, 8, 8, "any")
 
@@ -134,7 +139,7 @@ def test_an_upload_can_be_read_again_by_who_knows_its_name_and_no_larger_one_is_
     assert Path(place).is_relative_to(server.uploads)
     assert server.ask("GET", f"/gradio_api/file={place}") == (200, content)
     told = server.press("Score", "u", "a.ckpt", {"path": place, "meta": {"_type": "gradio.FileData"}}, False)
-    assert told["success"], told
+    assert answered(told), told
     status, answer = server.upload("x.png", bytes(9 << 20))
     assert status == 413
     assert b"8 MB" in answer
@@ -147,9 +152,12 @@ def test_what_is_no_picture_is_refused_in_a_sentence(server, tmp_path, name):
     (place,) = json.loads(server.upload(name, (tmp_path / "x.eps").read_bytes())[1])
     file = {"path": place, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
     told = server.press("Score", f"wrong-{name}", "a.ckpt", file, False)
-    assert not told["success"]
-    assert "cannot be read as a" in told["output"]["error"]
-    assert str(server.uploads) not in told["output"]["error"]
+    sentence, nothing = told["output"]["data"]
+    assert sentence.startswith('<p class="wrong" role="alert">this')
+    assert "cannot be read as a" in sentence
+    assert not answered(told)
+    assert str(server.uploads) not in sentence
+    assert nothing == ""
 
 
 def test_a_file_of_the_machine_is_no_upload(server):
@@ -176,7 +184,7 @@ def test_many_visitors_at_once_are_all_answered(server):
     for thread in threads:
         thread.join(120)
     assert len(found) == CLIENTS
-    assert all(told["success"] for told in found.values())
+    assert all(answered(told) for told in found.values())
     assert len({json.dumps(told["output"]["data"]) for told in found.values()}) == 1, "one seed, one answer"
 
 

@@ -18,7 +18,7 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.page import compare_tab, draw_tab, sample_tab, score_tab
 from pixelcnn_lit.page.answers import in_sentences, readable
 from pixelcnn_lit.page.blocks import build
-from pixelcnn_lit.page.knobs import seed_of, temperature_of, whole
+from pixelcnn_lit.page.knobs import seed_knob, seed_of, temperature_of, whole
 from pixelcnn_lit.page.models import Model
 from pixelcnn_lit.page.scores import Reference, bits
 from pixelcnn_lit.pictures import as_rgb, with_hidden
@@ -66,7 +66,7 @@ def test_draw_shows_what_is_given_then_eight_completions_row_by_row_then_their_b
     known = torch.arange(6)[:, None].expand(6, 5) < 3
     (given,) = pictures_in(first[0])
     np.testing.assert_array_equal(given, with_hidden(as_rgb(x, 4), known)[0])
-    assert "all 15 known pixels condition the drawn ones." in first[0]
+    assert "tiny: all 15 known pixels condition the drawn ones." in first[0]
     drawn = model.density.complete(x.expand(8, -1, -1, -1), known, 3)
     for step, image in zip(pictures_in(steps[-1][1]), as_rgb(drawn, 4), strict=True):
         np.testing.assert_array_equal(step, image)
@@ -92,7 +92,7 @@ def test_sample_gives_the_images_of_the_seed_and_files_of_them():
     (levels,) = re.findall(r"data:application/octet-stream;base64,([^\"]*)", last[1])
     np.testing.assert_array_equal(np.load(io.BytesIO(base64.b64decode(levels))), drawn)
     mean = float(bits(model.density, drawn).mean())
-    assert f"4 samples, {mean:.4f} bits/dim in the mean" in last[1]
+    assert f"4 samples of tiny, class 2: {mean:.4f} bits/dim in the mean" in last[1]
     (film,) = re.findall(r"data:image/gif;base64,([^\"]*)", last[1])
     with Image.open(io.BytesIO(base64.b64decode(film))) as frames:
         assert frames.n_frames == 7
@@ -112,10 +112,13 @@ def test_sample_draws_a_row_of_each_class():
     ("arguments", "message"),
     [
         ((65, 0, 1, 6, 5, "any"), "images=65: must be an integer from 1 to 64"),
+        ((1, 1.5, 1, 6, 5, "any"), "seed=1.5: must be an integer from 0 to 4294967295"),
+        ((1, None, 1, 6, 5, "any"), "seed is empty: must be an integer from 0 to 4294967295"),
+        ((1, 0, None, 6, 5, "any"), "temperature is empty: must be a number from 0 to 2"),
         ((1, -1, 1, 6, 5, "any"), "seed=-1: must be an integer from 0 to 4294967295"),
         ((1, 0, 3, 6, 5, "any"), "temperature=3: must be a number from 0 to 2"),
         ((1, 0, 1, 10**9, 5, "any"), "height=1000000000: must be an integer from 1 to 64"),
-        ((1, 0, 1, 6, None, "any"), "width=None: must be"),
+        ((1, 0, 1, 6, None, "any"), "width is empty: must be an integer from 1 to 64"),
     ],
 )
 def test_numbers_that_no_knob_gives_are_refused(arguments, message):
@@ -159,21 +162,28 @@ def test_score_of_a_picture_of_another_size_says_what_was_done_to_it(tmp_path):
 
 
 def test_what_is_no_picture_is_a_sentence_without_the_place_of_a_file(tmp_path):
-    answer = in_sentences(score_tab.answer({"tiny": tiny()}, Known()))
+    answer = in_sentences(score_tab.answer({"tiny": tiny()}, Known()), 2)
     (tmp_path / "a.png").write_text("no picture")
     for path, message in (
         (None, "no picture yet: upload a PNG or JPEG file, or paste one"),
-        (str(tmp_path / "a.png"), "this picture: cannot be read as a PNG or JPEG image"),
+        (str(tmp_path / "a.png"), "this picture cannot be read as a PNG or JPEG image"),
     ):
-        with pytest.raises(gr.Error) as caught:
-            list(answer("tiny", path, False))
-        assert caught.value.message == message
+        *_, last = answer("tiny", path, False)
+        assert last == (f'<p class="wrong" role="alert">{message}</p>', ""), "and nothing of an answer before"
 
 
 def test_an_upload_that_gradio_cannot_read_is_a_sentence_too():
     component = readable(gr.Image(type="filepath", render=False))
-    with pytest.raises(gr.Error, match="this cannot be read as a picture"):
-        component.preprocess(gr.data_classes.ImageData(path=__file__, orig_name="a.png"))
+    given = component.preprocess(gr.data_classes.ImageData(path=__file__, orig_name="a.png"))
+    ((sentence, nothing),) = in_sentences(score_tab.answer({"tiny": tiny()}, Known()), 2)("tiny", given, False)
+    assert "this cannot be read as a picture" in sentence
+    assert nothing == ""
+
+
+def test_a_seed_is_read_as_it_stands_in_its_field():
+    with gr.Blocks():
+        knob = seed_knob()
+    assert [knob.preprocess(value) for value in (1.5, -1, 2**32, None)] == [1.5, -1, 2**32, None]
 
 
 def test_compare_shows_both_and_says_which_has_fewer_bits():

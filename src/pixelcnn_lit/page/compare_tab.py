@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pixelcnn_lit import pictures
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.page.answers import ONE_AT_A_TIME, in_sentences
+from pixelcnn_lit.page.answers import on_click
 from pixelcnn_lit.page.figures import heading, said, shown
 from pixelcnn_lit.page.knobs import seed_knob, seed_of, temperature_knob, temperature_of
 from pixelcnn_lit.page.models import Model
@@ -39,7 +39,7 @@ def fill(models: Mapping[str, Model], references: References) -> None:
     with gr.Row():
         sides = [gr.HTML(), gr.HTML()]
     inputs = [left, right, seed, temperature, picture, inverted]
-    button.click(in_sentences(answer(models, references)), inputs, [told, *sides], **ONE_AT_A_TIME)
+    on_click(button, answer(models, references), inputs, [told, *sides])
 
 
 def answer(models: Mapping[str, Model], references: References) -> Any:

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from pixelcnn_lit.analysis.completions import conditioning
-from pixelcnn_lit.page.answers import ONE_AT_A_TIME, in_sentences, readable
+from pixelcnn_lit.page.answers import on_click, readable
 from pixelcnn_lit.page.figures import said, shown
 from pixelcnn_lit.page.knobs import seed_knob, seed_of, temperature_knob, temperature_of
 from pixelcnn_lit.page.models import Model
@@ -34,7 +34,7 @@ PARTS = {
 }
 HELP = (
     "Sketch the upper part of a digit in white, in the middle of the canvas as MNIST's are. Or upload a picture and "
-    "paint blue over what is to be hidden."
+    "paint blue over what is to be hidden: the palette at the left of the canvas has white and blue."
 )
 WHITE, BLUE = "#ffffff", "#{:02x}{:02x}{:02x}".format(*HIDDEN)
 
@@ -66,7 +66,7 @@ def fill(models: Mapping[str, Model], chosen: gr.Dropdown) -> None:
         with gr.Column(scale=3, min_width=340):
             given, completions = gr.HTML(), gr.HTML()
     inputs = [chosen, canvas, part, inverted, seed, temperature]
-    button.click(in_sentences(answer(models)), inputs, [given, completions], **ONE_AT_A_TIME)
+    on_click(button, answer(models), inputs, [given, completions])
 
 
 def answer(models: Mapping[str, Model]) -> Any:
@@ -80,7 +80,7 @@ def answer(models: Mapping[str, Model]) -> Any:
         sketch = read(canvas["background"], canvas["layers"], trained.data, PARTS[part], inverted=inverted)  # type: ignore[arg-type]
         levels, known = density.levels, sketch.known
         given = shown(with_hidden(as_rgb(sketch.x, levels), known), ["what the model is given"])
-        yield given + said(f"{conditioning(known, density)}."), ""
+        yield given + said(f"{name}: {conditioning(known, density)}."), ""
 
         def draw(progress: Progress) -> Tensor:
             x = sketch.x.expand(COMPLETIONS, -1, -1, -1)

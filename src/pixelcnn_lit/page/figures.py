@@ -46,6 +46,11 @@ def said(*sentences: str) -> str:
     return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences if sentence)
 
 
+def wrong(sentence: str) -> str:
+    """A sentence that says what is wrong."""
+    return f'<p class="wrong" role="alert">{escape(sentence)}</p>'
+
+
 def heading(text: str) -> str:
     """A line above others."""
     return f"<h3>{escape(text)}</h3>"

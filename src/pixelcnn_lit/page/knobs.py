@@ -14,7 +14,8 @@ HOTTEST = 2.0
 
 def seed_knob() -> gr.Number:
     """The seed: image i depends on it and on i alone."""
-    return gr.Number(0, label="Seed", precision=0, minimum=0, maximum=LAST_SEED, min_width=120)
+    # Without its own limits: gradio rounds to them, or refuses without the name.
+    return gr.Number(0, label="Seed", min_width=120)
 
 
 def temperature_knob() -> gr.Slider:
@@ -30,12 +31,16 @@ def seed_of(value: Any) -> int:
 def temperature_of(value: Any) -> float:
     """The temperature that a visitor gave. Raises UserError if it is out of range."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= HOTTEST:
-        raise UserError(f"temperature={value}: must be a number from 0 to {HOTTEST:g}")
+        raise UserError(f"{_given('temperature', value)}: must be a number from 0 to {HOTTEST:g}")
     return float(value)
 
 
 def whole(name: str, value: Any, low: int, high: int) -> int:
     """An integer from ``low`` to ``high``. Raises UserError, which names it, for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1 or not low <= value <= high:
-        raise UserError(f"{name}={value}: must be an integer from {low} to {high}")
+        raise UserError(f"{_given(name, value)}: must be an integer from {low} to {high}")
     return int(value)
+
+
+def _given(name: str, value: Any) -> str:
+    return f"{name} is empty" if value is None else f"{name}={value}"

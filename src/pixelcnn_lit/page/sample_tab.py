@@ -16,7 +16,7 @@ from pixelcnn_lit.analysis.progress import Film
 from pixelcnn_lit.data.classes import listed, numbered
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.page.answers import ONE_AT_A_TIME, in_sentences
+from pixelcnn_lit.page.answers import on_click
 from pixelcnn_lit.page.figures import download, enlarged, said
 from pixelcnn_lit.page.knobs import seed_knob, seed_of, temperature_knob, temperature_of, whole
 from pixelcnn_lit.page.models import Model
@@ -36,7 +36,8 @@ def fill(models: Mapping[str, Model], chosen: gr.Dropdown) -> None:
     first = next(iter(models.values()))
     with gr.Row():
         n = gr.Slider(1, MOST, 16, step=1, label="Images", min_width=180)
-        seed, temperature = seed_knob(), temperature_knob()
+        temperature, seed = temperature_knob(), seed_knob()
+    with gr.Row():
         height, width, label = _knobs(first)
     button = gr.Button("Sample", variant="primary")
     images, files = gr.HTML(), gr.HTML()
@@ -46,7 +47,7 @@ def fill(models: Mapping[str, Model], chosen: gr.Dropdown) -> None:
 
     chosen.change(adapted, chosen, [height, width, label], api_visibility="private", show_progress="hidden")
     inputs = [chosen, n, seed, temperature, height, width, label]
-    button.click(in_sentences(answer(models)), inputs, [images, files], **ONE_AT_A_TIME)
+    on_click(button, answer(models), inputs, [images, files])
 
 
 def _knobs(model: Model) -> tuple[gr.Slider, gr.Slider, gr.Dropdown]:
@@ -88,8 +89,9 @@ def answer(models: Mapping[str, Model]) -> Any:
             return model.density.sample(count, y=y, size=size, progress=told, **how)
 
         for so_far in rows(draw):
-            yield _grid(so_far, model.density), said(f"row {so_far.done} of {so_far.total}")
-        yield gr.skip(), _bits(model.density, so_far.x) + _files(so_far.x, film, model.density)
+            yield _grid(so_far, model.density), said(f"row {so_far.done} of {so_far.total}, of {name}")
+        given = "" if y is None else f", class {label}" if label != EACH else ", a row of each class"
+        yield gr.skip(), _bits(model, so_far.x, given) + _files(so_far.x, film, model.density)
 
     return sample
 
@@ -117,9 +119,10 @@ def _grid(so_far: SoFar, density: Density) -> str:
     return enlarged(pictures.grid(pixels, 8, scale=1), SCALE, f"{len(pixels)} samples")
 
 
-def _bits(density: Density, x: Tensor) -> str:
-    per_dim = bits(density, x).mean((1, 2)) / x.shape[1]
-    return said(f"{len(x)} samples, {float(per_dim.mean()):.4f} bits/dim in the mean")
+def _bits(model: Model, x: Tensor, given: str) -> str:
+    per_dim = bits(model.density, x).mean((1, 2)) / x.shape[1]
+    samples = "1 sample" if len(x) == 1 else f"{len(x)} samples"
+    return said(f"{samples} of {model.name}{given}: {float(per_dim.mean()):.4f} bits/dim in the mean")
 
 
 def _files(x: Tensor, film: Film, density: Density) -> str:

@@ -13,7 +13,7 @@ from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis import histograms
 from pixelcnn_lit.analysis.explanation import explanation
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.page.answers import ONE_AT_A_TIME, in_sentences
+from pixelcnn_lit.page.answers import on_click
 from pixelcnn_lit.page.figures import drawn, said, shown
 from pixelcnn_lit.page.models import Model
 from pixelcnn_lit.page.scores import References, bits
@@ -30,7 +30,7 @@ def fill(models: Mapping[str, Model], references: References, chosen: gr.Dropdow
             button = gr.Button("Score", variant="primary")
         with gr.Column(scale=3, min_width=340):
             maps, place = gr.HTML(), gr.HTML()
-    button.click(in_sentences(answer(models, references)), [chosen, picture, inverted], [maps, place], **ONE_AT_A_TIME)
+    on_click(button, answer(models, references), [chosen, picture, inverted], [maps, place])
 
 
 def answer(models: Mapping[str, Model], references: References) -> Any:
@@ -62,7 +62,7 @@ def maps_of(model: Model, x: Tensor) -> str:
             shown(heats[1], [f"expected: {totals[1]:.1f} in all"], WIDE),
             "</div>",
             said(
-                f"{totals[0] / x.numel():.4f} bits/dim. Black is 0 bits a pixel, white {most:.2f}.",
+                f"{totals[0] / x.numel():.4f} bits/dim by {model.name}. Black is 0 bits a pixel, white {most:.2f}.",
                 f"The pixel that costs most is in row {row}, column {column}: {float(explained.bits.max()):.2f} bits.",
             ),
         )

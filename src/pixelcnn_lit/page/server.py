@@ -30,6 +30,7 @@ def serve(config: DemoConfig) -> None:
     if importlib.util.find_spec("gradio") is None:
         raise UserError("demo needs the package gradio: pip install 'pixelcnn-lit[demo]'")
     _refuse_taken(config.host, config.port)
+    say("The models are read …")
     found = models(config)
     # The other half of the cores is for the server and the browser.
     torch.set_num_threads(max(1, torch.get_num_threads() // 2))

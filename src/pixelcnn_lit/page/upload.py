@@ -14,11 +14,19 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.page.answers import readable
 from pixelcnn_lit.page.models import Model
 
+HEIGHT = 280
+"""Pixels of the screen for a picture of any size."""
+
 
 def picture_knob() -> gr.Image:
     """Where a picture is put."""
     picture = gr.Image(
-        label="Picture: PNG or JPEG", type="filepath", image_mode=None, sources=["upload", "clipboard"], buttons=[]
+        label="Picture: PNG or JPEG",
+        type="filepath",
+        image_mode=None,
+        sources=["upload", "clipboard"],
+        buttons=[],
+        height=HEIGHT,
     )
     readable(picture)
     return picture
@@ -40,7 +48,7 @@ def levels_of(path: str | None, model: Model, *, inverted: bool) -> tuple[Tensor
     try:
         image = decode(Path(path), data.image_shape)
     except UserError as error:
-        raise UserError(str(error).replace(path, "this picture")) from error
+        raise UserError(str(error).replace(f"{path}:", "this picture")) from error
     pixels = (255 - image.pixels if inverted else image.pixels)[None]
     rows, columns = image.size
     changed = "" if image.size == data.image_shape[1:] else f"{columns}x{rows} pixels; its middle is resized."
