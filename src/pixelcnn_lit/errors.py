@@ -1,8 +1,11 @@
-"""The errors with a meaning of their own: a user's mistake, a signal, and a pruned run."""
+"""The errors with a meaning of their own: a user's mistake, a signal, and a pruned run; and all others in words."""
 
 from __future__ import annotations
 
 import signal
+import sysconfig
+import traceback
+from pathlib import Path
 
 
 class Interrupted(KeyboardInterrupt):
@@ -19,3 +22,30 @@ class Pruned(Exception):  # noqa: N818
 
 class UserError(Exception):
     """A user's mistake. The message is one line: which key or file is wrong, why, and what would be right."""
+
+
+def in_words(error: Exception) -> str:
+    """The text of any error in one line, with its type, and with the line where a user's own part raised it.
+
+    A ValueError or a TypeError says what is wrong without its type.
+    """
+    kind = "" if isinstance(error, TypeError | ValueError) else type(error).__name__
+    text = ": ".join(part for part in (kind, " ".join(str(error).split())) if part)
+    place = own_line(error)
+    return f"{text}, {place}" if place else text
+
+
+def own_line(error: Exception) -> str | None:
+    """The last line of a file of the user's that an error went through below the package, in words.
+
+    None if there is none: what called the package is no part of it, and what is installed is not the user's.
+    """
+    package, *others = Path(__file__).parent, *(Path(sysconfig.get_path(of)) for of in ("stdlib", "platlib"))
+    below, found = False, None
+    for frame in traceback.extract_tb(error.__traceback__):
+        path = Path(frame.filename)
+        if path.is_relative_to(package):
+            below = True
+        elif below and path.is_file() and not any(path.is_relative_to(other) for other in others):
+            found = f"in line {frame.lineno} of {path.name}"
+    return found

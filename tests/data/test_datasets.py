@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from pixelcnn_lit.config import compose
+from pixelcnn_lit.config.parts import Part, Parts
 from pixelcnn_lit.data.datasets import load
+from pixelcnn_lit.data.splits import Split, Splits
 from pixelcnn_lit.errors import UserError
 
 
@@ -42,6 +44,27 @@ def test_other_images_or_labels_than_the_config_says_are_an_error(colour, name, 
     config = compose(["data=npz", f"data.path={colour / name}.npz", "data.image_shape=[3,2,3]", override])
     with pytest.raises(UserError, match=message):
         load(config.data)
+
+
+def split(labels):
+    return Split(np.full((len(labels), 1, 28, 28), 255, dtype=np.uint8), np.array(labels))
+
+
+@pytest.mark.parametrize(
+    ("loaded", "message"),
+    [
+        (lambda config: None, "data=mnist: its function gives NoneType, not Splits"),
+        (lambda config: {}["x"], r"data=mnist: KeyError: 'x', in line \d+ of test_datasets.py"),
+        (lambda config: split([0, 1]) if config.levels else None, "data=mnist: its function gives Split, not Splits"),
+        (lambda config: Splits(*[split([0, 3])] * 3, "here", 3), "data=here: its labels are 0 to 3; .* from 0 to 2"),
+        (lambda config: Splits(*[split([0, 1])] * 3, "here", 0), "data=here: its labels are 0 to 1; .* be 0, where"),
+    ],
+)
+def test_what_the_function_of_a_data_set_gives_is_checked(loaded, message, monkeypatch):
+    config = compose(["data=mnist"]).data
+    monkeypatch.setattr(Parts, "__getitem__", lambda parts, name: Part(type(config), loaded))
+    with pytest.raises(UserError, match=message):
+        load(config)
 
 
 def test_a_file_may_hold_a_part_of_the_classes_but_a_data_set_has_just_its_own(colour, mnist_dir):

@@ -35,6 +35,12 @@ def test_which_images_are_held_out_is_a_function_of_the_seed(how):
     assert list(first.val.labels) != list(other.val.labels)
 
 
+@pytest.mark.parametrize("labels", [None, np.zeros(2, dtype=np.int64), np.zeros((3, 1), dtype=np.int64), [0, 0, 0]])
+def test_images_without_a_label_each_are_an_error(labels):
+    with pytest.raises(ValueError, match=r"3 images need labels in an array \(3,\), not"):
+        Split(np.zeros((3, 1, 2, 2), dtype=np.uint8), labels)
+
+
 def test_too_few_images_are_an_error():
     with pytest.raises(UserError, match=r"^here: 11 training and 3 test images; at least 12 and 1 are needed"):
         hold_out(numbered(11), numbered(3), 0, "", 0, "here")

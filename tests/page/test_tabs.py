@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 
 import gradio as gr
 import numpy as np
@@ -205,6 +206,33 @@ def test_models_of_other_levels_are_not_compared(tmp_path):
     assert last[0] == "<p>Their bits do not compare: their levels are 4 and 2.</p>"
     assert middle[2].count("as the model sees it") == 2
     assert "No test images: data.dir=x: not there." in middle[1]
+
+
+def test_a_model_beside_itself_has_no_fewer_bits():
+    models = {"a": tiny("a")}
+    *_, last = compare_tab.answer(models, Known())("a", "a", 0, 1, None, False)
+    assert last[0] == "<p>Both have the same bits/dim on the same test images.</p>"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ([], None),
+        (["data.levels=2"], "their levels are 4 and 2"),
+        (["data.levels=2", "data.binarize=dynamic"], "their levels are 4 and 2"),
+        (["data.image_shape=[1,5,5]"], r"their images are of \[1, 6, 5\] and \[1, 5, 5\]"),
+    ],
+)
+def test_what_does_not_compare_is_said_why(change, reason):
+    other = replace(tiny("b"), trained=compose(["data.levels=4", "data.image_shape=[1,6,5]", *change]))
+    told = compare_tab.apart(tiny("a"), other)
+    assert told is None if reason is None else re.match(reason, told)
+
+
+def test_binarised_images_and_images_of_two_levels_do_not_compare():
+    two = replace(tiny("a", 2), trained=compose(["data.levels=2"]))
+    binarised = replace(two, trained=compose(["data.levels=2", "data.binarize=dynamic"]))
+    assert "the images of one are binarised at random" in compare_tab.apart(two, binarised)
 
 
 def test_the_page_is_built_for_models_with_and_without_classes():

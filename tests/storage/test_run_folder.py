@@ -80,6 +80,20 @@ def test_overwriting_takes_away_what_a_run_left_and_nothing_else(tmp_path, monke
         assert (tmp_path / "checkpoints").exists()
 
 
+def test_what_goes_on_is_the_same_command_but_for_what_would_delete_the_run():
+    told = [
+        run_folder.same_command(overwrite=overwrite, named=named, where="ckpt=a/last.ckpt")
+        for overwrite in (False, True)
+        for named in (True, False)
+    ]
+    assert told == [
+        "the same command",
+        "the same command with ckpt=a/last.ckpt",
+        "the same command without overwrite=true",
+        "the same command without overwrite=true with ckpt=a/last.ckpt",
+    ]
+
+
 def test_one_process_at_a_time_and_the_lock_ends_with_it(tmp_path):
     code = "import sys, time, pathlib\nfrom pixelcnn_lit.storage.run_folder import held\n"
     code += "with held(pathlib.Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"

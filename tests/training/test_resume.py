@@ -129,6 +129,8 @@ def test_what_the_state_of_a_training_depends_on_cannot_change_when_it_resumes(c
     key, value = changed.replace("null", "None").split("=")
     with pytest.raises(UserError, match=rf"{key}={value}: ckpt=.*was trained with .*weights="):
         ScriptedRun(compose([*options, f"ckpt={last}", changed]), tmp_path / "b").go()
+    with pytest.raises(UserError, match=r"data.levels=4: ckpt=.*was trained with 2; resume with the same$"):
+        ScriptedRun(compose([*options, f"ckpt={last}", "data.levels=4"]), tmp_path / "b").go()
 
 
 def test_a_new_run_begins_with_the_weights_of_another_one(mnist_dir, tmp_path):
@@ -149,8 +151,15 @@ def test_a_new_run_begins_with_the_weights_of_another_one(mnist_dir, tmp_path):
     for changed in ("model.n_res=2", "data.levels=4"):
         with pytest.raises(UserError, match=rf"{changed}: weights=.*best.ckpt was trained with"):
             ScriptedRun(compose([*options, f"weights={best}", changed]), tmp_path / "c").go()
-    with pytest.raises(UserError, match=r"weights=none.ckpt: no such file"):
-        ScriptedRun(compose([*options, "weights=none.ckpt"]), tmp_path / "c").go()
+    for place, message in (
+        ("none.ckpt", "weights=none.ckpt: no such file"),
+        (tmp_path, f"weights={tmp_path}: a folder; no run's, which has the file checkpoints/best.ckpt"),
+        ("pretrained:digits", r"weights=pretrained:digits was trained with"),
+    ):
+        with pytest.raises(UserError, match=message):
+            ScriptedRun(compose([*options, f"weights={place}"]), tmp_path / "c").go()
+    with pytest.raises(UserError, match=r"weights='': must be a text, not empty"):
+        compose(["weights="])
     with pytest.raises(UserError, match=r"weights=x: .* Give one"):
         compose(["weights=x", "ckpt=y"])
 

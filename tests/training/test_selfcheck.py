@@ -20,13 +20,16 @@ class Net(CausalNetwork):
 
     cached_sampling = True
 
-    def __init__(self, channels=1, first="A", groups=None, between=None, n_params=None, at=True, cached=True):
+    def __init__(
+        self, channels=1, first="A", groups=None, between=None, n_params=None, at=True, cached=True, result=None
+    ):
         super().__init__()
         groups = channels if groups is None else groups
         self.hands_on = at
         self.cached_sampling = cached
         self.embed = CausalConv2d(channels, 6, 3, first, channels)
         self.between = between
+        self.result = result or (lambda h: h)
         self.conv = CausalConv2d(6, 6, 3, "B", groups)
         self.out = CausalConv2d(6, n_params or 4 * channels, 1, "B", groups)
 
@@ -34,7 +37,7 @@ class Net(CausalNetwork):
         h = self.embed(x, at)
         if self.between is not None:
             h = self.between(h)
-        return self.out(self.conv(torch.relu(h), at if self.hands_on else None), at)
+        return self.result(self.out(self.conv(torch.relu(h), at if self.hands_on else None), at))
 
 
 def density(likelihood=None, channels=1, **mistakes):
@@ -45,6 +48,16 @@ def density(likelihood=None, channels=1, **mistakes):
 class TooGood(Categorical):
     def log_prob(self, params, x):
         return super().log_prob(params, x) / 10
+
+
+class Silent(Categorical):
+    def log_prob(self, params, x):
+        return None
+
+
+class Lost(Categorical):
+    def logits(self, params, x, channel):
+        raise KeyError("hmm")
 
 
 class Flat(Likelihood):
@@ -84,6 +97,17 @@ def test_what_is_right_passes_and_leaves_no_trace(options):
         ({"between": nn.GroupNorm(2, 6), "cached": False}, "none normalises over rows or columns"),
         ({"between": nn.BatchNorm2d(6), "cached": False}, "while it trains, so that it is no distribution"),
         ({"likelihood": TooGood(levels=4)}, "likelihood=categorical: log_prob differs from the log-softmax"),
+        ({"likelihood": Silent(levels=4)}, "likelihood=categorical: log_prob gives NoneType, not a tensor"),
+        (
+            {"likelihood": Lost(levels=4)},
+            r"likelihood=categorical: logits fails \(KeyError: 'hmm', in line \d+ of test_s",
+        ),
+        (
+            {"between": lambda h: h.no_such_thing},
+            r"cannot compute an image .*AttributeError: .*, in line \d+ of test_selfc",
+        ),
+        ({"result": lambda h: (h, h), "cached": False}, "model=pixelcnn: its forward gives tuple, not a tensor"),
+        ({"result": lambda h: None, "cached": False}, "model=pixelcnn: its forward gives NoneType, not a tensor"),
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) else "",
 )

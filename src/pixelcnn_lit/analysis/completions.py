@@ -73,7 +73,7 @@ def conditioning(known: Tensor, density: Density) -> str:
     """How many of the known pixels of a mask (H, W) a model uses, in one or two sentences."""
     total, late = int(known.sum()), density.unused(known)
     if not late:
-        return f"all {total} known pixels condition the drawn ones"
+        return f"all {total} known pixels condition the drawn ones."
     order = "each of the model's scans"
     if len(density.scans) == 1:
         order = "raster order (rows from the top, pixels from the left)"

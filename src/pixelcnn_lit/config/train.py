@@ -15,7 +15,7 @@ from pixelcnn_lit.config.model import NETWORKS, NetworkConfig
 from pixelcnn_lit.config.optimizer import OptimizerConfig
 from pixelcnn_lit.config.parts import Parts
 from pixelcnn_lit.config.trainer import TrainerConfig
-from pixelcnn_lit.config.types import Located, Plugins, Section, Seed, inside
+from pixelcnn_lit.config.types import Model, Plugins, Section, Seed, inside
 
 
 class CheckpointConfig(Section):
@@ -30,8 +30,8 @@ class RunConfig(Section):
     name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(inside)] | None
     overwrite: bool
     seed: Seed
-    ckpt: Annotated[str, Located] | None
-    weights: Annotated[str, Located] | None
+    ckpt: Model | None
+    weights: Model | None
     plugins: Plugins
     checkpoint: CheckpointConfig
     on_nan: Literal["stop", "skip"]

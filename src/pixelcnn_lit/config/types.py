@@ -54,6 +54,17 @@ def located(path: str) -> str:
     return str(PRETRAINED / f"{name}.safetensors")
 
 
+def named(path: str | Path) -> str:
+    """The path of a model in words: the opposite of :func:`located`.
+
+    >>> from pixelcnn_lit.config.types import located, named
+    >>> named(located("pretrained:digits"))
+    'pretrained:digits'
+    """
+    path = Path(path)
+    return f"pretrained:{path.stem}" if path.parent == PRETRAINED else str(path)
+
+
 Levels = Annotated[int, Field(ge=2, le=256)]
 NCodes = Annotated[int, Field(ge=2, le=65536)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
@@ -62,10 +73,9 @@ KernelSize = Annotated[int, Field(ge=1, le=63), AfterValidator(odd)]
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=1, le=4096)]
 Home = AfterValidator(at_home)
-Located = AfterValidator(located)
 Place = Annotated[str, Field(min_length=1), Home]
 """The path of a file or a folder, which may begin with ~."""
-Model = Annotated[str, Field(min_length=1), Located]
+Model = Annotated[str, Field(min_length=1), AfterValidator(located)]
 """The path of a model that is read, or ``pretrained:NAME``."""
 Name = Annotated[str, Field(min_length=1)]
 """A text that is not empty and no path: a ~ in it is a ~."""

@@ -8,7 +8,7 @@ from pixelcnn_lit.config.data import DATA_SETS, DataConfig
 from pixelcnn_lit.data.classes import listed
 from pixelcnn_lit.data.quantise import quantise
 from pixelcnn_lit.data.splits import Splits
-from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.errors import UserError, in_words
 
 
 def load(config: DataConfig) -> Splits:
@@ -16,7 +16,12 @@ def load(config: DataConfig) -> Splits:
 
     Raises UserError if the files are missing or damaged, or do not match ``image_shape`` and ``n_classes``.
     """
-    splits: Splits = DATA_SETS[config.name].load()(config)
+    try:
+        splits: Splits = DATA_SETS[config.name].load()(config)
+    except (ValueError, TypeError, AttributeError, LookupError) as error:  # of a data set from outside
+        raise UserError(f"data={config.name}: {in_words(error)}") from error
+    if not isinstance(splits, Splits):
+        raise UserError(f"data={config.name}: its function gives {type(splits).__name__}, not Splits")
     refuse_others(config, splits)
     if not config.holds_levels:
         refuse_one_level(config, splits)
@@ -47,9 +52,10 @@ def refuse_others(config: DataConfig, splits: Splits) -> None:
         if part.images.dtype not in kinds or part.images.ndim != 4:
             got = f"{part.images.dtype} of shape {part.images.shape}"
             raise UserError(f"data={what}: its images are {got}; they must be uint8 intensities (N, C, H, W)")
-        if len(part) and not 0 <= part.labels.min() <= part.labels.max() < max(1, splits.n_classes):
-            got = f"{part.labels.min()} to {part.labels.max()}"
-            raise UserError(f"data={what}: its labels are {got}; with {splits.n_classes} classes they are from 0 up")
+        labels = part.labels
+        if len(part) and not 0 <= labels.min() <= labels.max() < max(1, splits.n_classes):
+            allowed = f"from 0 to {splits.n_classes - 1}" if splits.n_classes else "0, where there are no classes"
+            raise UserError(f"data={what}: its labels are {labels.min()} to {labels.max()}; they must be {allowed}")
     if len(splits.names) != splits.n_classes or len(set(splits.names)) != splits.n_classes:
         raise UserError(f"data={what}: {splits.n_classes} classes need as many names, not {listed(splits.names)}")
     found = splits.train.images.shape[1:]

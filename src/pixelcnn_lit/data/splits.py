@@ -28,6 +28,12 @@ class Split:
     above: NDArray[Any] | None = None
     """Of maps of codes below the top, the map of the level above, (N, 1, H / f, W / f)."""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError unless there is a label for each image."""
+        got = self.labels.shape if isinstance(self.labels, np.ndarray) else type(self.labels).__name__
+        if got != (len(self.images),):
+            raise ValueError(f"{len(self.images)} images need labels in an array ({len(self.images)},), not {got}")
+
     def __len__(self) -> int:
         return len(self.images)
 

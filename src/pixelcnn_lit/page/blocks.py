@@ -27,6 +27,7 @@ CSS = """
 .images img { image-rendering: pixelated; }
 .images figcaption { font-size: 12px; text-align: center; }
 img.figure { background: white; max-width: 560px; width: 100%; }
+input[role="listbox"] { text-overflow: ellipsis; padding-right: 32px; }
 p.wrong { border-left: 4px solid #dc2626; padding-left: 8px; }
 button[aria-label="Color"] { background: #3b4252; }
 a.download { margin-right: 16px; text-decoration: underline; }

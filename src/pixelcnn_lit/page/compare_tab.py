@@ -22,14 +22,16 @@ from pixelcnn_lit.page.upload import levels_of, picture_knob, swap_knob
 from pixelcnn_lit.sampling.draw import Progress
 
 SAMPLES = 8
+CHOOSER = 320
+"""Pixels of the screen below which the two choosers stand one above the other."""
 
 
 def fill(models: Mapping[str, Model], references: References) -> None:
     """Fill the tab."""
     names = list(models)
     with gr.Row():
-        left = gr.Dropdown(names, value=names[0], label="Left", filterable=False)
-        right = gr.Dropdown(names, value=names[1 % len(names)], label="Right", filterable=False)
+        left = gr.Dropdown(names, value=names[0], label="Left", filterable=False, min_width=CHOOSER)
+        right = gr.Dropdown(names, value=names[1 % len(names)], label="Right", filterable=False, min_width=CHOOSER)
     with gr.Row():
         seed, temperature = seed_knob(), temperature_knob()
     with gr.Accordion("With a picture too", open=False):
@@ -95,14 +97,19 @@ def verdict(one: Model, other: Model, references: References) -> str:
         return f"There are no test images to compare them by: {error}."
     if not torch.equal(left.images, right.images):
         return "Their bits compare, but the test images are not the same."
+    if left.mean == right.mean:
+        return "Both have the same bits/dim on the same test images."
     better = "left" if left.mean < right.mean else "right"
     return f"The {better} model has {abs(left.mean - right.mean):.4f} bits/dim less on the same test images."
 
 
 def apart(one: Model, other: Model) -> str | None:
     """What makes the bits of two models numbers of different things; None if nothing does."""
-    for key, what in (("image_shape", "their images are"), ("levels", "their levels are"), ("binarize", "binarised:")):
-        ours, theirs = (getattr(model.trained.data, key) for model in (one, other))
-        if ours != theirs:
-            return f"{what} {ours or 'not'} and {theirs or 'not'}"
+    ours, theirs = one.trained.data, other.trained.data
+    if ours.image_shape != theirs.image_shape:
+        return f"their images are of {list(ours.image_shape)} and {list(theirs.image_shape)} (channels, height, width)"
+    if ours.levels != theirs.levels:
+        return f"their levels are {ours.levels} and {theirs.levels}"
+    if ours.binarize != theirs.binarize:
+        return "the images of one are binarised at random, those of the other are cut into levels"
     return None

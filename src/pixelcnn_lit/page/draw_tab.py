@@ -44,8 +44,9 @@ def fill(models: Mapping[str, Model], chosen: gr.Dropdown) -> None:
     with gr.Row():
         with gr.Column(scale=2, min_width=340):
             gr.Markdown(HELP)
+            black: Any = {"background": Image.new("RGB", (CANVAS, CANVAS)), "layers": [], "composite": None}
             canvas = gr.ImageEditor(
-                {"background": Image.new("RGB", (CANVAS, CANVAS)), "layers": [], "composite": None},
+                black,
                 label="Canvas",
                 type="pil",
                 image_mode="RGBA",
@@ -58,6 +59,8 @@ def fill(models: Mapping[str, Model], chosen: gr.Dropdown) -> None:
                 buttons=[],
             )
             readable(canvas)
+            # Gradio's own empty canvas is white, on which white cannot be seen.
+            canvas.clear(lambda: black, None, canvas, api_visibility="private", show_progress="hidden")
             button = gr.Button("Complete", variant="primary")
             part = gr.Dropdown(list(PARTS), value=next(iter(PARTS)), label="Hidden", filterable=False)
             inverted = swap_knob()
@@ -80,7 +83,7 @@ def answer(models: Mapping[str, Model]) -> Any:
         sketch = read(canvas["background"], canvas["layers"], trained.data, PARTS[part], inverted=inverted)  # type: ignore[arg-type]
         levels, known = density.levels, sketch.known
         given = shown(with_hidden(as_rgb(sketch.x, levels), known), ["what the model is given"])
-        yield given + said(f"{name}: {conditioning(known, density)}."), ""
+        yield given + said(f"{name}: {conditioning(known, density)}"), ""
 
         def draw(progress: Progress) -> Tensor:
             x = sketch.x.expand(COMPLETIONS, -1, -1, -1)

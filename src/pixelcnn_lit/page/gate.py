@@ -33,7 +33,7 @@ DRAINED = 8 * LARGEST
 """Of a request that is refused, so many bytes are taken all the same."""
 FULL = 256 << 20
 """The most bytes of all uploads together; the old ones go after some minutes."""
-FORMATS = ("PNG", "JPEG", "WEBP")
+FORMATS = ("PNG", "JPEG")
 PIXELS = 12_000_000
 """Pictures of more than twice as many pixels are not decoded."""
 

@@ -11,7 +11,6 @@ import torch
 from pixelcnn_lit.analysis.detection import refuse_context
 from pixelcnn_lit.analysis.shipped import shipped
 from pixelcnn_lit.config import DemoConfig, TrainConfig
-from pixelcnn_lit.config.types import PRETRAINED
 from pixelcnn_lit.data.folder import MODES
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import pick_device
@@ -54,7 +53,7 @@ def models(config: DemoConfig) -> dict[str, Model]:
     places = {key: Path(path) for key, path in asked.items() if path is not None}
     found: dict[str, Model] = {}
     for key, path in [*places.items(), *(("ckpt", path) for path in shipped().values())]:
-        name = f"pretrained:{path.stem}" if path.parent == PRETRAINED else shown(path)
+        name = shown(path)
         if name not in found:
             found[name] = _model(name, path, key, device)
     return found

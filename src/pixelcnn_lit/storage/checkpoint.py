@@ -17,7 +17,7 @@ from pixelcnn_lit.config.codes import STAGE
 from pixelcnn_lit.config.kinds import run_section
 from pixelcnn_lit.config.migrate import FORMAT, migrated
 from pixelcnn_lit.config.places import BEST, LAST, best_of
-from pixelcnn_lit.config.types import at_home
+from pixelcnn_lit.config.types import at_home, named
 from pixelcnn_lit.data.classes import FIXED
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
@@ -122,7 +122,9 @@ def _content(path: Path, where: str) -> tuple[Any, bool]:
     """The content of a file, in the form of a Lightning checkpoint, and whether it has a checksum."""
     # os.path, unlike pathlib, returns False for names that no file can have.
     if os.path.isdir(path):  # noqa: PTH112
-        raise UserError(f"{where}: a folder; name a file, such as {best_of(path)}")
+        best = best_of(path)
+        advice = f"name a file, such as {best}" if best.is_file() else f"no run's, which has the file {best_of(Path())}"
+        raise UserError(f"{where}: a folder; {advice}")
     if not os.path.isfile(path):  # noqa: PTH113
         raise UserError(f"{where}: no such file")
     try:
@@ -243,6 +245,9 @@ MUST_AGREE = (
 )
 """Sections and keys that a run must have as the checkpoint from which it resumes: its state depends on them."""
 
+OF_WEIGHTS = ("model", "likelihood", "context", "autoencoder", "data.levels")
+"""Those that a run must have even if it only begins with the weights of a checkpoint."""
+
 
 def resumable(path: str | Path, config: RunConfig) -> tuple[Path, RunConfig]:
     """The checkpoint from which a run of ``config`` can resume, and the config with which it was trained.
@@ -267,10 +272,8 @@ def resumable(path: str | Path, config: RunConfig) -> tuple[Path, RunConfig]:
     _same_kind(theirs, config, f"ckpt={path}")
     for key, (before, now) in changes(theirs, config, ORIGIN).items():
         if _is_in(key, MUST_AGREE):
-            raise UserError(
-                f"{key}={now}: ckpt={path} was trained with {before}; resume with the same, or begin a new run: "
-                f"weights={path}"
-            )
+            new = "" if _is_in(key, OF_WEIGHTS) else f", or begin a new run: weights={path}"
+            raise UserError(f"{key}={now}: ckpt={path} was trained with {before}; resume with the same{new}")
     return path, theirs
 
 
@@ -282,14 +285,14 @@ def weights_for(config: RunConfig) -> dict[str, torch.Tensor]:
     """
     assert config.weights is not None
     model, theirs = load_model(config.weights, key="weights")
-    _same_kind(theirs, config, f"weights={config.weights}")
-    same = ("model", "likelihood", "context", "autoencoder", "data.levels")
+    where = f"weights={named(config.weights)}"
+    _same_kind(theirs, config, where)
     for key, (before, now) in changes(theirs, config, ORIGIN).items():
-        if _is_in(key, same):
-            raise UserError(f"{key}={now}: weights={config.weights} was trained with {before}; only the same fits")
+        if _is_in(key, OF_WEIGHTS):
+            raise UserError(f"{key}={now}: {where} was trained with {before}; only the same fits")
     channels, ours = theirs.data.image_shape[0], config.data.image_shape[0]
     if channels != ours:
-        raise UserError(f"data.image_shape: {ours} channels; weights={config.weights} was trained with {channels}")
+        raise UserError(f"data.image_shape: {ours} channels; {where} was trained with {channels}")
     return model.state_dict()
 
 

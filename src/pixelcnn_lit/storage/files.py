@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from pixelcnn_lit.config.types import PRETRAINED, named
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.start import NOTHING
 
@@ -91,9 +92,9 @@ def _flush_folder(folder: Path) -> None:
 
 
 def shown(path: Path) -> str:
-    """The path as a text, relative to the current folder if it is inside it."""
+    """The path as a text: ``pretrained:NAME``, or relative to the current folder if it is inside it."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return str(path.relative_to(here)) if path.parent != PRETRAINED and path.is_relative_to(here) else named(path)
 
 
 def _umask() -> int:

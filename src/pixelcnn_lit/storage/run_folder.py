@@ -265,6 +265,12 @@ def claimed(folder: Path, config: RunConfig) -> Iterator[dict[str, Any] | None]:
         yield finished(folder)
 
 
+def same_command(*, overwrite: bool, named: bool, where: str) -> str:
+    """What goes on with what a command began: without a name, it is told by ``where``; overwrite would delete it."""
+    kept = " without overwrite=true" if overwrite else ""
+    return f"the same command{kept}{'' if named else f' with {where}'}"
+
+
 def starts_over(config: RunConfig) -> bool:
     """Whether a run ignores what is in its folder: ``overwrite``, unless Slurm has requeued the run."""
     return config.overwrite and not os.environ.get("SLURM_RESTART_COUNT")

@@ -50,8 +50,8 @@ class JobSweeper(Sweeper):
         chosen = [
             word for word in self.composed.hydra.overrides.hydra if word.startswith(("hydra.run", "hydra.sweep.dir"))
         ]
-        fixed = self.composed.name or chosen
-        return "the same command" if fixed else f"the same command with hydra.run.dir={shown(self.dir)}"
+        named, where = bool(self.composed.name or chosen), f"hydra.run.dir={shown(self.dir)}"
+        return run_folder.same_command(overwrite=bool(self.composed.overwrite), named=named, where=where)
 
     def parse(self, params: dict[str, Any] | None, arguments: Sequence[str]) -> list[Any]:
         """The overrides of ``hydra.sweeper.params`` and of the command line, which has priority."""

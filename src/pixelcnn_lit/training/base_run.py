@@ -223,7 +223,7 @@ class BaseRun(ABC, Generic[C]):
                 for key, (before, now) in changes(self._before, self.config, ORIGIN).items():
                     messages.say(f"  with {key}={now}, where the run before had {before}")
             elif self.config.weights is not None:
-                messages.say(f"begins with the weights of {shown(Path(self.config.weights))}")
+                messages.say(f"begins with the weights of {shown(checkpoint.best_in(self.config.weights))}")
             images = len(self.data.split("train"))
             for of in (validations.without_effect, validations.cut_short):
                 if told := of(self.trainer, images, self.config):
@@ -248,7 +248,8 @@ class BaseRun(ABC, Generic[C]):
         reached = last if last.exists() else self.ckpt
         if reached is None:
             return "before the first checkpoint; the same command starts again"
-        return f"the same command{'' if self.config.name else f' with ckpt={shown(reached)}'} goes on"
+        named, where = self.config.name is not None, f"ckpt={shown(reached)}"
+        return f"{run_folder.same_command(overwrite=self.config.overwrite, named=named, where=where)} goes on"
 
     def _train(self) -> None:
         """Train. If Lightning refuses, raise UserError that names the cause: Trainer arguments or the checkpoint."""

@@ -6,14 +6,15 @@ So does a likelihood that does not sum to one. The package's own parts are held 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pixelcnn_lit.config import TrainConfig
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.errors import UserError, in_words
 from pixelcnn_lit.nn.inputs import level_type
 from pixelcnn_lit.sampling.conditionals import Given
 from pixelcnn_lit.sampling.draw import Method
@@ -72,9 +73,12 @@ def check_shape(density: Density, x: Tensor, given: Given, where: str) -> None:
     expected = (N, density.likelihood.n_params(x.shape[1]), *x.shape[2:])
     try:
         with torch.no_grad():
-            found = tuple(density.params(x, *given).shape)
-    except (RuntimeError, TypeError, IndexError) as error:
-        raise UserError(f"{where}: cannot compute an image of {tuple(x.shape)} ({error})") from error
+            params = density.params(x, *given)
+    except Exception as error:
+        raise UserError(f"{where}: cannot compute an image of {tuple(x.shape)} ({in_words(error)})") from error
+    if not isinstance(params, Tensor):
+        raise UserError(f"{where}: its forward gives {type(params).__name__}, not a tensor of parameters")
+    found = tuple(params.shape)
     if found != expected:
         raise UserError(
             f"{where}: gives parameters of shape {found} for images of {tuple(x.shape)}; the likelihood asks for "
@@ -121,11 +125,11 @@ def check_likelihood(density: Density, x: Tensor, given: Given, where: str) -> N
     """Raise UserError unless the log-softmax of the logits, at the levels of x, is what ``log_prob`` gives."""
     with torch.no_grad():
         params = density.params(x, *given)
-        nats = density.likelihood.log_prob(params, x)
+        nats = _asked(where, density.likelihood.log_prob, params, x)
         if nats.shape != x.shape:
             raise UserError(f"{where}: log_prob gives shape {tuple(nats.shape)} for levels of {tuple(x.shape)}")
         for channel in range(x.shape[1]):
-            logits = density.likelihood.logits(params, x, channel)
+            logits = _asked(where, density.likelihood.logits, params, x, channel)
             expected = logits.log_softmax(1).gather(1, x[:, channel, None].long())[:, 0]
             worst = float((nats[:, channel] - expected).abs().max())
             if not worst < 1e-3:
@@ -133,6 +137,17 @@ def check_likelihood(density: Density, x: Tensor, given: Given, where: str) -> N
                     f"{where}: log_prob differs from the log-softmax of its logits by {worst:.3g} nats in channel "
                     f"{channel}: its probabilities do not sum to one, or its logits are of another distribution"
                 )
+
+
+def _asked(where: str, method: Callable[..., Tensor], *arguments: Any) -> Tensor:
+    """What a method of a likelihood gives. Raise UserError where it fails, or gives no tensor."""
+    try:
+        given = method(*arguments)
+    except Exception as error:
+        raise UserError(f"{where}: {method.__name__} fails ({in_words(error)})") from error
+    if not isinstance(given, Tensor):
+        raise UserError(f"{where}: {method.__name__} gives {type(given).__name__}, not a tensor")
+    return given
 
 
 def check_samples(density: Density, x: Tensor, given: Given, where: str) -> None:
@@ -146,8 +161,8 @@ def check_samples(density: Density, x: Tensor, given: Given, where: str) -> None
     )
     try:
         drawn = [list(_drawn(density, x, known, given, method)) for method in ("cached", "naive")]
-    except (RuntimeError, TypeError, IndexError, ValueError, NotImplementedError) as error:
-        raise UserError(f"{where}: cannot be computed a pixel at a time ({error}): {advice}") from error
+    except Exception as error:
+        raise UserError(f"{where}: cannot be computed a pixel at a time ({in_words(error)}): {advice}") from error
     if not all(torch.equal(cached, naive) for cached, naive in zip(*drawn, strict=True)):
         raise UserError(f"{where}: its cached samples differ from its naive ones: {advice}")
 

@@ -59,7 +59,8 @@ def _interruptible(config: VqvaeConfig, folder: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as interrupt:
         number = interrupt.number if isinstance(interrupt, Interrupted) else None
-        same = "the same command" if config.name else f"the same command with hydra.run.dir={shown(folder)}"
+        named, where = config.name is not None, f"hydra.run.dir={shown(folder)}"
+        same = run_folder.same_command(overwrite=config.overwrite, named=named, where=where)
         raise Interrupted(f"{same} goes on", number) from None
 
 

@@ -56,7 +56,7 @@ def headline(config: RunConfig, module: LitModel, data: ImageDataModule, run_dir
     classes = f"classes: {legend(module.class_names)}\n" if module.class_names else ""
     counts = "/".join(f"{len(data.split(part)):,}" for part in ("train", "val", "test"))
     return Text.assemble(
-        (config.name or config.what, "bold"),
+        (config.name or run_dir.name, "bold"),
         f": {config.what}, "
         f"{parameter_count(module.model):,} parameters, on "
         f"{config.data.name} ({data.source}, {counts} images) at {config.data.levels} levels, "
@@ -163,11 +163,13 @@ class DensityMetrics(Metrics):
 
     def rows(self) -> Iterator[tuple[str, str]]:
         given = "" if self.context == "none" else f", given context={self.context}"
-        yield "test bits/dim", number(self.test, ".4f", f"{given}, of {self.test_images:,} images")
-        yield "test nats/image", number(self.nats_per_image, ".2f")
-        yield "validation bits/dim", number(self.val, ".4f", f", of {self.val_images:,} images")
+        of_codes = self.data == "codes"
+        unit, images = ("bits a code", "maps of codes") if of_codes else (BITS.unit, "images")
+        yield f"test {unit}", number(self.test, ".4f", f"{given}, of {self.test_images:,} {images}")
+        yield f"test nats/{'map' if of_codes else 'image'}", number(self.nats_per_image, ".2f")
+        yield f"validation {unit}", number(self.val, ".4f", f", of {self.val_images:,} {images}")
         if self.precision_gap is not None:
-            yield "precision gap", f"{self.precision_gap:+.5f} bits/dim, by which float32 is worse than training"
+            yield "precision gap", f"{self.precision_gap:+.5f} {unit}, by which float32 is worse than training"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,8 +259,8 @@ def table(metrics: Metrics, folder: Path) -> Table:
     rows.add_row("parameters", number(metrics.params, ",d"))
     rows.add_row("epochs", number(metrics.epochs, ".4g", f", {metrics.steps:,} steps"))
     rows.add_row("seed", str(metrics.seed))
-    processor = number(metrics.processor_seconds, ",.0f", " processor seconds")
-    rows.add_row("training", number(metrics.train_seconds, ",.0f", f" s, {processor}"))
+    processor = number(metrics.processor_seconds, ",.1f", " processor seconds")
+    rows.add_row("training", number(metrics.train_seconds, ",.1f", f" s, {processor}"))
     rows.add_row("images/s", number(metrics.images_per_second, ",.0f", f", in {metrics.precision}"))
     rows.add_row("folder", escape(shown(folder)))
     left = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if not path.name.startswith("."))
