@@ -90,6 +90,8 @@ def test_a_binarised_model_gets_pixels_that_are_drawn_once_and_one_in_colour_thr
     [
         ([], "none", "nothing is hidden"),
         ([], "below", "nothing is drawn yet"),
+        ([], "bottom", "the canvas is empty: sketch on it, or upload a picture"),
+        ([layer()], "bottom", "the canvas is empty"),
         ([layer(((0, 0, 280, 280), BLUE))], "below", "nothing is drawn yet"),
     ],
 )

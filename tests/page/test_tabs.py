@@ -77,7 +77,7 @@ def test_draw_shows_what_is_given_then_eight_completions_row_by_row_then_their_b
 
 
 def test_a_region_that_comes_before_known_pixels_is_told():
-    canvas = {"background": Image.new("RGB", (5, 6)), "layers": [], "composite": None}
+    canvas = {"background": Image.new("RGB", (5, 6), "grey"), "layers": [], "composite": None}
     first, *_ = draw_tab.answer({"tiny": tiny()})("tiny", canvas, "the upper half", False, 0, 1)
     assert "15 of 15 known pixels come after an unknown one" in first[0]
     assert "A model with model.orders=4, or model=lmconv, uses all" in first[0]

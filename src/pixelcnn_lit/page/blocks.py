@@ -27,7 +27,8 @@ CSS = """
 .images img { image-rendering: pixelated; }
 .images figcaption { font-size: 12px; text-align: center; }
 img.figure { background: white; max-width: 560px; width: 100%; }
-input[role="listbox"] { text-overflow: ellipsis; padding-right: 32px; }
+input[role="combobox"] { text-overflow: ellipsis; padding-right: 32px !important; }
+.prose h3, .prose p { overflow-wrap: anywhere; }
 p.wrong { border-left: 4px solid #dc2626; padding-left: 8px; }
 button[aria-label="Color"] { background: #3b4252; }
 a.download { margin-right: 16px; text-decoration: underline; }

@@ -48,7 +48,7 @@ def read(
     picture. The middle of the images' form is cut out and resized; a pixel is hidden if half of it is. ``inverted``
     swaps black and white: digits are bright on dark. Without a background it is black.
 
-    Raises UserError if nothing is hidden.
+    Raises UserError if nothing is hidden, or all is black.
     """
     canvas, ink, hidden = _flat(background, layers)
     shape, size = data.image_shape, (data.image_shape[2], data.image_shape[1])
@@ -61,6 +61,9 @@ def read(
         known &= visible_beside(part, *shape[1:])
     if known.all():
         raise UserError("nothing is hidden: choose a part to hide, or paint over one with the blue brush")
+    if canvas.getbbox() is None and not hidden.any():
+        # Gradio loses a picture that is uploaded while the page still loads, although it shows it.
+        raise UserError("the canvas is empty: sketch on it, or upload a picture; if there is one, upload it once more")
     return Sketch(torch.from_numpy(x), known)
 
 
