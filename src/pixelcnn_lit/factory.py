@@ -36,14 +36,23 @@ def build_density(config: TrainConfig) -> Density:
         network = build_network(config.model, likelihood, channels, encoder, inputs.features * channels)
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"model={config.model.name}: cannot be built: {in_words(error)}") from error
+    _refuse_no_network(network, config.model)
     shape, given = config.data.image_shape, (config.model.n_classes, None if encoder is None else encoder.shape, inputs)
     if isinstance(config.model, OrderedNetworkConfig):
-        if not isinstance(network, OrderedNetwork):
-            raise UserError(f"model={config.model.name}: {type(network).__name__} is no OrderedNetwork")
+        assert isinstance(network, OrderedNetwork)
         return AnyOrder(network, likelihood, shape, config.model.orders, config.model.holes, *given)
     if config.model.orders > 1:
         return ManyOrders(network, likelihood, shape, config.model.orders, *given)
     return Density(network, likelihood, shape, *given)
+
+
+def _refuse_no_network(network: nn.Module, config: NetworkConfig) -> None:
+    """Raise UserError unless what a class from outside gave is a network of the kind that its config says."""
+    wanted = OrderedNetwork if isinstance(config, OrderedNetworkConfig) else nn.Module
+    if not isinstance(network, wanted):
+        raise UserError(f"model={config.name}: {type(network).__name__} is no {wanted.__name__}")
+    if next(network.parameters(), None) is None:
+        raise UserError(f"model={config.name}: {type(network).__name__} has no weights to train")
 
 
 def build_inputs(config: DataConfig) -> Scaled | Embedded:

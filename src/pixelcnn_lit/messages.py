@@ -46,7 +46,7 @@ def message(error: Exception) -> str:
     if isinstance(error, TypeError | ValueError) and (word := _of_a_group(NO_NAME)):  # Hydra does not say which
         return f"{word}: names a group of keys; choose one of its options, which --help lists"
     place = f", {line}" if (line := own_line(error)) else ""
-    return f"{type(error).__name__}: {text}{place} ({SHOW_TRACEBACK}=1 shows where)"
+    return f"{': '.join(filter(None, (type(error).__name__, text)))}{place} ({SHOW_TRACEBACK}=1 shows where)"
 
 
 def _of_a_group(pattern: str) -> str | None:

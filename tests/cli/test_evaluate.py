@@ -9,7 +9,7 @@ import pytest
 
 from helpers.process import forked, succeeds
 
-BINARISED = "pretrained:mnist_binarised"
+BINARISED = "pretrained:mnist_scans"
 
 
 @pytest.mark.parametrize("batch_size", [1000, 7])

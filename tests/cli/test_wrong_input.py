@@ -18,6 +18,7 @@ CONFIG_ERRORS = [
     ("hydra.run.dir=/proc/nowhere", "/proc/nowhere"),
     ("callbacks=null", "callbacks=null: names a group of keys"),
     ("name=../../x", "name=../../x: must name a folder below outputs/"),
+    ("name=1", "name=1: must be a text, such as run1"),
     ("--foo", "--foo; settings have the form key=value"),
     ("hydra/launcher=cluster", "hydra/launcher/cluster"),
 ]

@@ -101,7 +101,7 @@ def test_weights_gone_wrong_give_no_number():
 def test_the_models_of_the_command_line_come_first():
     found = models(demo("ckpt=pretrained:mnist256", "beside=pretrained:digits"))
     assert list(found)[:2] == ["pretrained:mnist256", "pretrained:digits"]
-    assert "pretrained:mnist_binarised" in found
+    assert "pretrained:mnist_scans" in found
     assert found["pretrained:digits"].sentence == (
         "pixelcnn of 115,460 weights, of images of 28x28 pixels in grey at 4 levels (mnist)"
     )

@@ -20,16 +20,14 @@ class Net(CausalNetwork):
 
     cached_sampling = True
 
-    def __init__(
-        self, channels=1, first="A", groups=None, between=None, n_params=None, at=True, cached=True, result=None
-    ):
+    def __init__(self, channels=1, first="A", groups=None, between=None, n_params=None, at=True, cached=True, end=None):
         super().__init__()
         groups = channels if groups is None else groups
         self.hands_on = at
         self.cached_sampling = cached
         self.embed = CausalConv2d(channels, 6, 3, first, channels)
         self.between = between
-        self.result = result or (lambda h: h)
+        self.end = end or (lambda h: h)
         self.conv = CausalConv2d(6, 6, 3, "B", groups)
         self.out = CausalConv2d(6, n_params or 4 * channels, 1, "B", groups)
 
@@ -37,7 +35,7 @@ class Net(CausalNetwork):
         h = self.embed(x, at)
         if self.between is not None:
             h = self.between(h)
-        return self.result(self.out(self.conv(torch.relu(h), at if self.hands_on else None), at))
+        return self.end(self.out(self.conv(torch.relu(h), at if self.hands_on else None), at))
 
 
 def density(likelihood=None, channels=1, **mistakes):
@@ -48,6 +46,18 @@ def density(likelihood=None, channels=1, **mistakes):
 class TooGood(Categorical):
     def log_prob(self, params, x):
         return super().log_prob(params, x) / 10
+
+
+class Noise(nn.Module):
+    def forward(self, h):
+        return h if self.training else h + torch.randn_like(h)
+
+
+class Fails(nn.Module):
+    def forward(self, h):
+        if self.training:
+            raise OSError("gone")
+        return h
 
 
 class Silent(Categorical):
@@ -106,8 +116,23 @@ def test_what_is_right_passes_and_leaves_no_trace(options):
             {"between": lambda h: h.no_such_thing},
             r"cannot compute an image .*AttributeError: .*, in line \d+ of test_selfc",
         ),
-        ({"result": lambda h: (h, h), "cached": False}, "model=pixelcnn: its forward gives tuple, not a tensor"),
-        ({"result": lambda h: None, "cached": False}, "model=pixelcnn: its forward gives NoneType, not a tensor"),
+        ({"end": lambda h: (h, h), "cached": False}, "model=pixelcnn: its forward gives tuple, not a tensor"),
+        ({"end": lambda h: None, "cached": False}, "model=pixelcnn: its forward gives NoneType, not a tensor"),
+        (
+            {"end": torch.Tensor.detach, "cached": False},
+            "its parameters have no gradient, so that it cannot be trained",
+        ),
+        ({"end": lambda h: h / 0, "cached": False}, "model=pixelcnn: gives NaN or infinite parameters"),
+        (
+            {"between": lambda h: h + (torch.arange(6)[:, None] == 1) * h[..., -1:, -1:], "cached": False},
+            r"pixel \(1, 0\) sees channel 0 of pixel",
+        ),
+        ({"between": Noise(), "cached": False}, "gives an image other parameters a second time"),
+        ({"between": lambda h: h + h.mean(0, keepdim=True), "cached": False}, "other parameters alone in its batch"),
+        (
+            {"between": Fails()},
+            r"cannot compute an image while it trains \(OSError: gone, in line \d+ of test_selfcheck",
+        ),
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, dict) else "",
 )

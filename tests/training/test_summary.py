@@ -23,6 +23,16 @@ def test_metrics_that_json_cannot_hold_become_null():
     }
 
 
+def test_the_images_of_a_validation_that_comes_at_the_end_alone_are_counted(mnist_dir, tmp_path):
+    options = ["trainer.max_steps=3", "trainer.check_val_every_n_epoch=100"]
+    run = Run(compose([*TINY, f"data.dir={mnist_dir}", *options]), tmp_path)
+    run.fit()
+    run.conclude()
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert written["val/bits_per_dim"] > 0
+    assert written["val_images"] == 4
+
+
 def test_the_metrics_say_what_was_left_out_and_a_validation_comes_after_the_last_step(mnist_dir, tmp_path, capsys):
     options = ["trainer.limit_test_batches=2", "trainer.max_steps=13", "trainer.check_val_every_n_epoch=1", "seed=7"]
     run = Run(compose([*TINY, f"data.dir={mnist_dir}", *options]), tmp_path)

@@ -22,24 +22,27 @@ from pixelcnn_lit.page.upload import levels_of, picture_knob, swap_knob
 from pixelcnn_lit.sampling.draw import Progress
 
 SAMPLES = 8
-CHOOSER = 320
-"""Pixels of the screen below which the two choosers stand one above the other."""
+NARROWEST = 320
+"""Pixels of the screen below which the two models stand one above the other."""
 
 
 def fill(models: Mapping[str, Model], references: References) -> None:
     """Fill the tab."""
     names = list(models)
     with gr.Row():
-        left = gr.Dropdown(names, value=names[0], label="Left", filterable=False, min_width=CHOOSER)
-        right = gr.Dropdown(names, value=names[1 % len(names)], label="Right", filterable=False, min_width=CHOOSER)
+        left = gr.Dropdown(names, value=names[0], label="Left", filterable=False, min_width=NARROWEST)
+        right = gr.Dropdown(names, value=names[1 % len(names)], label="Right", filterable=False, min_width=NARROWEST)
     with gr.Row():
         seed, temperature = seed_knob(), temperature_knob()
     with gr.Accordion("With a picture too", open=False):
         picture, inverted = picture_knob(), swap_knob()
     button = gr.Button("Compare", variant="primary")
     told = gr.HTML()
+    sides = []
     with gr.Row():
-        sides = [gr.HTML(), gr.HTML()]
+        for _ in range(2):
+            with gr.Column(min_width=NARROWEST):
+                sides.append(gr.HTML())
     inputs = [left, right, seed, temperature, picture, inverted]
     on_click(button, answer(models, references), inputs, [told, *sides])
 

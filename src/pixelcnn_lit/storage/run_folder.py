@@ -56,6 +56,8 @@ def folder_name(name: str | None, experiment: str | None, model: str, now: str) 
 
     Raises ValueError for a name outside outputs/, and for no name if several processes would make different folders.
     """
+    if name is not None and not isinstance(name, str):
+        raise ValueError(f"name={name}: must be a text, such as run{name}")
     if name:
         try:
             return inside(name)

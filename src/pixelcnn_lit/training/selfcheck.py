@@ -6,6 +6,7 @@ So does a likelihood that does not sum to one. The package's own parts are held 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,8 +29,9 @@ def check_foreign_parts(density: Density, config: TrainConfig) -> None:
     """Check a density whose network or likelihood is not of this package; draws nothing from torch's generators.
 
     Raises UserError for parameters of another shape than the likelihood asks for, a network that sees a pixel or
-    channel that it must not see, a likelihood whose nats are not those of its logits, and cached samples that differ
-    from naive ones, each with what to look at.
+    channel that it must not see, one that gives an image other parameters each time or beside other images, a
+    likelihood whose nats are not those of its logits, and cached samples that differ from naive ones, each with what to
+    look at.
     """
     parts = (density.network, density.likelihood)
     if all(type(part).__module__.startswith(PACKAGE) for part in parts):
@@ -43,10 +45,10 @@ def check_foreign_parts(density: Density, config: TrainConfig) -> None:
         x = torch.randint(density.levels, (N, density.image_shape[0], *size), dtype=level_type(density.levels))
         x = x.to(density.device)
         given = _random_given(density, size)
-        check_shape(density, x, given, f"model={config.model.name}")
+        check_shape(density.eval(), x, given, f"model={config.model.name}")
         for training in (False, True):
             check_causality(density.train(training), x, given, f"model={config.model.name}")
-        density.eval()
+        check_function(density.eval(), x, given, f"model={config.model.name}")
         check_likelihood(density, x, given, f"likelihood={config.likelihood.name}")
         check_samples(density, x, given, f"model={config.model.name}")
     density.train(was_training)
@@ -78,6 +80,8 @@ def check_shape(density: Density, x: Tensor, given: Given, where: str) -> None:
         raise UserError(f"{where}: cannot compute an image of {tuple(x.shape)} ({in_words(error)})") from error
     if not isinstance(params, Tensor):
         raise UserError(f"{where}: its forward gives {type(params).__name__}, not a tensor of parameters")
+    if not params.isfinite().all():
+        raise UserError(f"{where}: gives NaN or infinite parameters")
     found = tuple(params.shape)
     if found != expected:
         raise UserError(
@@ -91,20 +95,41 @@ def check_causality(density: Density, x: Tensor, given: Given, where: str) -> No
     channels = x.shape[1]
     groups = 1 if density.likelihood.couples_channels else channels
     image = density.normalise(x).requires_grad_()
-    params = density.network(image, **density.given(*given)).unflatten(1, (groups, -1))
+    try:
+        params = density.network(image, **density.given(*given)).unflatten(1, (groups, -1))
+    except Exception as error:
+        raise UserError(f"{where}: cannot compute an image{_while(density)} ({in_words(error)})") from error
+    if not params.requires_grad:
+        raise UserError(f"{where}: its parameters have no gradient{_while(density)}, so that it cannot be trained")
     height, width = x.shape[2:]
-    for row, column in ((0, 0), (height // 2, width // 2), (height - 1, width - 1)):
+    for row, column in itertools.product(range(height), range(width)):
         for group in range(groups):
             total = params[:, group, :, row, column].sum()
             (seen,) = torch.autograd.grad(total, image, retain_graph=True, allow_unused=True)
             late = None if seen is None else _first_late(seen, row, column, group)
             if late is not None:
                 of = f"channel {group} of " if groups > 1 else ""
-                when = " while it trains" if density.training else ""
                 raise UserError(
-                    f"{where}: {of}pixel ({row}, {column}) sees {late}{when}, so that it is no distribution: layers on "
-                    "the image have type A, all others type B and the same groups; none normalises over rows or columns"
+                    f"{where}: {of}pixel ({row}, {column}) sees {late}{_while(density)}, so that it is no "
+                    "distribution: layers on the image have type A, all others type B and the same groups; none "
+                    "normalises over rows or columns"
                 )
+
+
+def _while(density: Density) -> str:
+    return " while it trains" if density.training else ""
+
+
+def check_function(density: Density, x: Tensor, given: Given, where: str) -> None:
+    """Raise UserError unless an image has the same parameters each time, whatever other images there are beside it."""
+    with torch.no_grad():
+        once, again, alone = (density.params(x[:n], *given.of(list(range(n)))) for n in (N, N, 1))
+    for found, expected, when in ((again, once, "a second time"), (alone, once[:1], "alone in its batch")):
+        if not torch.allclose(found, expected, rtol=1e-3, atol=1e-4):
+            raise UserError(
+                f"{where}: gives an image other parameters {when}, so that it is no distribution: in evaluation "
+                "nothing is drawn at random, and no operation mixes the images of a batch"
+            )
 
 
 def _first_late(seen: Tensor, row: int, column: int, group: int) -> str | None:
