@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -81,6 +82,20 @@ def test_a_job_waits_for_the_last_process_of_a_killed_sweep(tmp_path, scripted):
     job = Job(folder, (BY_ITSELF + "sys.exit(not (folder / 'saved').exists())",))
     assert run_process(job, job.command(), {}) == 0
     other.join()
+
+
+def test_a_job_that_starts_while_the_sweep_is_stopped_is_ended_too(tmp_path, scripted):
+    local = LocalLauncher(n_jobs=1)
+    local.stop()
+    job = Job(tmp_path / "job", (BY_ITSELF + "import time; time.sleep(60)",))
+    start = time.monotonic()
+    assert run_process(job, job.command(), {}, started=local._started) == -signal.SIGTERM
+    assert time.monotonic() - start < 30
+
+
+def test_a_job_has_a_process_group_of_its_own(tmp_path, scripted):
+    job = Job(tmp_path / "job", (BY_ITSELF + "sys.exit(os.getpgrp() != os.getpid())",))
+    assert run_process(job, job.command(), {}) == 0
 
 
 def test_wrong_options_are_named():

@@ -101,8 +101,8 @@ class LocalLauncher(JobLauncher):
 
     def run(self, jobs: Sequence[Job]) -> None:
         with ThreadPoolExecutor(self.parallel) as pool:
-            futures = [pool.submit(self._in_a_slot, job) for job in jobs]
             try:
+                futures = [pool.submit(self._in_a_slot, job) for job in jobs]
                 done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             except KeyboardInterrupt:
                 self.stop()
@@ -121,9 +121,15 @@ class LocalLauncher(JobLauncher):
         try:
             if not self._stopping.is_set():
                 prefix = f"{job.name} | " if self.parallel > 1 else ""
-                run_process(job, job.command(self.configs), share, prefix, self._running)
+                run_process(job, job.command(self.configs), share, prefix, self._started)
         finally:
             self._slots.put(share)
+
+    def _started(self, process: subprocess.Popen[str]) -> None:
+        self._running.add(process)
+        # Looked at after: stop() may have come between the start of the process and this line.
+        if self._stopping.is_set():
+            process.terminate()
 
 
 def cores() -> int:
@@ -144,10 +150,12 @@ def run_process(
     command: Sequence[str],
     environment: Mapping[str, str],
     prefix: str = "",
-    running: set[subprocess.Popen[str]] | None = None,
-    started: Callable[[], None] = lambda: None,
+    started: Callable[[subprocess.Popen[str]], None] = lambda process: None,
 ) -> int:
-    """Run a job as a child process, forward its output, record in its folder how it ended, return its exit status."""
+    """Run a job as a child process, forward its output, record in its folder how it ended, return its exit status.
+
+    It has a process group of its own, so that Ctrl-C reaches it only through the sweep, and never while it starts.
+    """
     if run_folder.rank() == 0:
         wait_for_the_folder(job.folder)
     process = subprocess.Popen(
@@ -158,10 +166,9 @@ def run_process(
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
+        process_group=0,
     )
-    started()
-    if running is not None:
-        running.add(process)
+    started(process)
     last: list[str] = []
     readers = [
         threading.Thread(target=_pass_on, args=(stream, prefix, last), daemon=True)
@@ -174,8 +181,6 @@ def run_process(
         time.sleep(0.05)
     for reader in readers:
         reader.join(timeout=5)
-    if running is not None:
-        running.discard(process)
     if run_folder.rank() == 0:
         note_the_end(job.folder, code, last[-1] if last else "")
     return code

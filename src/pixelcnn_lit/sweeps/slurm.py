@@ -51,10 +51,14 @@ class OnNode:
             environment["SLURM_JOB_NAME"] = "interactive"
         # Slurm sends its signals to every process of a step. Only this process handles SIGUSR2.
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
-        code = run_process(self.job, self.command, environment, "", self.running, started=_unblock)
+        code = run_process(self.job, self.command, environment, "", self._started)
         if interrupted(code):  # by SIGTERM; wait for the signal from Slurm that decides about requeueing
             time.sleep(120)
         return code
+
+    def _started(self, process: subprocess.Popen[str]) -> None:
+        self.running.add(process)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])
 
     def checkpoint(self) -> Any:
         """Called by submitit at SIGUSR2, at a timeout or preemption: let the training save and end, then requeue."""
@@ -63,7 +67,3 @@ class OnNode:
         while any(process.poll() is None for process in self.running):
             time.sleep(0.1)
         return DelayedSubmission(OnNode(self.job, self.command, self.cwd))
-
-
-def _unblock() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])

@@ -249,6 +249,8 @@ class BaseRun(ABC, Generic[C]):
         reached = last if last.exists() else self.ckpt
         if reached is None:
             return "before the first checkpoint; the same command starts again"
+        if run_folder.swept(self.folder):
+            return "this job goes on with its sweep"
         named, where = self.config.name is not None, f"ckpt={shown(reached)}"
         return f"{run_folder.same_command(overwrite=self.config.overwrite, named=named, where=where)} goes on"
 
