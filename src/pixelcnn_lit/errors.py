@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import sysconfig
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -24,12 +26,21 @@ class UserError(Exception):
     """A user's mistake. The message is one line: which key or file is wrong, why, and what would be right."""
 
 
-def in_words(error: Exception) -> str:
+@contextmanager
+def blamed(part: str) -> Iterator[None]:
+    """A block that calls a user's own part: what is wrong in it is a UserError that begins with ``part``."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise UserError(f"{part}: {in_words(error)}") from error
+
+
+def in_words(error: Exception, untyped: tuple[type[Exception], ...] = (ValueError, TypeError)) -> str:
     """The text of any error in one line, with its type, and with the line where a user's own part raised it.
 
-    A ValueError or a TypeError says what is wrong without its type.
+    Those of ``untyped`` say what is wrong without their type.
     """
-    kind = "" if isinstance(error, TypeError | ValueError) else type(error).__name__
+    kind = "" if isinstance(error, untyped) else type(error).__name__
     text = ": ".join(part for part in (kind, " ".join(str(error).split())) if part)
     place = own_line(error)
     return f"{text}, {place}" if place else text
@@ -42,10 +53,10 @@ def own_line(error: Exception) -> str | None:
     """
     package, *others = Path(__file__).parent, *(Path(sysconfig.get_path(of)) for of in ("stdlib", "platlib"))
     below, found = False, None
-    for frame in traceback.extract_tb(error.__traceback__):
-        path = Path(frame.filename)
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        path = Path(frame.f_code.co_filename)
         if path.is_relative_to(package):
             below = True
         elif below and path.is_file() and not any(path.is_relative_to(other) for other in others):
-            found = f"in line {frame.lineno} of {path.name}"
+            found = f"in line {line} of {path.name}"
     return found

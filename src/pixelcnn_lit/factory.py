@@ -16,7 +16,7 @@ from pixelcnn_lit.config.model import NETWORKS, NetworkConfig, OrderedNetworkCon
 from pixelcnn_lit.config.train import TrainConfig
 from pixelcnn_lit.config.vqvae import AutoencoderRunConfig
 from pixelcnn_lit.density import Density
-from pixelcnn_lit.errors import UserError, in_words
+from pixelcnn_lit.errors import UserError, blamed
 from pixelcnn_lit.likelihood import Likelihood
 from pixelcnn_lit.nn.context import ContextEncoder, ContextShape
 from pixelcnn_lit.nn.contract import OrderedNetwork
@@ -32,10 +32,8 @@ def build_density(config: TrainConfig) -> Density:
     likelihood = build_likelihood(config.likelihood, config.data.levels)
     encoder = build_encoder(config.context, config.data)
     inputs, channels = build_inputs(config.data), config.data.image_shape[0]
-    try:
+    with blamed(f"model={config.model.name}: cannot be built"):
         network = build_network(config.model, likelihood, channels, encoder, inputs.features * channels)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"model={config.model.name}: cannot be built: {in_words(error)}") from error
     _refuse_no_network(network, config.model)
     shape, given = config.data.image_shape, (config.model.n_classes, None if encoder is None else encoder.shape, inputs)
     if isinstance(config.model, OrderedNetworkConfig):
@@ -71,10 +69,8 @@ def build_encoder(config: ContextConfig, data: DataConfig) -> ContextEncoder | N
 def build_likelihood(config: LikelihoodConfig, levels: int) -> Likelihood:
     """Build the likelihood of a config for ``levels`` levels. Raises UserError if it lacks what a likelihood has."""
     where = f"likelihood={config.name}: cannot be built"
-    try:
+    with blamed(where):
         likelihood: Likelihood = LIKELIHOODS[config.name].load()(levels=levels, **config.model_dump(exclude={"name"}))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{where}: {in_words(error)}") from error
     if not isinstance(getattr(likelihood, "couples_channels", None), bool):
         raise UserError(f"{where}: {type(likelihood).__name__} must have couples_channels, which is True or False")
     return likelihood

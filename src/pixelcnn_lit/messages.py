@@ -12,7 +12,7 @@ from rich import get_console
 from rich.text import Text
 
 from pixelcnn_lit.config import conf_dir, one_line
-from pixelcnn_lit.errors import UserError, own_line
+from pixelcnn_lit.errors import UserError, in_words
 
 SHOW_TRACEBACK = "HYDRA_FULL_ERROR"
 """The environment variable, the same as Hydra's, that asks for tracebacks."""
@@ -42,11 +42,9 @@ def message(error: Exception) -> str:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
-    text = " ".join(str(error).split())
     if isinstance(error, TypeError | ValueError) and (word := _of_a_group(NO_NAME)):  # Hydra does not say which
         return f"{word}: names a group of keys; choose one of its options, which --help lists"
-    place = f", {line}" if (line := own_line(error)) else ""
-    return f"{': '.join(filter(None, (type(error).__name__, text)))}{place} ({SHOW_TRACEBACK}=1 shows where)"
+    return f"{in_words(error, untyped=())} ({SHOW_TRACEBACK}=1 shows where)"
 
 
 def _of_a_group(pattern: str) -> str | None:

@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 from hydra.core.utils import JobStatus
@@ -89,8 +91,19 @@ def test_a_job_that_starts_while_the_sweep_is_stopped_is_ended_too(tmp_path, scr
     local.stop()
     job = Job(tmp_path / "job", (BY_ITSELF + "import time; time.sleep(60)",))
     start = time.monotonic()
-    assert run_process(job, job.command(), {}, started=local._started) == -signal.SIGTERM
+    assert run_process(job, job.command(), {}, started=partial(local._started, job)) == -signal.SIGTERM
     assert time.monotonic() - start < 30
+
+
+def test_a_sweep_forgets_the_processes_of_its_finished_jobs_and_closes_their_pipes(tmp_path, scripted):
+    def open_files():
+        return len(list(Path("/dev/fd").iterdir()))
+
+    local = launcher(tmp_path, 2)
+    before = open_files()
+    local.run([Job(tmp_path / name, (FINISH,)) for name in "abcdef"])
+    assert local._running == {}
+    assert open_files() == before
 
 
 def test_a_job_has_a_process_group_of_its_own(tmp_path, scripted):

@@ -158,6 +158,8 @@ def test_a_new_run_begins_with_the_weights_of_another_one(mnist_dir, tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             ScriptedRun(compose([*options, f"weights={place}"]), tmp_path / "c").go()
+    with pytest.raises(UserError, match=r"^ckpt=pretrained:digits: holds no state of a training to resume"):
+        ScriptedRun(compose([*options, "ckpt=pretrained:digits"]), tmp_path / "c").go()
     with pytest.raises(UserError, match=r"weights='': must be a text, not empty"):
         compose(["weights="])
     with pytest.raises(UserError, match=r"weights=x: .* Give one"):

@@ -8,7 +8,7 @@ from pixelcnn_lit.config.data import DATA_SETS, DataConfig
 from pixelcnn_lit.data.classes import listed
 from pixelcnn_lit.data.quantise import quantise
 from pixelcnn_lit.data.splits import Splits
-from pixelcnn_lit.errors import UserError, in_words
+from pixelcnn_lit.errors import UserError, blamed
 
 
 def load(config: DataConfig) -> Splits:
@@ -16,10 +16,8 @@ def load(config: DataConfig) -> Splits:
 
     Raises UserError if the files are missing or damaged, or do not match ``image_shape`` and ``n_classes``.
     """
-    try:
+    with blamed(f"data={config.name}"):
         splits: Splits = DATA_SETS[config.name].load()(config)
-    except (ValueError, TypeError, AttributeError, LookupError) as error:  # of a data set from outside
-        raise UserError(f"data={config.name}: {in_words(error)}") from error
     if not isinstance(splits, Splits):
         raise UserError(f"data={config.name}: its function gives {type(splits).__name__}, not Splits")
     refuse_others(config, splits)

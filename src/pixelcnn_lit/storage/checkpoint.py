@@ -103,19 +103,20 @@ def read(path: str | Path, key: str = "ckpt") -> tuple[RunConfig, dict[str, Any]
     or is not a checkpoint of this package.
     """
     path = Path(at_home(str(path)))
-    content, sound = _content(path, f"{key}={path}")
+    where = f"{key}={named(path)}"
+    content, sound = _content(path, where)
     own = content.get(KEY) if isinstance(content, dict) else None
     if not isinstance(content, dict) or not isinstance(own, dict) or not isinstance(content.get("state_dict"), dict):
-        raise UserError(f"{key}={path}: no checkpoint of pixelcnn-lit")
-    number = _format(f"{key}={path}", own, sound)
+        raise UserError(f"{where}: no checkpoint of pixelcnn-lit")
+    number = _format(where, own, sound)
     if not all(w.isfinite().all() for w in content["state_dict"].values() if isinstance(w, torch.Tensor)):
-        raise UserError(f"{key}={path}: its weights are not all finite (NaN or infinity): the training went wrong")
+        raise UserError(f"{where}: its weights are not all finite (NaN or infinity): the training went wrong")
     config = own.get("config")
     if not isinstance(config, Mapping):
-        raise UserError(f"{key}={path}: damaged: it has no config")
+        raise UserError(f"{where}: damaged: it has no config")
     load_plugins()  # the plugins of installed packages
     kept = migrated({**config, "plugins": []}, number)
-    return check(kept, run_section(kept), f"{key}={path}: "), content
+    return check(kept, run_section(kept), f"{where}: "), content
 
 
 def _content(path: Path, where: str) -> tuple[Any, bool]:
@@ -264,16 +265,17 @@ def resumable(path: str | Path, config: RunConfig) -> tuple[Path, RunConfig]:
             raise
         path = earlier
         theirs, content = read(path)
+    where = f"ckpt={named(path)}"
     missing = [key for key, kind in STATE.items() if not isinstance(content.get(key), kind) or not content[key]]
     if missing:
-        raise UserError(f"ckpt={path}: holds no state of a training to resume (no {', '.join(missing)})")
+        raise UserError(f"{where}: holds no state of a training to resume (no {', '.join(missing)})")
     if not _is_progress(content["loops"]):
-        raise UserError(f"ckpt={path}: damaged: its loops hold other things than numbers")
-    _same_kind(theirs, config, f"ckpt={path}")
+        raise UserError(f"{where}: damaged: its loops hold other things than numbers")
+    _same_kind(theirs, config, where)
     for key, (before, now) in changes(theirs, config, ORIGIN).items():
         if _is_in(key, MUST_AGREE):
-            new = "" if _is_in(key, OF_WEIGHTS) else f", or begin a new run: weights={path}"
-            raise UserError(f"{key}={now}: ckpt={path} was trained with {before}; resume with the same{new}")
+            new = "" if _is_in(key, OF_WEIGHTS) else f", or begin a new run: weights={named(path)}"
+            raise UserError(f"{key}={now}: {where} was trained with {before}; resume with the same{new}")
     return path, theirs
 
 

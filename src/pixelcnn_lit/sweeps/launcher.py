@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -96,7 +97,7 @@ class LocalLauncher(JobLauncher):
                 if gpus:
                     share["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
             self._slots.put(share)
-        self._running: set[subprocess.Popen[str]] = set()
+        self._running: dict[Path, subprocess.Popen[str]] = {}
         self._stopping = threading.Event()
 
     def run(self, jobs: Sequence[Job]) -> None:
@@ -112,7 +113,7 @@ class LocalLauncher(JobLauncher):
 
     def stop(self) -> None:
         self._stopping.set()
-        for process in list(self._running):
+        for process in list(self._running.values()):
             with contextlib.suppress(OSError):
                 process.terminate()
 
@@ -121,12 +122,13 @@ class LocalLauncher(JobLauncher):
         try:
             if not self._stopping.is_set():
                 prefix = f"{job.name} | " if self.parallel > 1 else ""
-                run_process(job, job.command(self.configs), share, prefix, self._started)
+                run_process(job, job.command(self.configs), share, prefix, partial(self._started, job))
         finally:
+            self._running.pop(job.folder, None)  # with its pipes, of which a process may have open so many
             self._slots.put(share)
 
-    def _started(self, process: subprocess.Popen[str]) -> None:
-        self._running.add(process)
+    def _started(self, job: Job, process: subprocess.Popen[str]) -> None:
+        self._running[job.folder] = process
         # Looked at after: stop() may have come between the start of the process and this line.
         if self._stopping.is_set():
             process.terminate()

@@ -85,7 +85,6 @@ class BaseRun(ABC, Generic[C]):
         self.throughput, self.signals, self._position = Throughput(), StopSignals(), Position()
         self._finite = FiniteSteps(config.on_nan, self.folder / CHECKPOINTS)
         self._curve = ValidationCurve(self.score, self.folder, self.throughput)
-        self._val_batches: list[int | float] = []
         self.trainer = self._make_trainer(callbacks)
         self.data.setup()
         validations.check_interval(self.trainer, len(self.data.split("train")), config)
@@ -298,7 +297,6 @@ class BaseRun(ABC, Generic[C]):
     def _validated(self) -> float | None:
         """The score of a validation now, None if the Trainer turns validation off."""
         validated = self.trainer.validate(self.module, datamodule=self.data, verbose=False)
-        self._val_batches = list(self.trainer.num_val_batches)  # afterwards it tells those of training alone
         return validated[0].get(self.score.val) if validated else None
 
     def _facts(self, best: Path | None) -> dict[str, Any]:
@@ -314,7 +312,8 @@ class BaseRun(ABC, Generic[C]):
             "steps": self.trainer.global_step,
             "limits": self._limits(),
             "test_images": self._images("test", self.trainer.num_test_batches),
-            "val_images": self._images("val", self._val_batches or self.trainer.num_val_batches),
+            # Of the validation after the last step, if there was one: the Trainer's own number is that of training.
+            "val_images": self._images("val", self.trainer.validate_loop.max_batches or self.trainer.num_val_batches),
             "train_seconds": self.throughput.seconds,
             "processor_seconds": self.throughput.processor_seconds,
             "precision": str(self.trainer.precision),

@@ -46,9 +46,10 @@ def check_foreign_parts(density: Density, config: TrainConfig) -> None:
         x = x.to(density.device)
         given = _random_given(density, size)
         check_shape(density.eval(), x, given, f"model={config.model.name}")
+        check_function(density, x, given, f"model={config.model.name}")
         for training in (False, True):
             check_causality(density.train(training), x, given, f"model={config.model.name}")
-        check_function(density.eval(), x, given, f"model={config.model.name}")
+        density.eval()
         check_likelihood(density, x, given, f"likelihood={config.likelihood.name}")
         check_samples(density, x, given, f"model={config.model.name}")
     density.train(was_training)
@@ -91,23 +92,26 @@ def check_shape(density: Density, x: Tensor, given: Given, where: str) -> None:
 
 
 def check_causality(density: Density, x: Tensor, given: Given, where: str) -> None:
-    """Raise UserError where the gradient of a pixel's parameters by itself or a later pixel is not 0."""
-    channels = x.shape[1]
+    """Raise UserError where the gradient of a pixel's parameters by itself or a later pixel is not 0.
+
+    There is an image for each pixel that is asked, so that one gradient answers for all of them.
+    """
+    channels, (height, width) = x.shape[1], x.shape[2:]
     groups = 1 if density.likelihood.couples_channels else channels
-    image = density.normalise(x).requires_grad_()
+    asked = list(itertools.product(range(height), range(width)))
+    images = [number % N for number in range(len(asked))]
+    image = density.normalise(x[images]).requires_grad_()
     try:
-        params = density.network(image, **density.given(*given)).unflatten(1, (groups, -1))
+        params = density.network(image, **density.given(*given.of(images))).unflatten(1, (groups, -1))
     except Exception as error:
         raise UserError(f"{where}: cannot compute an image{_while(density)} ({in_words(error)})") from error
     if not params.requires_grad:
         raise UserError(f"{where}: its parameters have no gradient{_while(density)}, so that it cannot be trained")
-    height, width = x.shape[2:]
-    for row, column in itertools.product(range(height), range(width)):
-        for group in range(groups):
-            total = params[:, group, :, row, column].sum()
-            (seen,) = torch.autograd.grad(total, image, retain_graph=True, allow_unused=True)
-            late = None if seen is None else _first_late(seen, row, column, group)
-            if late is not None:
+    for group in range(groups):
+        total = torch.stack([params[n, group, :, row, column].sum() for n, (row, column) in enumerate(asked)]).sum()
+        (seen,) = torch.autograd.grad(total, image, retain_graph=True, allow_unused=True)
+        for n, (row, column) in enumerate(asked if seen is not None else ()):
+            if (late := _first_late(seen[n], row, column, group)) is not None:
                 of = f"channel {group} of " if groups > 1 else ""
                 raise UserError(
                     f"{where}: {of}pixel ({row}, {column}) sees {late}{_while(density)}, so that it is no "
@@ -133,13 +137,12 @@ def check_function(density: Density, x: Tensor, given: Given, where: str) -> Non
 
 
 def _first_late(seen: Tensor, row: int, column: int, group: int) -> str | None:
-    """The first place that must not be seen but is, in words: by a gradient (N, C, H, W)."""
-    strength = seen.abs().sum(0)
-    allowed = torch.zeros_like(strength, dtype=torch.bool)
+    """The first place that must not be seen but is, in words: by a gradient (C, H, W)."""
+    allowed = torch.zeros_like(seen, dtype=torch.bool)
     allowed[:, :row] = True
     allowed[:, row, :column] = True
     allowed[:group, row, column] = True
-    late = ((strength != 0) & ~allowed).nonzero()
+    late = ((seen != 0) & ~allowed).nonzero()
     if not len(late):
         return None
     channel, at_row, at_column = late[0].tolist()
