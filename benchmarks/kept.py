@@ -76,11 +76,7 @@ def keep(run: Path, name: str, results: Path, *, replace: bool) -> Path:
     metrics = run_folder.finished(run)
     if metrics is None:
         raise UserError(f"{run}: no finished run: it has no complete {run_folder.METRICS}")
-    if not re.fullmatch(NAME, name):
-        raise UserError(f"{name}: must be letters, digits, _ and -, with / between folders")
-    folder = results / name
-    if folder.exists() and not replace:
-        raise UserError(f"{folder}: there is a kept run of this name already; --replace takes its place")
+    folder = free(results, name, replace=replace)
     older = {key: value for key, value in of_the_folder(run, metrics).items() if key not in metrics}
     found = {**metrics, **older, "source": Path(metrics["source"]).name}
     if command := found.get("command"):
@@ -89,6 +85,16 @@ def keep(run: Path, name: str, results: Path, *, replace: bool) -> Path:
         file.write(json.dumps(found, indent=2).encode() + b"\n")
     if (run / run_folder.CURVE).exists():
         copy_whole(run / run_folder.CURVE, folder / run_folder.CURVE)
+    return folder
+
+
+def free(results: Path, name: str, *, replace: bool) -> Path:
+    """The folder for what is kept under a name. Raises UserError as :func:`keep`."""
+    if not re.fullmatch(NAME, name):
+        raise UserError(f"{name}: must be letters, digits, _ and -, with / between folders")
+    folder = results / name
+    if folder.exists() and not replace:
+        raise UserError(f"{folder}: there is a kept run of this name already; --replace takes its place")
     return folder
 
 

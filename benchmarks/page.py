@@ -2,6 +2,7 @@
 
 * ``<!--=NAME KEY FORM-->...<!--/-->``: a value of a run's metrics.json, in a format of Python: ``.4f``, ``,d``, ``s``.
 * ``<!--table NAME: A B C-->`` to ``<!--/table-->``: runs beside each other, and their curves in docs/results/NAME.svg.
+* ``<!--sweep NAME-->`` to ``<!--/sweep-->``: the command of a sweep, and its runs, the best validation first.
 * ``<!--runs-->`` to ``<!--/runs-->``: all runs, and what is known of each.
 
 What an older run does not say is "not kept".
@@ -17,13 +18,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.kept import Kept
+from benchmarks.kept_sweep import KeptSweep
 from benchmarks.machine import threads
 from pixelcnn_lit.errors import UserError
 
 FIGURE = re.compile(r"(<!--=(\S+) (\S+) ([^\s>]+)-->)(.*?)(<!--/-->)")
 TABLE = re.compile(r"(<!--table ([\w-]+): ([^>]*?)-->\n)(.*?)(<!--/table-->)", re.DOTALL)
 RUNS = re.compile(r"(<!--runs-->\n)(.*?)(<!--/runs-->)", re.DOTALL)
-MARKERS = {"<!--=": FIGURE, "<!--table": TABLE, "<!--runs": RUNS}
+SWEEP = re.compile(r"(<!--sweep (\S+)-->\n)(.*?)(<!--/sweep-->)", re.DOTALL)
+MARKERS = {"<!--=": FIGURE, "<!--table": TABLE, "<!--runs": RUNS, "<!--sweep": SWEEP}
 UNKNOWN = "not kept"
 SAME = ("data", "source", "levels", "binarize", "test_images")
 """What the runs of a table have in common: only then do their scores compare."""
@@ -36,6 +39,7 @@ class Page:
     path: Path
     results: Path
     runs: Mapping[str, Kept]
+    sweeps: Mapping[str, KeptSweep]
 
     @property
     def text(self) -> str:
@@ -52,6 +56,7 @@ class Page:
                 raise UserError(f"{self.path}: a comment that begins with {opening} is not complete, or is not closed")
         text = TABLE.sub(lambda found: found[1] + self._table(found[2], found[3].split()) + found[5], text)
         text = RUNS.sub(lambda found: found[1] + "\n".join(map(self._item, self.runs.values())) + "\n" + found[3], text)
+        text = SWEEP.sub(lambda found: found[1] + self._sweep(found[2]) + found[4], text)
         return FIGURE.sub(lambda found: found[1] + self._figure(*found.group(2, 3, 4)) + found[6], text)
 
     def tables(self) -> Iterator[tuple[str, list[Kept]]]:
@@ -101,6 +106,11 @@ class Page:
             path = os.path.relpath(self.results / f"{name}.svg", self.path.parent)
             lines += ["", f"![Validation {unit} over seconds of training]({path})"]
         return "\n".join(lines) + "\n"
+
+    def _sweep(self, name: str) -> str:
+        if name not in self.sweeps:
+            raise UserError(f"{self.path}: no sweep {name} is kept; there are {', '.join(self.sweeps) or 'none'}")
+        return table_of_sweep(self.sweeps[name])
 
     def _item(self, run: Kept) -> str:
         of, score = run.metrics, run.score
@@ -176,6 +186,32 @@ def images(of: Mapping[str, Any]) -> str:
     """The images that a score is a mean over."""
     binarised = ", binarised" if of.get("binarize") else ""
     return f"{of['test_images']:,} test images of {of['data']} ({of['source']}), {of['levels']} levels{binarised}"
+
+
+def table_of_sweep(sweep: KeptSweep) -> str:
+    """The command of a sweep, what its runs have in common, and a line for each."""
+    of = sweep.facts
+    device = f"{written(of.get('machine'), 's')}, {threads(of['threads'])}" if "threads" in of else UNKNOWN
+    told = [
+        f"{len(sweep.runs)} runs",
+        f"validation on {written(of.get('val_images'), ',d')} images of {of.get('data')}",
+    ]
+    told += [f"{key} {written(of.get(key), form)}" for key, form in (("seed", "d"), ("precision", "s"))]
+    told += [f"machine {device}", f"date {written(of.get('date'), 's')[:10]}", f"code {written(of.get('git'), 's')}"]
+    heads = [*sweep.keys, f"validation {sweep.unit}", "steps", "processor seconds", "state"]
+    rules = [*("---" for _ in sweep.keys), "---:", "---:", "---:", "---"]
+    rows = [
+        [
+            *run["values"],
+            written(run["validation"], ".4f"),
+            written(run["steps"], ",d"),
+            written(run["processor_seconds"], ",.0f"),
+            f"{run['state']}: {run['reason']}" if run["reason"] else run["state"],
+        ]
+        for run in sweep.runs
+    ]
+    lines = [f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows)]
+    return "\n".join([f"`{sweep.command}`", "", *lines, "", "; ".join(told) + "."]) + "\n"
 
 
 def common(runs: Sequence[Kept]) -> str:

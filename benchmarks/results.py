@@ -1,8 +1,9 @@
 """``python -m benchmarks.results``: write what README and docs say of the runs that are kept under docs/results.
 
 ``python -m benchmarks.results keep RUN NAME`` first copies what is kept of a finished run, a folder below outputs/, to
-docs/results/NAME: its metrics.json and validation.csv, without the places of this machine. ``--check`` writes nothing,
-and fails if a page or a picture differs from the kept runs. How a page says where a figure is from: benchmarks/page.py.
+docs/results/NAME: its metrics.json and validation.csv, without the places of this machine; of a sweep, its command and
+a line for each run. ``--check`` writes nothing, and fails if a page or a picture differs from what is kept. How a page
+says where a figure is from: benchmarks/page.py.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from benchmarks.arguments import Parser
 from benchmarks.curves import Curves, draw, of_runs, shows
 from benchmarks.kept import keep, kept_runs
+from benchmarks.kept_sweep import is_sweep, keep_sweep, kept_sweeps
 from benchmarks.page import Page
 from pixelcnn_lit.cli import one_line_errors
 from pixelcnn_lit.errors import UserError
@@ -40,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if len(arguments.words) != 3 or arguments.words[0] != "keep":
             parser.error(f"{' '.join(arguments.words)}: the words are keep RUN NAME")
         run, name = arguments.words[1:]
-        print(shown(keep(Path(run), name, ROOT / "docs" / "results", replace=arguments.replace)))
+        keeps = keep_sweep if is_sweep(Path(run)) else keep
+        print(shown(keeps(Path(run), name, ROOT / "docs" / "results", replace=arguments.replace)))
     for path in write(ROOT):
         print(shown(path))
 
@@ -71,9 +74,9 @@ def check(root: Path) -> None:
 def pages(root: Path) -> Iterator[Page]:
     """README and docs."""
     results = root / "docs" / "results"
-    runs = kept_runs(results)
+    runs, sweeps = kept_runs(results), kept_sweeps(results)
     for path in (root / "README.md", *sorted((root / "docs").rglob("*.md"))):
-        yield Page(path, results, runs)
+        yield Page(path, results, runs, sweeps)
 
 
 def pictures(root: Path) -> Iterator[tuple[Path, Curves]]:
