@@ -241,6 +241,9 @@ def test_without_its_class_a_density_is_the_mean_over_the_classes_and_classes_ma
     with torch.no_grad():
         each = torch.stack([density.log_prob(x, y, context) for y in range(case.classes)], dim=1)
         torch.testing.assert_close(density.class_log_probs(x, context), each)
+        components = density.component_log_probs(x, context)
+        assert components.shape[:2] == (6, case.classes)
+        torch.testing.assert_close(components.logsumexp(2) - math.log(components.shape[2]), each)
         # Of logarithms: the probabilities of some images are too small for a difference to show.
         torch.testing.assert_close(density.log_prob(x, None, context), each.logsumexp(1) - math.log(case.classes))
     assert (each[:, 0] - each[:, 1]).abs().max() > 1e-2

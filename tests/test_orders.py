@@ -17,6 +17,7 @@ def test_each_scan_and_the_mixture_sum_to_one_and_the_scans_differ(network, orde
     images = all_images(2, (1, 2, 3))
     with torch.no_grad():
         each = density.order_log_probs(images).double().exp()
+        torch.testing.assert_close(density.component_log_probs(images).double().exp(), each[:, None])
         torch.testing.assert_close(each.sum(0), torch.ones(orders).double(), atol=1e-5, rtol=0)
         torch.testing.assert_close(density.log_prob(images).double().exp(), each.mean(1))
         for first, second in itertools.combinations(range(orders), 2):
@@ -33,6 +34,12 @@ def test_with_classes_each_is_a_distribution_too():
         torch.testing.assert_close(each.sum(1), torch.ones(3).double(), atol=1e-5, rtol=0)
         torch.testing.assert_close(density.log_prob(images).double().exp(), each.mean(0))
         torch.testing.assert_close(density.class_log_probs(images).double().exp(), each.T)
+        components = density.component_log_probs(images).double().exp()  # (N, classes, orders)
+        for y, order in itertools.product(range(3), range(4)):
+            own = density.log_prob(images, y, order=order).double().exp()
+            torch.testing.assert_close(components[:, y, order], own)
+        torch.testing.assert_close(components.mean(2), each.T)
+        torch.testing.assert_close(components.mean(1), density.order_log_probs(images).double().exp())
 
 
 def test_a_scan_sees_the_pixels_before_it_alone():

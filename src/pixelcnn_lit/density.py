@@ -108,6 +108,14 @@ class Density(Conditionals):
             raise ValueError("this density has no classes: it was built with n_classes=None")
         return torch.stack([self.log_prob(x, y, context) for y in range(self.n_classes)], dim=1)
 
+    def component_log_probs(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """``log p(x | y, o)`` of each class y and order o, in nats: levels (N, C, H, W) -> (N, classes, orders).
+
+        Without classes, and here in the only order, there is one of them. All have equal weights in ``p(x)``.
+        """
+        classes = [None] if self.n_classes is None else range(self.n_classes)
+        return torch.stack([self.log_prob(x, y, context) for y in classes], dim=1)[..., None]
+
     def bits_per_dim(self, x: Tensor, y: Tensor | int | None = None, context: Tensor | None = None) -> Tensor:
         """``-log2 p(x) / (C H W)``, or that given ``y`` or ``context``: levels (N, C, H, W) -> (N,) bits/dim.
 

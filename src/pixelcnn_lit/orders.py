@@ -110,6 +110,11 @@ class ManyOrders(Density):
         each = [self.log_prob(x, y, context, order=order) for order in range(len(self.scans))]
         return torch.stack(each, dim=1)
 
+    def component_log_probs(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """``log p(x | y, o)`` of each class y and scan o, in nats: levels (N, C, H, W) -> (N, classes, orders)."""
+        each = [self._labels_log_probs(x, None, context, order) for order in range(len(self.scans))]  # of (classes, N)
+        return torch.stack(each).permute(2, 1, 0) + math.log(self.n_classes or 1)
+
     def _labels_log_probs(
         self, x: Tensor, y: Tensor | int | None, context: Tensor | None, order: int | Tensor
     ) -> Tensor:

@@ -26,7 +26,6 @@ from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
-from pixelcnn_lit.metrics import BitsPerDim
 from pixelcnn_lit.orders import ManyOrders
 from pixelcnn_lit.storage.checkpoint import load_with_config
 from pixelcnn_lit.storage.files import check_place, write_whole
@@ -53,53 +52,27 @@ def score(density: Density, data: ImageData, split: str, device: torch.device, *
 
     Without ``labelled``, the labels of the images are not classes of the density, and are not looked at.
     """
-    metric = BitsPerDim().to(device)
-    log_probs, classes = [], []
+    found = []
     with batches_of(data, split, device) as batches:
-        for x, y, *context in batches:
-            if labelled or density.n_classes is None:
-                nats = density(x, y, *context)
-                metric.update(nats)
-                log_prob = -nats.flatten(1).sum(1)
-            if density.n_classes is not None:
-                each = density.class_log_probs(x, *context)
-                classes.append(each.cpu())
-                log_prob = each.logsumexp(1) - math.log(density.n_classes)
-            log_probs.append(log_prob.cpu())
-    dimensions = math.prod(data.split(split).images.shape[1:])
-    joined = torch.cat(log_probs)
-    if density.n_classes is None:
-        return Scores(joined, dimensions, float(metric.compute()))
-    mixture = mean_bits(joined, dimensions)
-    if not labelled:
-        return Scores(joined, dimensions, mixture)
-    judged = calibration(torch.cat(classes), data.split(split).labels)
-    return Scores(joined, dimensions, mixture, given_class=float(metric.compute()), calibration=judged)
-
-
-def order_log_probs(density: ManyOrders, data: ImageData, split: str, device: torch.device) -> Tensor:
-    """``log p(x | o)`` of each image of a split in each scan of a mixture of scans, in nats: (N, orders)."""
-    log_probs = []
-    with batches_of(data, split, device, ", scans") as batches:
         for x, _, *context in batches:
-            log_probs.append(density.order_log_probs(x, None, *context).cpu())
-    return torch.cat(log_probs)
-
-
-def score_all(density: Density, data: ImageData, split: str, device: torch.device, *, labelled: bool) -> Scores:
-    """:func:`score`, and for a mixture of scans the score of each too."""
-    if not isinstance(density, ManyOrders):
-        return score(density, data, split, device, labelled=labelled)
-    each, dimensions = order_log_probs(density, data, split, device), math.prod(data.split(split).images.shape[1:])
-    if density.n_classes is None:
-        mixture = each.logsumexp(1) - math.log(each.shape[1])
-        scores = Scores(mixture, dimensions, mean_bits(mixture, dimensions))
-    else:
-        scores = score(density, data, split, device, labelled=labelled)
-    if len(density.scans) == 1:
+            found.append(density.component_log_probs(x, *context).cpu())
+    each, dimensions = torch.cat(found), math.prod(data.split(split).images.shape[1:])  # (N, classes, orders)
+    of_scans, of_classes = mixed(each, 1), mixed(each, 2)
+    log_probs = mixed(of_scans, 1)
+    scores = Scores(log_probs, dimensions, mean_bits(log_probs, dimensions))
+    if isinstance(density, ManyOrders) and len(density.scans) > 1:
+        bits = [mean_bits(of_scan, dimensions) for of_scan in of_scans.unbind(1)]
+        scores = replace(scores, of_scans={scan.name: own for scan, own in zip(density.scans, bits, strict=True)})
+    if density.n_classes is None or not labelled:
         return scores
-    bits = [mean_bits(of_scan, dimensions) for of_scan in each.unbind(1)]
-    return replace(scores, of_scans={scan.name: own for scan, own in zip(density.scans, bits, strict=True)})
+    labels = data.split(split).labels
+    given_class = mean_bits(of_classes.gather(1, labels.long()[:, None]), dimensions)
+    return replace(scores, given_class=given_class, calibration=calibration(of_classes, labels))
+
+
+def mixed(log_probs: Tensor, dim: int) -> Tensor:
+    """``log p`` of the mixture with equal weights of what a dimension has the ``log p`` of, which is lost."""
+    return log_probs.logsumexp(dim) - math.log(log_probs.shape[dim])
 
 
 def mean_bits(log_probs: Tensor, dimensions: int) -> float:
@@ -179,7 +152,7 @@ def evaluate(config: EvaluateConfig) -> float:
         if asked and not labelled:
             raise UserError(f"{key}={asked}: only where the images have the classes of a class-conditional model")
     with enough_memory(f"batch_size={config.batch_size}"):
-        scores = score_all(density, data, config.split, device, labelled=labelled)
+        scores = score(density, data, config.split, device, labelled=labelled)
     if not math.isfinite(scores.bits_per_dim):
         raise UserError(f"ckpt={config.ckpt}: {scores.bits_per_dim} bits/dim: its weights have gone wrong")
     shown = table(config, trained, data, scores)
@@ -216,7 +189,7 @@ def images_of(config: EvaluateConfig, trained: TrainConfig, binarisation: int = 
 def redrawn(config: EvaluateConfig, trained: TrainConfig, density: Density, device: torch.device) -> Iterator[Scores]:
     """The scores of the same images in each of the other binarisations."""
     for number in range(1, config.binarisations):
-        yield score_all(density, images_of(config, trained, number), config.split, device, labelled=False)
+        yield score(density, images_of(config, trained, number), config.split, device, labelled=False)
 
 
 def add_binarisations(shown: Table, each: Sequence[Scores]) -> None:
