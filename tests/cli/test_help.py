@@ -107,3 +107,25 @@ def test_a_help_shows_the_chosen_options_as_they_say_of_themselves():
     assert "  levels: 256 # intensity levels, 2 to 256\n" in shown
     assert "  n_classes: null # ${data.n_classes}: learn p(image | class)\n" in shown
     assert "\n    n: 32 #" in shown  # YAML would write 'n'
+
+
+@pytest.mark.parametrize(
+    ("command", "own", "others"),
+    [
+        (
+            "train",
+            ["model: gated_pixelcnn, ", "fast_mnist", "mnist_4"],
+            ["autoencoder:", "vqvae2_quick", "from_checkp"],
+        ),
+        (
+            "vqvae",
+            ["autoencoder: vqvae, ", "vqvae2_quick"],
+            ["model:", "likelihood:", "fast_mnist", "mnist_4", "sweep:"],
+        ),
+    ],
+)
+def test_a_help_lists_the_groups_and_experiments_of_its_own_command(command, own, others):
+    groups = help_text(command, []).partition("group=option:")[2].partition("name: null")[0]
+    assert all(text in groups for text in own)
+    assert not any(text in groups for text in others)
+    assert not re.search(r"[$]|(?<=[ ,])_", groups)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import hydra
 import pytest
 
-from pixelcnn_lit.config import ReceptiveFieldConfig, SampleConfig, check, compose, conf_dir, with_home
+from pixelcnn_lit.config import ReceptiveFieldConfig, SampleConfig, check, compose, compose_vqvae, conf_dir, with_home
 from pixelcnn_lit.errors import UserError
 
 
@@ -69,3 +69,20 @@ def test_the_places_of_the_other_commands_are_expanded():
         composed = hydra.compose("sample", ['ckpt="~/a"', 'mask="~/b"', 'out="~/c.png"', 'data.dir="~/d"'])
     read = check(composed, SampleConfig)
     assert (read.ckpt, read.mask, read.out, read.data.dir) == tuple(f"/home/me/{x}" for x in ("a", "b", "c.png", "d"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "loggers"),
+    [
+        ([], {"tensorboard": {}}),
+        (["logger=none"], {}),
+        (["logger=[tensorboard,csv]"], {"tensorboard": {}, "csv": {}}),
+        (["logger=wandb", "logger.wandb.project='my own'"], {"wandb": {"project": "my own", "offline": False}}),
+        (["priors.top=['model=pixelcnn','logger=csv']", "logger=none"], {"csv": {}}),
+    ],
+)
+def test_the_runs_of_a_vqvae_have_its_loggers(overrides, loggers):
+    config = compose_vqvae(["data=digits", *overrides])
+    prior = compose(config.told("outputs/it's", "abc")["top"])
+    assert prior.logger.model_dump(exclude_none=True) == loggers
+    assert prior.data.ckpt == "outputs/it's/autoencoder"

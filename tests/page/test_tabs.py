@@ -199,10 +199,25 @@ def test_compare_shows_both_and_says_which_has_fewer_bits():
     assert f"The {better} model has {abs(means[0] - means[1]):.4f} bits/dim less on the same test images." in last[0]
 
 
+WHITE = re.compile(r"white (\d+\.\d+)")
+"""What the colour white stands for, below a map."""
+
+
+def test_maps_of_two_models_have_one_scale(tmp_path):
+    models = {"a": tiny("a"), "b": tiny("b", network="gated_pixelcnn")}
+    path = saved(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, SIZE, dtype=np.uint8))
+    alone = [WHITE.findall(next(score_tab.answer(models, Known())(name, path, False))[0]) for name in models]
+    *_, middle, _ = compare_tab.answer(models, Known())("a", "b", 0, 1, path, False)
+    together = [WHITE.findall(html) for html in middle[1:]]
+    assert alone[0] != alone[1]
+    assert together[0] == together[1] == max(alone, key=lambda found: float(found[0]))
+
+
 def test_models_of_other_levels_are_not_compared(tmp_path):
     models = {"a": tiny("a"), "b": tiny("b", levels=2)}
     path = saved(tmp_path / "a.png", np.zeros(SIZE, dtype=np.uint8))
     *_, middle, last = compare_tab.answer(models, Unknown())("a", "b", 0, 1, path, False)
+    assert WHITE.findall(middle[1]) != WHITE.findall(middle[2])
     assert last[0] == "<p>Their bits do not compare: their levels are 4 and 2.</p>"
     assert middle[2].count("as the model sees it") == 2
     assert "No test images: data.dir=x: not there." in middle[1]

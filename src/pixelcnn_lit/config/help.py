@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import hydra
 from hydra._internal.utils import get_args_parser
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -18,8 +19,7 @@ KEY = re.compile(
 )
 """A line of YAML with a key, its value and what is written beside it."""
 
-INTERNAL = re.compile(r"(?<=[ ,])_\w+, ")
-"""In a list of options, what other options stand on."""
+EXPERIMENT = "experiment"
 
 Keys = tuple[str, ...]
 """The keys that lead to a value, from the outermost."""
@@ -38,12 +38,40 @@ def help_text(command: str, overrides: Sequence[str]) -> str:
         with open_dict(composed):
             del composed["hydra"]
         config = commented(OmegaConf.to_yaml(composed), comments_of(command, choices))
-        # Hydra would put in the config without comments: it is left "$CONFIG", which "$$" stands for.
-        told.template = told.template.replace("$CONFIG", "$$CONFIG")
         running = GlobalHydra.instance().hydra
         assert running is not None
+        # Hydra would put in a config without comments and the groups of all commands. "$$" stands for a "$" that stays.
+        told.template = re.sub(r"\$(?=CONFIG|APP_CONFIG_GROUPS)", "$$", told.template)
         text: str = running.get_help(told, composed, get_args_parser(), resolve=False)
-        return INTERNAL.sub("", text).replace("$CONFIG", config)
+        groups = options_of(running.config_loader, choices, set(map(str, composed)))
+        return text.replace("$APP_CONFIG_GROUPS", groups).replace("$CONFIG", config)
+
+
+def options_of(loader: ConfigLoader, choices: DictConfig, keys: Set[str]) -> str:
+    """A line for each group that a command with these ``choices`` and ``keys`` has, with its options."""
+    lines = []
+    for group in sorted(str(group) for group in choices if not str(group).startswith("hydra/")):
+        options = [option for option in loader.get_group_options(group) if not option.startswith("_")]
+        if group == EXPERIMENT:
+            options = [option for option in options if _changes(option) <= set(map(str, choices)) | keys]
+        lines.append(f"{group}: {', '.join(options)}\n")
+    return "".join(lines)
+
+
+def _changes(experiment: str) -> set[str]:
+    """The groups and keys that an experiment of conf/ sets, and those that it stands on; none of one from outside."""
+    file = conf_dir() / EXPERIMENT / f"{experiment}.yaml"
+    if not file.exists():
+        return set()
+    content = OmegaConf.load(file)
+    assert isinstance(content, DictConfig)
+    found = {str(key) for key in content} - {"defaults"}
+    for default in content.get("defaults", []):
+        if isinstance(default, str):
+            found |= _changes(default) if default != "_self_" else set()
+        else:
+            found |= {str(group).removeprefix("override /") for group in default}
+    return found
 
 
 def commented(config: str, comments: Mapping[Keys, str]) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pixelcnn_lit.config.types import Section
+
+PLAIN = r"[\w./+:-]+"
+"""Texts that need no quotes in an override."""
 
 
 def completions(section: type[Section], word: str) -> list[str]:
@@ -33,6 +37,18 @@ def listed_values(section: type[Section], key: str) -> list[str]:
         kinds = [kind for each in fields if word in each for kind in _members(each[word].annotation)]
     named = dict.fromkeys(value for kind in kinds for value in _named(kind))
     return [*named, *(["null"] if named and NoneType in kinds else [])]
+
+
+def typed(value: str | bool | float | None) -> str:
+    """A value as it is typed behind ``key=``: a text that Hydra would read otherwise is in quotes.
+
+    >>> typed("a/b.c"), typed("it's"), typed(True), typed(None)
+    ('a/b.c', "'it\\\\'s'", 'true', 'null')
+    """
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    text = str(value)
+    return text if re.fullmatch(PLAIN, text, re.ASCII) else "'" + text.replace("'", "\\'") + "'"
 
 
 def _members(kind: Any) -> Iterator[Any]:

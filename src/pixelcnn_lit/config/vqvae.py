@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pixelcnn_lit.config.codes import CODE_LEVELS, STAGE, of_level
 from pixelcnn_lit.config.train import RunConfig
 from pixelcnn_lit.config.types import NCodes, Section
+from pixelcnn_lit.config.values import typed
 
 
 def power_of_two(value: int) -> int:
@@ -90,9 +91,23 @@ class VqvaeConfig(AutoencoderRunConfig):
                 continue
             known = of_level(level, factors, self.autoencoder.n_codes, images.image_shape, images.n_classes)
             shape = str(list(known.pop("image_shape"))).replace(" ", "")
-            place = {"ckpt": f"'{folder}/{STAGE}'", "level": level, "image_shape": shape, "digest": digest, **known}
+            place = {
+                "ckpt": typed(f"{folder}/{STAGE}"),
+                "level": level,
+                "image_shape": shape,
+                "digest": digest,
+                **known,
+            }
             codes = [f"data.{key}={'null' if value is None else value}" for key, value in place.items()]
             below = ["context=codes"] * (known["factor"] is not None)
-            every[level] = ["data=codes", *codes, *below, f"seed={self.seed}", *own]
+            loggers = [] if any(word.startswith("logger=") for word in own) else self._loggers()
+            every[level] = ["data=codes", *codes, *below, f"seed={self.seed}", *loggers, *own]
             every[level] += [f"overwrite={str(self.overwrite).lower()}"]
         return every
+
+    def _loggers(self) -> list[str]:
+        """The overrides that give another run the loggers of this one."""
+        chosen = self.logger.model_dump(exclude_none=True)
+        settings = [(name, key, value) for name, of in chosen.items() for key, value in of.items()]
+        words = [f"logger.{name}.{key}={typed(value)}" for name, key, value in settings]
+        return [f"logger=[{','.join(chosen)}]" if chosen else "logger=none", *words]

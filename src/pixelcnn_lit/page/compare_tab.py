@@ -16,7 +16,7 @@ from pixelcnn_lit.page.figures import heading, said, shown
 from pixelcnn_lit.page.knobs import seed_knob, seed_of, temperature_knob, temperature_of
 from pixelcnn_lit.page.models import Model
 from pixelcnn_lit.page.rows import rows
-from pixelcnn_lit.page.score_tab import maps_of
+from pixelcnn_lit.page.score_tab import explained, maps_of, most_in
 from pixelcnn_lit.page.scores import References
 from pixelcnn_lit.page.upload import levels_of, picture_knob, swap_knob
 from pixelcnn_lit.sampling.draw import Progress
@@ -61,9 +61,10 @@ def answer(models: Mapping[str, Model], references: References) -> Any:
                 yield "", sides[0], sides[1]
         for number, model in enumerate((one, other)):
             sides[number] += _mean(model, references)
-            if path is not None:
-                x, changed = levels_of(path, model, inverted=inverted)
-                sides[number] += maps_of(model, x) + said(changed)
+            yield gr.skip(), sides[0], sides[1]
+        if path is not None:
+            for number, maps in enumerate(_scored(one, other, path, inverted=inverted)):
+                sides[number] += maps
             yield gr.skip(), sides[0], sides[1]
         yield said(verdict(one, other, references)), gr.skip(), gr.skip()
 
@@ -79,6 +80,16 @@ def _sampled(model: Model, how: dict[str, Any]) -> Iterator[str]:
     for so_far in rows(draw):
         images = pictures.with_hidden(pictures.as_rgb(so_far.x, model.density.levels), so_far.seen)
         yield heading(model.name) + said(model.sentence) + shown(images, [""] * SAMPLES, wide=84)
+
+
+def _scored(one: Model, other: Model, path: str, *, inverted: bool) -> list[str]:
+    """The maps of a picture by each model, on one scale if their bits compare."""
+    pair = (one, other)
+    seen = [levels_of(path, model, inverted=inverted) for model in pair]
+    maps = [explained(model, x) for model, (x, _) in zip(pair, seen, strict=True)]
+    most = max(map(most_in, maps)) if apart(one, other) is None else None
+    parts = zip(pair, maps, seen, strict=True)
+    return [maps_of(model, found, most) + said(changed) for model, found, (_, changed) in parts]
 
 
 def _mean(model: Model, references: References) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis import histograms
-from pixelcnn_lit.analysis.explanation import explanation
+from pixelcnn_lit.analysis.explanation import Explained, explanation
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.page.answers import on_click
 from pixelcnn_lit.page.figures import drawn, said, shown
@@ -40,30 +40,38 @@ def answer(models: Mapping[str, Model], references: References) -> Any:
         model = models[name]
         x, changed = levels_of(path, model, inverted=inverted)
         per_dim = float(bits(model.density, x).sum()) / x.numel()
-        yield maps_of(model, x) + said(changed), said("The test images are scored …")
+        yield maps_of(model, explained(model, x)) + said(changed), said("The test images are scored …")
         yield gr.skip(), place_of(model, per_dim, references)
 
     return score
 
 
-def maps_of(model: Model, x: Tensor) -> str:
-    """The image, the bits of its pixels, and the bits that they were going to cost in the mean, on one scale."""
-    explained = explanation(model.density, (x, torch.zeros(1).long()))
-    most = max(float(explained.bits.max()), float(explained.entropy.max()), 1e-9)
-    heats = [pictures.heat(part.numpy() / most) for part in (explained.bits, explained.entropy)]
-    totals = [float(part.sum()) for part in (explained.bits, explained.entropy)]
-    image = pictures.as_rgb(x, model.density.levels)
-    row, column = divmod(int(explained.bits.argmax()), x.shape[3])
+def explained(model: Model, x: Tensor) -> Explained:
+    """The bits of the pixels of a picture, levels (1, C, H, W), and those that they were going to cost in the mean."""
+    return explanation(model.density, (x, torch.zeros(1).long()))
+
+
+def most_in(maps: Explained) -> float:
+    """The most bits of a pixel in either map."""
+    return max(float(maps.bits.max()), float(maps.entropy.max()), 1e-9)
+
+
+def maps_of(model: Model, maps: Explained, most: float | None = None) -> str:
+    """The image and its two maps, on one scale, which ends at so many bits; None: at the most that are in them."""
+    most = most_in(maps) if most is None else most
+    x, totals = maps.levels, [float(part.sum()) for part in (maps.bits, maps.entropy)]
+    heats = [pictures.heat(part.numpy() / most) for part in (maps.bits, maps.entropy)]
+    row, column = divmod(int(maps.bits.argmax()), x.shape[3])
     return "".join(
         (
             '<div class="images">',
-            shown(image, ["as the model sees it"], WIDE),
+            shown(pictures.as_rgb(x, model.density.levels), ["as the model sees it"], WIDE),
             shown(heats[0], [f"its bits: {totals[0]:.1f} in all"], WIDE),
             shown(heats[1], [f"expected: {totals[1]:.1f} in all"], WIDE),
             "</div>",
             said(
                 f"{totals[0] / x.numel():.4f} bits/dim by {model.name}. Black is 0 bits a pixel, white {most:.2f}.",
-                f"The pixel that costs most is in row {row}, column {column}: {float(explained.bits.max()):.2f} bits.",
+                f"The pixel that costs most is in row {row}, column {column}: {float(maps.bits.max()):.2f} bits.",
             ),
         )
     )

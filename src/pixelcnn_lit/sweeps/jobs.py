@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 
+from pixelcnn_lit.config.values import typed
 from pixelcnn_lit.errors import UserError
 
 SWEEP_KEYS = ("sweep", "launcher", "overwrite")
@@ -41,10 +42,7 @@ class Job:
 
     def arguments(self) -> list[str]:
         """The arguments after ``python -m pixelcnn_lit.train``."""
-        folder = str(self.folder)
-        if not re.fullmatch(r"[\w./+:-]+", folder, re.ASCII):
-            folder = "'" + folder.replace("'", "\\'") + "'"
-        return [*self.overrides, f"hydra.run.dir={folder}"]
+        return [*self.overrides, f"hydra.run.dir={typed(str(self.folder))}"]
 
     def command(self, configs: Sequence[str] = ()) -> list[str]:
         """The command that runs the job alone; ``configs`` are folders of further configs."""
