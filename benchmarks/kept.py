@@ -102,6 +102,8 @@ def of_the_folder(run: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """What today's metrics say of a run and other files in its folder know too."""
     known = reading(run)
     found = {key: known.config[name] for key, name in IN_CONFIG.items() if name in known.config}
+    if "model.n_classes" in known.config:
+        found["classes"] = known.config["model.n_classes"] or 0
     if known.overrides:
         program = "vqvae" if run_folder.score_in(metrics) == ERROR else "train"
         found["command"] = shlex.join(["python", "-m", f"pixelcnn_lit.{program}", *known.overrides])

@@ -28,7 +28,7 @@ RUNS = re.compile(r"(<!--runs-->\n)(.*?)(<!--/runs-->)", re.DOTALL)
 SWEEP = re.compile(r"(<!--sweep (\S+)-->\n)(.*?)(<!--/sweep-->)", re.DOTALL)
 MARKERS = {"<!--=": FIGURE, "<!--table": TABLE, "<!--runs": RUNS, "<!--sweep": SWEEP}
 UNKNOWN = "not kept"
-SAME = ("data", "source", "levels", "binarize", "test_images")
+SAME = ("data", "source", "levels", "binarize", "classes", "test_images")
 """What the runs of a table have in common: only then do their scores compare."""
 
 
@@ -185,7 +185,10 @@ def written(value: Any, form: str) -> str:
 def images(of: Mapping[str, Any]) -> str:
     """The images that a score is a mean over."""
     binarised = ", binarised" if of.get("binarize") else ""
-    return f"{of['test_images']:,} test images of {of['data']} ({of['source']}), {of['levels']} levels{binarised}"
+    given = ", given the class" if of.get("classes") else ""
+    return (
+        f"{of['test_images']:,} test images of {of['data']} ({of['source']}), {of['levels']} levels{binarised}{given}"
+    )
 
 
 def table_of_sweep(sweep: KeptSweep) -> str:

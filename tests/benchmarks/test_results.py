@@ -31,6 +31,7 @@ OLD = {
 NEW = {
     **OLD,
     "test/bits_per_dim": 0.125,
+    "classes": 0,
     "seed": 3,
     "precision": "32-true",
     "processor_seconds": 24.9,
@@ -139,6 +140,7 @@ def test_the_curves_are_over_processor_seconds_where_all_runs_have_them(root):
     ("changed", "message"),
     [
         ({"levels": 2}, "table both: levels differs, so scores do not compare: old 2, new 4"),
+        ({"classes": 10}, "table both: classes differs, so scores do not compare: old 10, new 0"),
         ({"source": "/home/me/cats.npz"}, "old/metrics.json: source names a place of one machine, '/home/me/cats.npz'"),
         ({"command": "train data.dir=~/data"}, "command names a place of one machine"),
         ({"test/bits_per_dim": None, "params": None}, None),
@@ -165,7 +167,7 @@ def test_damaged_metrics_are_named(root, content):
     ("text", "message"),
     [
         ("it has <!--=none params d--><!--/-->", "page.md: no run none is kept; there are autoencoder, new, old"),
-        ("it has <!--=old colour d--><!--/-->", "page.md: no run has colour; they have command, data, date"),
+        ("it has <!--=old colour d--><!--/-->", "page.md: no run has colour; they have classes, command, data, date"),
         ("it has <!--=old model .4f--><!--/-->", "'pixelcnn' in the format .4f: "),
         (
             "it has <!--=old params d-->12",
@@ -222,7 +224,12 @@ def test_what_an_older_run_says_elsewhere_in_its_folder_is_kept(tmp_path):
     (run / "train.log").write_text("[2026-11-25 23:59:59,999][a][INFO] finished: test 0.25\nmore\n")
     found = json.loads((kept.keep(run, "it", tmp_path / "kept", replace=False) / "metrics.json").read_text())
     assert found["command"] == "python -m pixelcnn_lit.train data=digits data.levels=2 data.binarize=dynamic"
-    assert (found["date"], found["binarize"], found["context"]) == ("2026-11-25", "dynamic", "none")
+    assert (found["date"], found["binarize"], found["context"], found["classes"]) == (
+        "2026-11-25",
+        "dynamic",
+        "none",
+        0,
+    )
 
 
 @pytest.mark.parametrize(

@@ -82,8 +82,10 @@ def test_a_conditional_pixelcnn_pp_is_trained_from_data_on(tmp_path, mnist_dir):
     small = ["model.n_res=1", "model.hidden=4", "model.resolutions=2", "data.levels=4", "trainer.max_epochs=1"]
     chosen = ["model=pixelcnn_pp", "likelihood=logistic_mixture", "likelihood.n_mix=2", "model.n_classes=10"]
     data = [f"data.dir={mnist_dir}", "data.source=torchvision", "data.batch_size=16", "logger=none"]
-    succeeds(forked("train", *chosen, *small, *data, "name=pp", cwd=tmp_path))
+    output = succeeds(forked("train", *chosen, *small, *data, "name=pp", cwd=tmp_path))
+    assert ", given the class, of " in next(line for line in output.splitlines() if "test bits/dim" in line)
     metrics = json.loads((tmp_path / "outputs" / "pp" / "metrics.json").read_text())
     assert 0 < metrics["test/bits_per_dim"] < 3
+    assert metrics["classes"] == 10
     with Image.open(tmp_path / "outputs" / "pp" / "samples.png") as image:
         assert image.height > image.width  # ten rows of six

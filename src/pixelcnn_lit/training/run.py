@@ -80,6 +80,7 @@ class Run(BaseRun[TrainConfig]):
             dimensions=math.prod(self.config.data.image_shape),
             model=self.config.model.name,
             context=self.config.context.name,
+            classes=self.config.model.n_classes or 0,
             precision_gap=self._gap.gap,
             **facts,
         )

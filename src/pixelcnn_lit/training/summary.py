@@ -147,6 +147,8 @@ class DensityMetrics(Metrics):
     model: str
     context: str
     """What the images are given: the name of the option of ``context=``."""
+    classes: int
+    """Each image is given its class, one of so many: the scores are those of p(image | class). 0: it is given none."""
     precision_gap: float | None
     """At the last validation, the bits per dimension that float32 is worse than the precision of training."""
 
@@ -159,10 +161,12 @@ class DensityMetrics(Metrics):
         return {BITS.test: self.test, "test/nats_per_image": self.nats_per_image, BITS.val: self.val}
 
     def more(self) -> dict[str, Any]:
-        return {"model": self.model, "context": self.context, "precision_gap": self.precision_gap}
+        told = {"model": self.model, "context": self.context, "classes": self.classes}
+        return {**told, "precision_gap": self.precision_gap}
 
     def rows(self) -> Iterator[tuple[str, str]]:
-        given = "" if self.context == "none" else f", given context={self.context}"
+        given = ", given the class" if self.classes else ""
+        given += "" if self.context == "none" else f", given context={self.context}"
         of_codes = self.data == "codes"
         unit, images = ("bits a code", "maps of codes") if of_codes else (BITS.unit, "images")
         yield f"test {unit}", number(self.test, ".4f", f"{given}, of {self.test_images:,} {images}")
