@@ -4,6 +4,7 @@
 * ``<!--table NAME: A B C-->`` to ``<!--/table-->``: runs beside each other, and their curves in docs/results/NAME.svg.
 * ``<!--sweep NAME-->`` to ``<!--/sweep-->``: the command of a sweep, and its runs, the best validation first.
 * ``<!--runs-->`` to ``<!--/runs-->``: all runs, and what is known of each.
+* ``<!--shipped-->`` to ``<!--/shipped-->``: the models that come with the package.
 
 What an older run does not say is "not kept".
 """
@@ -15,19 +16,29 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 from benchmarks.kept import Kept
 from benchmarks.kept_sweep import KeptSweep
 from benchmarks.machine import threads
+from benchmarks.tables import (
+    COLUMNS,
+    SCORE,
+    UNKNOWN,
+    common,
+    images,
+    lines_of,
+    table_of_shipped,
+    table_of_sweep,
+    written,
+)
 from pixelcnn_lit.errors import UserError
 
 FIGURE = re.compile(r"(<!--=(\S+) (\S+) ([^\s>]+)-->)(.*?)(<!--/-->)")
 TABLE = re.compile(r"(<!--table ([\w-]+): ([^>]*?)-->\n)(.*?)(<!--/table-->)", re.DOTALL)
 RUNS = re.compile(r"(<!--runs-->\n)(.*?)(<!--/runs-->)", re.DOTALL)
+SHIPPED = re.compile(r"(<!--shipped-->\n)(.*?)(<!--/shipped-->)", re.DOTALL)
 SWEEP = re.compile(r"(<!--sweep (\S+)-->\n)(.*?)(<!--/sweep-->)", re.DOTALL)
-MARKERS = {"<!--=": FIGURE, "<!--table": TABLE, "<!--runs": RUNS, "<!--sweep": SWEEP}
-UNKNOWN = "not kept"
+MARKERS = {"<!--=": FIGURE, "<!--table": TABLE, "<!--runs": RUNS, "<!--sweep": SWEEP, "<!--shipped": SHIPPED}
 SAME = ("data", "source", "levels", "binarize", "classes", "test_images")
 """What the runs of a table have in common: only then do their scores compare."""
 
@@ -57,6 +68,7 @@ class Page:
         text = TABLE.sub(lambda found: found[1] + self._table(found[2], found[3].split()) + found[5], text)
         text = RUNS.sub(lambda found: found[1] + "\n".join(map(self._item, self.runs.values())) + "\n" + found[3], text)
         text = SWEEP.sub(lambda found: found[1] + self._sweep(found[2]) + found[4], text)
+        text = SHIPPED.sub(lambda found: found[1] + table_of_shipped() + found[3], text)
         return FIGURE.sub(lambda found: found[1] + self._figure(*found.group(2, 3, 4)) + found[6], text)
 
     def tables(self) -> Iterator[tuple[str, list[Kept]]]:
@@ -100,8 +112,7 @@ class Page:
         unit = runs[0].score.unit
         heads = ["run", *(f"test {unit}" if column.key == SCORE else column.heading for column in columns)]
         rules = ["---", *("---" if column.form == "s" else "---:" for column in columns)]
-        lines = [f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows)]
-        lines += ["", common(runs)]
+        lines = [*lines_of(heads, rules, rows), "", common(runs)]
         if name in dict(self.tables()):
             path = os.path.relpath(self.results / f"{name}.svg", self.path.parent)
             lines += ["", f"![Validation {unit} over seconds of training]({path})"]
@@ -129,102 +140,3 @@ class Page:
             + "".join(f"; {name} {UNKNOWN}" for name, value in facts.items() if value == UNKNOWN)
             + (f"; command {UNKNOWN}" if command is None else f"  \n  `{command}`")
         )
-
-
-SCORE = "score"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table: a value of the metrics in a format; the score has its own.
-
-    ``when`` it is shown: "always", if any run has it ("known"), or if the runs differ in it ("differs").
-    """
-
-    key: str
-    heading: str
-    form: str
-    when: Literal["always", "known", "differs"]
-
-    def of(self, run: Kept) -> Any:
-        return run.metrics.get(run.score.test if self.key == SCORE else self.key)
-
-    def written(self, run: Kept) -> str:
-        return written(self.of(run), run.score.form if self.key == SCORE else self.form)
-
-    def shown(self, runs: Sequence[Kept]) -> bool:
-        values = {self.of(run) for run in runs}
-        return {"always": True, "known": values != {None}, "differs": len(values - {None}) > 1}[self.when]
-
-
-COLUMNS = (
-    Column("model", "network", "s", "known"),
-    Column("context", "given", "s", "differs"),
-    Column("precision", "precision", "s", "differs"),
-    Column("seed", "seed", "d", "differs"),
-    Column("params", "parameters", ",d", "always"),
-    Column("steps", "steps", ",d", "always"),
-    Column("train_seconds", "seconds", ",.0f", "always"),
-    Column("processor_seconds", "processor seconds", ",.0f", "always"),
-    Column(SCORE, "", "", "always"),
-    Column("test/nats_per_image", "nats/image", ",.2f", "known"),
-    Column("test/psnr", "PSNR", ".2f", "known"),
-)
-
-
-def written(value: Any, form: str) -> str:
-    """A value in a format; what is not known is "not kept". Raises UserError if the format is not of such a value."""
-    if value is None:
-        return UNKNOWN
-    try:
-        return format(value, form)
-    except ValueError as error:
-        raise UserError(f"{value!r} in the format {form}: {error}") from None
-
-
-def images(of: Mapping[str, Any]) -> str:
-    """The images that a score is a mean over."""
-    binarised = ", binarised" if of.get("binarize") else ""
-    given = ", given the class" if of.get("classes") else ""
-    return (
-        f"{of['test_images']:,} test images of {of['data']} ({of['source']}), {of['levels']} levels{binarised}{given}"
-    )
-
-
-def table_of_sweep(sweep: KeptSweep) -> str:
-    """The command of a sweep, what its runs have in common, and a line for each."""
-    of = sweep.facts
-    device = f"{written(of.get('machine'), 's')}, {threads(of['threads'])}" if "threads" in of else UNKNOWN
-    told = [
-        f"{len(sweep.runs)} runs",
-        f"validation on {written(of.get('val_images'), ',d')} images of {of.get('data')}",
-    ]
-    told += [f"{key} {written(of.get(key), form)}" for key, form in (("seed", "d"), ("precision", "s"))]
-    told += [f"machine {device}", f"date {written(of.get('date'), 's')[:10]}", f"code {written(of.get('git'), 's')}"]
-    heads = [*sweep.keys, f"validation {sweep.unit}", "steps", "processor seconds", "state"]
-    rules = [*("---" for _ in sweep.keys), "---:", "---:", "---:", "---"]
-    rows = [
-        [
-            *run["values"],
-            written(run["validation"], ".4f"),
-            written(run["steps"], ",d"),
-            written(run["processor_seconds"], ",.0f"),
-            f"{run['state']}: {run['reason']}" if run["reason"] else run["state"],
-        ]
-        for run in sweep.runs
-    ]
-    lines = [f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows)]
-    return "\n".join([f"`{sweep.command}`", "", *lines, "", "; ".join(told) + "."]) + "\n"
-
-
-def common(runs: Sequence[Kept]) -> str:
-    """A line of what the runs of a table have in common."""
-    binarised = next((run for run in runs if run.metrics.get("binarize")), runs[0])
-    told = [images(binarised.metrics)]
-    for key, name in (("seed", "seed "), ("precision", "")):
-        values = {run.metrics.get(key) for run in runs}
-        told += [f"{name}{value}" for value in values if len(values) == 1 and value is not None]
-    text = f"Means over {'; '.join(told)}."
-    # Runs of today validate at their last step.
-    lacking = [f"{run.name} {steps:,}" for run in runs if (steps := run.metrics.get("steps_after_validation"))]
-    return text + (f" Without the steps after the last validation: {', '.join(lacking)}." if lacking else "")

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import kept, results
 from helpers.running import TINY
+from pixelcnn_lit.analysis.shipped import shipped
 from pixelcnn_lit.config import compose
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.storage import run_folder
@@ -266,3 +267,13 @@ def test_a_wrong_command_is_one_line_and_keeps_nothing(root, monkeypatch, capsys
 )
 def test_of_places_only_the_names_stay(override, left):
     assert kept.told([override]) == left
+
+
+def test_a_page_lists_the_models_that_come_with_the_package(root):
+    page = root / "docs" / "page.md"
+    page.write_text("<!--shipped-->\n<!--/shipped-->\n")
+    results.write(root)
+    lines = page.read_text().splitlines()
+    assert len(lines) == len(shipped()) + 4
+    (classes,) = (line for line in lines if "`pretrained:mnist_classes`" in line)
+    assert "10,000 test images of mnist (torchvision), 2 levels, given the class" in classes
