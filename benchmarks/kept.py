@@ -27,6 +27,8 @@ NEEDED = {"data", "source", "levels", "test_images"}
 """What says of which images a score is a mean."""
 IN_CONFIG = {"context": "context.name", "binarize": "data.binarize"}
 """Keys of the metrics that older runs have in their config alone."""
+SWEEP = "sweep.json"
+"""What is kept of a sweep (benchmarks/kept_sweep.py)."""
 NAME = r"\w[\w-]*(/\w[\w-]*)*"
 """Of a kept run."""
 
@@ -89,12 +91,14 @@ def keep(run: Path, name: str, results: Path, *, replace: bool) -> Path:
 
 
 def free(results: Path, name: str, *, replace: bool) -> Path:
-    """The folder for what is kept under a name. Raises UserError as :func:`keep`."""
+    """The folder for what is kept under a name, without what was kept there. Raises UserError as :func:`keep`."""
     if not re.fullmatch(NAME, name):
         raise UserError(f"{name}: must be letters, digits, _ and -, with / between folders")
     folder = results / name
     if folder.exists() and not replace:
         raise UserError(f"{folder}: there is a kept run of this name already; --replace takes its place")
+    for file in (run_folder.METRICS, run_folder.CURVE, SWEEP):
+        (folder / file).unlink(missing_ok=True)
     return folder
 
 
@@ -125,6 +129,8 @@ def date_of(run: Path) -> str | None:
 def without_places(command: str) -> str:
     """A command without what says where something is: of files and folders, their names stay.
 
+    >>> without_places("python -m pixelcnn_lit.train --config-dir /home/me/conf experiment=mine")
+    'python -m pixelcnn_lit.train --config-dir conf experiment=mine'
     >>> without_places("python -m pixelcnn_lit.train seed=1 data=npz data.path=/home/me/cats.npz name=mine seed=2")
     'python -m pixelcnn_lit.train data=npz data.path=cats.npz seed=2'
     """
@@ -136,7 +142,7 @@ def told(words: Sequence[str]) -> list[str]:
     parts = [word.partition("=") for word in words]
     last = {key.lstrip("+~"): number for number, (key, _, _) in enumerate(parts)}
     return [
-        key + sign + UP_TO_THE_NAME.sub("", value)
+        (key if sign else UP_TO_THE_NAME.sub("", key)) + sign + UP_TO_THE_NAME.sub("", value)
         for number, (key, sign, value) in enumerate(parts)
         if not is_place(key.lstrip("+~")) and (not sign or last[key.lstrip("+~")] == number)
     ]

@@ -11,15 +11,13 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from benchmarks.kept import PLACE, date_of, free, told
+from benchmarks.kept import PLACE, SWEEP, date_of, free, told
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.reporting.collect import Run, runs_below, swept_keys
+from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import write_whole
 from pixelcnn_lit.sweeps.jobs import short
 
-FILE = "sweep.json"
-COMPOSED = "multirun.yaml"
-"""What a sweep's folder holds and that of a single run does not: its config with Hydra's."""
 FACTS = ("data", "source", "levels", "val_images", "seed", "precision", "machine", "threads", "torch", "git")
 """What the runs of a sweep have in common, if they do."""
 SWEEPER = "hydra.sweeper."
@@ -40,12 +38,12 @@ class KeptSweep:
 
 def is_sweep(folder: Path) -> bool:
     """Whether a folder below outputs/ is that of a sweep."""
-    return (folder / COMPOSED).is_file()
+    return (folder / run_folder.SWEEP).is_file()
 
 
 def kept_sweeps(folder: Path) -> dict[str, KeptSweep]:
     """All sweeps that are kept below a folder, by name."""
-    return {sweep.name: sweep for sweep in (read(path, folder) for path in sorted(folder.rglob(FILE)))}
+    return {sweep.name: sweep for sweep in (read(path, folder) for path in sorted(folder.rglob(SWEEP)))}
 
 
 def read(path: Path, results: Path) -> KeptSweep:
@@ -81,14 +79,14 @@ def keep_sweep(sweep: Path, name: str, results: Path, *, replace: bool) -> Path:
         "facts": common(runs),
         "runs": [facts(run, keys) for run in ranked],
     }
-    with write_whole(folder / FILE) as file:
+    with write_whole(folder / SWEEP) as file:
         file.write(json.dumps(found, indent=1).encode() + b"\n")
     return folder
 
 
 def command_of(sweep: Path) -> str:
     """The command of a sweep, without places."""
-    overrides = OmegaConf.load(sweep / COMPOSED).hydra.overrides
+    overrides = OmegaConf.load(sweep / run_folder.SWEEP).hydra.overrides
     sweeps = [word for word in overrides["task"] if word.startswith("sweep=")]
     searching = [word for word in overrides["hydra"] if word.startswith(SWEEPER)]
     return shlex.join(["python", "-m", "pixelcnn_lit.train", "-m", *sweeps, *told(overrides["task"]), *searching])

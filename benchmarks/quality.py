@@ -43,7 +43,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("overrides", nargs="*", help=f"of the config; without any: {' '.join(DEFAULTS)}")
     arguments = parser.parse_args(argv)
     overrides, out = arguments.overrides or DEFAULTS, Path(arguments.out).absolute()
-    check(compose(overrides))
+    config = compose(overrides)
+    check(config)
+    if config.trainer.limit_test_batches == 0:
+        raise UserError("trainer.limit_test_batches=0: both are compared by their test images; leave it out")
     ours = trained(Job(out / "ours", (*overrides, "overwrite=true")).command(), out / "ours")
     if not ours.curve:
         raise UserError("trainer: there was no validation; a curve needs some, as by trainer.val_check_interval")

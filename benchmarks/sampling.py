@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     screen.print(table(rows))
     if profiles:
         screen.print(shares.table(profiles))
-    screen.print(f"{result['machine']}\nnaive: {PASSES} of its forward passes, multiplied by the number of pixels")
+    passes = -(-PASSES // arguments.rounds) * arguments.rounds
+    screen.print(f"{result['machine']}\nnaive: {passes} of its forward passes, multiplied by the number of pixels")
     screen.print("cached and naive drew the same images in this run", style="green")
     screen.print(arguments.out)
 
@@ -104,7 +105,7 @@ def measure(density: Density, n: int, rounds: int) -> dict[str, Any]:
     with torch.inference_mode():
         one_pass()
         for seed in range(rounds):
-            passes.append(statistics.mean(timed(density, one_pass) for _ in range(PASSES // rounds)))
+            passes.append(statistics.mean(timed(density, one_pass) for _ in range(-(-PASSES // rounds))))
             draw = partial(density.sample, n, seed=seed, y=y, context=context)
             samplings.append(timed(density, draw))
     in_passes = [sampling / one_pass for sampling, one_pass in zip(samplings, passes, strict=True)]

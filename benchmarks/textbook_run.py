@@ -30,7 +30,7 @@ from pixelcnn_lit.scores import BITS
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.training import summary
 from pixelcnn_lit.training.callbacks import add_validation
-from pixelcnn_lit.training.origin import origin
+from pixelcnn_lit.training.origin import command, git_revision, origin
 
 BATCH = 250
 """Images of a validation at once."""
@@ -50,13 +50,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("overrides", nargs="*", help="of the config, as in pixelcnn_lit.train: model.n_res=5")
     told = sys.argv[1:] if argv is None else list(argv)
-    arguments = parser.parse_args(told)
+    arguments, revision = parser.parse_args(told), git_revision()
     folder = Path(arguments.out)
     run = TextbookRun(compose(arguments.overrides), arguments.device, arguments.val_images, arguments.test_images)
     folder.mkdir(parents=True, exist_ok=True)
     run_folder.clear(folder)
     run.fit(arguments.seconds, arguments.validations, folder)
-    metrics = run.metrics(origin("benchmarks.textbook_run", told, torch.device(arguments.device)))
+    made = {**origin(torch.device(arguments.device), revision), "command": command("benchmarks.textbook_run", told, {})}
+    metrics = run.metrics(made)
     summary.write(folder, metrics, [])
     print(f"{folder}: {run_folder.summary(metrics.as_json())} after {metrics.steps:,} steps")
 
@@ -71,7 +72,7 @@ class TextbookRun:
         self.data = ImageDataModule(config.data, config.seed)
         self.images = {"val": self._levels("val", val_images), "test": self._levels("test", test_images)}
         self.textbook = Textbook.of(config, torch.from_numpy(load(config.data).train.images[:, 0]), device)
-        self.steps, self.seconds, self.processor_seconds = 0, 0.0, 0.0
+        self.steps, self.trained, self.seconds, self.processor_seconds = 0, 0, 0.0, 0.0
         self.best, self._best_weights = math.inf, self.textbook.network.state_dict()
 
     def fit(self, seconds: float, validations: int, folder: Path) -> None:
@@ -79,7 +80,7 @@ class TextbookRun:
         due, marks = 1, (time.perf_counter(), time.process_time())
         for batch in repeated(self.textbook.batches()):
             float(self.textbook.step(batch))  # waits for the device
-            self.steps += 1
+            self.steps, self.trained = self.steps + 1, self.trained + len(batch[0])
             before, marks = marks, (time.perf_counter(), time.process_time())
             self.seconds += marks[0] - before[0]
             self.processor_seconds += marks[1] - before[1]
@@ -96,20 +97,20 @@ class TextbookRun:
         network.load_state_dict(self._best_weights)
         if not math.isfinite(self.best):
             raise UserError("the textbook's loss is not finite")
-        trained = self.steps * data.batch_size
         return summary.DensityMetrics(
             test=bits_per_dim(network, self.images["test"], data.levels, self.device),
             val=self.best,
             dimensions=math.prod(data.image_shape),
             model="textbook",
             context="none",
+            classes=0,
             precision_gap=None,
             data=data.name,
             source=self.data.source,
             levels=data.levels,
             binarize=None,
             params=sum(int(c.mask.sum()) + c.out_channels for c in network.convolutions()),
-            epochs=trained / len(self.textbook.digits),
+            epochs=self.trained / len(self.textbook.digits),
             steps=self.steps,
             limits={},
             test_images=len(self.images["test"]),
@@ -117,7 +118,7 @@ class TextbookRun:
             train_seconds=self.seconds,
             processor_seconds=self.processor_seconds,
             precision="32-true",
-            images_per_second=trained / self.seconds,
+            images_per_second=self.trained / self.seconds,
             skipped_steps=0,
             best_ckpt=None,
             seed=self.config.seed,
@@ -130,7 +131,7 @@ class TextbookRun:
 
     def _validate(self, folder: Path) -> None:
         bits = bits_per_dim(self.textbook.network, self.images["val"], self.config.data.levels, self.device)
-        epochs = self.steps * self.config.data.batch_size / len(self.textbook.digits)
+        epochs = self.trained / len(self.textbook.digits)
         clocks = self.seconds, self.processor_seconds
         add_validation(folder / run_folder.CURVE, BITS, epochs, self.steps, bits, *clocks)
         if bits < self.best:

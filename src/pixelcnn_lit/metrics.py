@@ -12,8 +12,8 @@ from torchmetrics import Metric
 from pixelcnn_lit.device import WITHOUT_FLOAT64, widest
 from pixelcnn_lit.scores import BITS
 
-TRAIN, VAL, TEST = BITS.train, BITS.val, BITS.test
-"""The names of the metrics in logs and in metrics.json."""
+VAL = BITS.val
+"""The name of the validation's score in logs and in metrics.json."""
 
 PRECISION_GAP = "val/precision_gap"
 """Bits per dimension by which float32, which is evaluated, is worse than the arithmetic of training."""

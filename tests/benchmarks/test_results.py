@@ -214,7 +214,10 @@ def test_a_run_is_kept_without_the_places_of_its_machine(mnist_dir, root, tmp_pa
     results.check(root)
     with pytest.raises(UserError, match="there is a kept run of this name already; --replace"):
         kept.keep(run.folder, "pair/mine", root / "docs" / "results", replace=False)
+    (run.folder / "validation.csv").unlink()
+    (folder / "sweep.json").touch()
     results.main(["keep", str(run.folder), "pair/mine", "--replace"])
+    assert [path.name for path in folder.iterdir()] == ["metrics.json"]
 
 
 def test_what_an_older_run_says_elsewhere_in_its_folder_is_kept(tmp_path):

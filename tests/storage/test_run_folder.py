@@ -73,11 +73,35 @@ def test_overwriting_takes_away_what_a_run_left_and_nothing_else(tmp_path, monke
     with log:
         print("of this run", file=log)
     assert (tmp_path / "train.log").read_text() == "of this run\n"
+
     start(tmp_path, "model.n_res=6", "overwrite=true")
     (tmp_path / "checkpoints").mkdir()
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     with run_folder.claimed(tmp_path, config):
         assert (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("file", ["csv/data.csv", "samples.png", "checkpoints/other.pt"])
+def test_overwriting_takes_nothing_from_a_folder_without_a_run(tmp_path, file):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    name = file.partition("/")[0]
+    with (
+        pytest.raises(UserError, match=rf"overwrite=true: .* holds {name}, and no run that they could be of"),
+        run_folder.claimed(tmp_path, compose(["overwrite=true"])),
+    ):
+        pass
+    assert (tmp_path / file).exists()
+
+
+@pytest.mark.parametrize("overwrite", ["true", "false"])
+def test_a_run_does_not_begin_in_the_folder_of_a_sweep(tmp_path, overwrite):
+    (tmp_path / run_folder.SWEEP).touch()
+    with (
+        pytest.raises(UserError, match=r"holds a sweep; give the run another name"),
+        run_folder.claimed(tmp_path, compose([f"overwrite={overwrite}"])),
+    ):
+        pass
 
 
 def test_what_goes_on_is_the_same_command_but_for_what_would_delete_the_run():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -49,6 +51,46 @@ def test_a_run_may_leave_such_steps_out(mnist_dir, tmp_path):
     assert spoil.counted == 1
     assert all(p.isfinite().all() for p in module.parameters())
     assert checkpoint.read(tmp_path / "checkpoints" / "last.ckpt")[1]["callbacks"]["FiniteSteps"] == {"skipped": 1}
+
+
+@pytest.mark.parametrize(("policy", "scale", "stops"), [("skip", 1, False), ("stop", 1024, False), ("stop", 1, True)])
+def test_steps_that_a_loss_scaler_leaves_out_are_counted(tmp_path, policy, scale, stops):
+    """It lowers its scale after each: that gradients are infinite means nothing before the scale is 1."""
+    layer = torch.nn.Linear(2, 1)
+    layer.weight.grad = torch.full((1, 2), torch.inf)
+    optimizer = torch.optim.SGD(layer.parameters())
+    plugin = SimpleNamespace(scaler=SimpleNamespace(get_scale=lambda: scale))
+    trainer = SimpleNamespace(precision_plugin=plugin, precision="16-mixed", global_step=0, loggers=[])
+    module = SimpleNamespace(parameters=layer.parameters, device=torch.device("cpu"))
+    steps = FiniteSteps(policy, tmp_path)
+    if stops:
+        with pytest.raises(UserError, match="step 1: the loss or its gradients are NaN or infinite"):
+            steps.on_before_optimizer_step(trainer, module, optimizer)
+    else:
+        steps.on_before_optimizer_step(trainer, module, optimizer)
+    assert steps.skipped == 1
+    assert not hasattr(optimizer, "found_inf")
+
+
+class Scores(pl.Callback):
+    """The score of each training batch, and the number of its images."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.seen.append((float(trainer.callback_metrics["train/bits_per_dim"]), len(batch[0])))
+
+
+def test_the_line_of_an_epoch_tells_the_mean_of_its_images(mnist_dir, tmp_path, capsys):
+    scores = Scores()
+    options = ["trainer.max_epochs=2", "data.batch_size=32"]  # 32 images, then 12
+    ScriptedRun(compose([*TINY, f"data.dir={mnist_dir}", *options]), tmp_path).go(more=[scores])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
+    for line, epoch in zip(lines, (scores.seen[:2], scores.seen[2:]), strict=True):
+        mean = sum(score * n for score, n in epoch) / sum(n for _, n in epoch)
+        assert line[2] == "train"
+        assert float(line[3]) == pytest.approx(mean, abs=6e-5)
 
 
 def test_they_are_left_out_where_the_optimiser_does_not_look_for_them(mnist_dir, tmp_path, monkeypatch):

@@ -58,6 +58,21 @@ def test_the_metrics_say_what_made_them(mnist_dir, tmp_path):
         assert seconds[-1] <= written["train_seconds" if name == "seconds" else name] + 0.1
 
 
+def test_the_code_is_that_of_the_start_and_the_command_has_its_folders_of_configs(mnist_dir, tmp_path, monkeypatch):
+    overrides = [*options(mnist_dir), "trainer.max_steps=1"]
+    sources = [
+        {"path": "file:///home/me/conf", "provider": "command-line"},
+        {"path": "hydra.conf", "provider": "hydra"},
+    ]
+    monkeypatch.setattr("pixelcnn_lit.training.base_run.git_revision", lambda: "before")
+    run = Run(compose(overrides), tmp_path, told=(overrides, {"runtime": {"config_sources": sources}}))
+    run.fit()
+    monkeypatch.setattr("pixelcnn_lit.training.base_run.git_revision", lambda: "after")
+    metrics = run.conclude()
+    assert metrics.git == "before"
+    assert metrics.command.startswith("python -m pixelcnn_lit.train --config-dir /home/me/conf model.n_res=1 ")
+
+
 def test_a_run_that_python_code_started_has_no_command(mnist_dir, tmp_path):
     run = Run(compose([*options(mnist_dir), "trainer.max_steps=1"]), tmp_path)
     run.fit()

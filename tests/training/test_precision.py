@@ -9,6 +9,7 @@ import signal
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Timer
 
 from helpers.builders import tiny_density
 from helpers.running import TINY, ScriptedRun
@@ -52,6 +53,47 @@ def test_the_last_fifth_of_the_steps_is_in_float32(mnist_dir, tmp_path, end, ste
     again.fit()
     for ended in (run, again):  # the last step is validated after the training: here after no step at all, too
         assert ended.conclude().precision_gap == 0
+
+
+class Clock(Timer):
+    """A clock by which each training step takes a second."""
+
+    def on_fit_start(self, trainer, *_):
+        self.trainer = trainer
+        super().on_fit_start(trainer)
+
+    def time_elapsed(self, stage="train"):
+        return float(self.trainer.global_step)
+
+
+@pytest.mark.parametrize(("share", "bfloat16"), [(0.3, 7), (0, 10)])
+def test_where_the_clock_ends_a_training_its_last_share_is_of_the_time(
+    mnist_dir, tmp_path, monkeypatch, share, bfloat16
+):
+    watch = Watch()
+    monkeypatch.setattr("pytorch_lightning.trainer.connectors.callback_connector.Timer", Clock)
+    options = [*BFLOAT16, "trainer.max_epochs=1000", "trainer.max_time=00:00:00:10", f"trainer.float32_tail={share}"]
+    Run(compose([*TINY, f"data.dir={mnist_dir}", *options]), tmp_path, callbacks=[watch]).fit()
+    assert watch.types == [torch.bfloat16] * bfloat16 + [torch.float32] * (10 - bfloat16)
+
+
+def test_a_run_that_is_concluded_again_says_the_same(mnist_dir, tmp_path):
+    """As after a kill between the last step and the metrics."""
+    options = [*BFLOAT16, "trainer.float32_tail=0", "trainer.limit_val_batches=2"]
+    config = compose([*TINY, f"data.dir={mnist_dir}", *options])
+    run = Run(config, tmp_path)
+    run.fit()
+    first = run.conclude()
+    (tmp_path / "metrics.json").unlink()
+    again = Run(config, tmp_path)
+    again.fit()
+    assert first.val_images > 0
+    assert first.precision_gap not in (0, None)
+    differ = {"date", "images_per_second", "train_seconds", "processor_seconds"}
+    facts = [
+        {key: value for key, value in each.as_json().items() if key not in differ} for each in (first, again.conclude())
+    ]
+    assert facts[0] == facts[1]
 
 
 def test_a_run_that_resumes_in_its_last_steps_goes_on_in_float32(mnist_dir, tmp_path):

@@ -15,6 +15,7 @@ from PIL import Image
 from helpers.running import CODED, TINY, ScriptedRun, differences, state
 from pixelcnn_lit.config import compose, compose_vqvae
 from pixelcnn_lit.errors import Interrupted, UserError
+from pixelcnn_lit.reporting.collect import validations
 from pixelcnn_lit.storage import checkpoint
 from pixelcnn_lit.training.run import Run
 
@@ -166,6 +167,27 @@ def test_a_new_run_begins_with_the_weights_of_another_one(mnist_dir, tmp_path):
         compose(["weights=x", "ckpt=y"])
 
 
+@pytest.mark.parametrize(("limit", "forgotten"), [(1, False), (3, True)])
+def test_a_best_score_of_other_images_is_forgotten(mnist_dir, tmp_path, caplog, limit, forgotten):
+    options = [*TINY, f"data.dir={mnist_dir}"]
+    first = Run(compose([*options, "trainer.max_epochs=1", "trainer.limit_val_batches=1"]), tmp_path / "a")
+    first.fit()
+    best = first.trainer.checkpoint_callback.best_model_score
+    resumed = [f"ckpt={tmp_path / 'a/checkpoints/last.ckpt'}", "trainer.max_epochs=2"]
+    run = Run(compose([*options, *resumed, f"trainer.limit_val_batches={limit}"]), tmp_path / "b")
+    run.fit()
+    metrics = run.conclude()
+    told = "trainer.limit_val_batches=3, where the run before had 1" in caplog.text
+    assert told == forgotten
+    assert metrics.val_images == min(4 * limit, len(run.data.split("val")))
+    steps = checkpoint.read(tmp_path / "b/checkpoints/best.ckpt")[1]["global_step"]
+    own = [row["bits_per_dim"] for row in validations(tmp_path / "b")]
+    if forgotten:
+        assert (steps, metrics.val) == (22, pytest.approx(min(own), abs=1e-6))
+    else:
+        assert metrics.val == pytest.approx(min(float(best), *own), abs=1e-6)
+
+
 def test_a_run_that_goes_on_gives_each_class_the_number_that_it_had(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("trained/1", "trained/2", "trained/10", "others/1", "others/2", "others/3"):
@@ -192,3 +214,38 @@ def test_a_run_that_goes_on_gives_each_class_the_number_that_it_had(tmp_path):
     assert again.density.class_names == ("1", "10", "2")
     then = torch.tensor([0, 2, 1])  # the folder "10" was class 1 while folders were sorted as text
     assert torch.equal(again.data.split("train").labels, then[first.data.split("train").labels])
+
+
+def test_a_run_that_begins_with_weights_gives_each_class_the_number_that_they_have(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name in ("few/cat", "few/dog", "others/ant", "others/dog"):
+        (tmp_path / name).mkdir(parents=True)
+        for i in range(5):
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(tmp_path / name / f"{i}.png")
+    sizes = [
+        "model=gated_pixelcnn",
+        "model.n_res=0",
+        "model.hidden=3",
+        "model.n_classes=2",
+        "trainer=cpu",
+        "logger=none",
+    ]
+    data = ["data=images", "data.size=8", f"data.dir={tmp_path}", "data.n_classes=2", "data.levels=2"]
+
+    def run(folder, *overrides):
+        return Run(
+            compose([*data, *sizes, "trainer.max_steps=1", "trainer.max_epochs=1", *overrides]), tmp_path / folder
+        )
+
+    first = run("first", f"data.path={tmp_path / 'few'}")
+    first.fit()
+    best = tmp_path / "first" / "checkpoints" / "best.ckpt"
+    config, content = checkpoint.read(best)
+    content[checkpoint.KEY] = checkpoint.header(config, ("dog", "cat"))
+    checkpoint.write(best, content)
+    second = run("second", f"data.path={tmp_path / 'few'}", f"weights={best}")
+    assert second.density.class_names == ("dog", "cat")
+    assert torch.equal(second.data.split("train").labels, 1 - first.data.split("train").labels)
+    third = run("third", f"data.path={tmp_path / 'others'}", f"weights={best}")
+    assert third.density.class_names == ("ant", "dog")
+    assert f"weights={best}: its classes are others: 0 = dog, 1 = cat" in capsys.readouterr().out.replace("\n", "")

@@ -62,8 +62,35 @@ def test_epochs_that_end_before_the_steps_are_told_of(mnist_dir, tmp_path, capsy
 
 
 @pytest.mark.parametrize(
-    ("steps", "batches", "accumulated", "told"),
-    [(3, 250, 1, 0.012), (500, 250, 1, 2), (6, 11, 2, 1), (12, 11, 2, 2), (7, 11, 2, 13 / 11), (0, 0, 1, 0)],
+    ("options", "told"),
+    [
+        (["trainer.max_steps=3"], 3 / 11),
+        (["trainer.max_epochs=2"], 2),
+        (["trainer.max_epochs=1", "trainer.accumulate_grad_batches=2"], 1),
+        (["trainer.max_steps=7", "trainer.accumulate_grad_batches=2"], 13 / 11),
+        (["trainer.max_steps=3", "trainer.limit_train_batches=2"], 1.5),
+    ],
 )
-def test_an_epoch_is_once_through_the_images(steps, batches, accumulated, told):
-    assert validations.epochs(steps, batches, accumulated) == pytest.approx(told)
+def test_an_epoch_is_once_through_the_images(mnist_dir, tmp_path, options, told):
+    run = made(mnist_dir, tmp_path, *options)
+    run.fit()
+    assert run.conclude().epochs == pytest.approx(told)
+
+
+def test_epochs_of_other_lengths_add_up(mnist_dir, tmp_path):
+    """An epoch of 2 batches, then one of 3."""
+    options = [*TINY, f"data.dir={mnist_dir}"]
+    first = Run(compose([*options, "trainer.limit_train_batches=2", "trainer.max_epochs=1"]), tmp_path / "a")
+    first.fit()
+    longer = ["trainer.limit_train_batches=3", "trainer.max_epochs=2", f"ckpt={tmp_path / 'a/checkpoints/last.ckpt'}"]
+    run = Run(compose([*options, *longer]), tmp_path / "b")
+    run.fit()
+    assert run.conclude().epochs == 2
+
+
+def test_a_falling_rate_that_the_clock_may_cut_short_is_told_of(mnist_dir, tmp_path, capsys):
+    told = "note: optimizer.schedule=cosine falls until trainer.max_epochs or max_steps; trainer.max_time=00:00:01:00"
+    for schedule in ("constant", "cosine"):
+        options = ["trainer.max_time=00:00:01:00", "trainer.max_steps=1", f"optimizer.schedule={schedule}"]
+        made(mnist_dir, tmp_path / schedule, *options).fit()
+        assert (told in capsys.readouterr().out) == (schedule == "cosine")

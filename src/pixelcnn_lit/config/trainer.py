@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from pixelcnn_lit.config.types import Count, Home, Limit, Section
+from pixelcnn_lit.config.types import Count, Home, Limit, PositiveLimit, Section
 
 
 def _duration(text: str) -> str:
@@ -51,7 +51,7 @@ class TrainerConfig(Section):
         | dict[Literal["days", "hours", "minutes", "seconds"], int]
         | None
     )
-    limit_train_batches: Limit | None
+    limit_train_batches: PositiveLimit | None
     limit_val_batches: Limit | None
     limit_test_batches: Limit | None
     limit_predict_batches: Limit | None

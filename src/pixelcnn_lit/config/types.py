@@ -82,6 +82,8 @@ Name = Annotated[str, Field(min_length=1)]
 ImageShape = tuple[Annotated[int, Field(ge=1, le=4)], Side, Side]
 Limit = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, le=1)]
 """A number of batches (an integer), or a fraction of all batches (a float)."""
+PositiveLimit = Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0, le=1)]
+"""The same where there must be some."""
 Plugins = Annotated[
     list[Name],
     BeforeValidator(lambda given: [given] if isinstance(given, str) else given),

@@ -36,6 +36,8 @@ METRICS, STOPPED, LOCK = "metrics.json", "stopped.json", ".lock"
 OVERRIDES = RECORD.with_name("overrides.yaml")
 SWEPT = RECORD.with_name("swept.yaml")
 """The overrides that differ between the jobs of a sweep."""
+SWEEP = "multirun.yaml"
+"""Hydra's config in the folder of a sweep."""
 CURVE = "validation.csv"
 LOG = "train.log"
 TRIAL = "trial.json"
@@ -254,14 +256,17 @@ def locked(folder: Path) -> bool:
 def claimed(folder: Path, config: RunConfig) -> Iterator[dict[str, Any] | None]:
     """Lock a run's folder during the block. Yields the metrics if the run is finished already, else None.
 
-    With ``overwrite`` the old run is deleted first. Raises UserError if another process holds the folder, or if the run
-    there has another config.
+    With ``overwrite`` the old run is deleted first. Raises UserError if another process holds the folder, if the run
+    there has another config, or if the folder is that of a sweep, or to be cleared and of no run.
     """
     if rank() > 0:  # the first process holds the lock for all
         yield None if starts_over(config) else finished(folder)
         return
+    if (folder / SWEEP).exists():
+        raise UserError(f"{shown(folder)}: holds a sweep; give the run another name")
     with held(folder):
         if starts_over(config):
+            refuse_what_is_no_run(folder)
             clear(folder)
         refuse_another(folder, config)
         yield finished(folder)
@@ -276,6 +281,17 @@ def same_command(*, overwrite: bool, named: bool, where: str) -> str:
 def starts_over(config: RunConfig) -> bool:
     """Whether a run ignores what is in its folder: ``overwrite``, unless Slurm has requeued the run."""
     return config.overwrite and not os.environ.get("SLURM_RESTART_COUNT")
+
+
+def refuse_what_is_no_run(folder: Path) -> None:
+    """Raise UserError if :func:`clear` would delete files of a folder in which no run has been."""
+    if any((folder / name).exists() for name in (RECORD, METRICS, STOPPED)):
+        return
+    if others := [name for name in map(str, LEFTOVERS) if (folder / name).exists()]:
+        raise UserError(
+            f"overwrite=true: {shown(folder)} holds {', '.join(others)}, and no run that they could be of; choose "
+            "another name, or move them"
+        )
 
 
 def clear(folder: Path) -> None:

@@ -54,7 +54,7 @@ class LitAutoencoder(LitModel):
         x = self.autoencoder.normalise(batch[0])
         result = self.autoencoder(x)
         errors = (x - result.images.float()).square().flatten(1).mean(1)
-        self.log(ERROR.train, errors.detach().mean(), batch_size=len(x))
+        self.log_train(errors.detach().mean(), len(x))
         loss: Tensor = errors.sum() + self._commitment * len(x) * result.commitment
         return loss * self.share_of_step(batch_idx)
 

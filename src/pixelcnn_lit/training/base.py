@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.utilities import GradClipAlgorithmType
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from pixelcnn_lit import messages
@@ -39,6 +40,21 @@ class LitModel(pl.LightningModule, ABC):
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
         self.config = config
+        self._sum, self._images = torch.zeros(()), 0
+
+    def on_train_epoch_start(self) -> None:
+        self._sum, self._images = torch.zeros(()), 0
+
+    def log_train(self, score: Tensor, images: int) -> None:
+        """Log the score of a training batch of so many images."""
+        self.log(self.score.train, score, batch_size=images)
+        # Not read here, since the host would wait for the device.
+        self._sum, self._images = self._sum.to(score) + score.detach() * images, self._images + images
+
+    @property
+    def train_mean(self) -> float | None:
+        """The mean score of the images of this epoch so far, each by the weights of its step; None before the first."""
+        return float(self._sum) / self._images if self._images else None
 
     @property
     @abstractmethod

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EarlyStopping, LearningRateMonitor
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor
 from rich import get_console
 
 from pixelcnn_lit import messages
@@ -31,11 +31,12 @@ from pixelcnn_lit.training import loggers, precision, summary, validations
 from pixelcnn_lit.training.averaging import AveragedWeights
 from pixelcnn_lit.training.base import LitModel
 from pixelcnn_lit.training.callbacks import EpochLines, FiniteSteps, ProgressBar, Throughput, ValidationCurve
-from pixelcnn_lit.training.origin import origin
+from pixelcnn_lit.training.origin import command, git_revision, origin
 from pixelcnn_lit.training.profile import make_profiler
 from pixelcnn_lit.training.resume import (
     BestCheckpoint,
     LastCheckpoint,
+    Patience,
     Position,
     Stop,
     StopSignals,
@@ -84,7 +85,9 @@ class BaseRun(ABC, Generic[C]):
         self.data = self._data()
         self.throughput, self.signals, self._position = Throughput(), StopSignals(), Position()
         self._finite = FiniteSteps(config.on_nan, self.folder / CHECKPOINTS)
-        self._curve = ValidationCurve(self.score, self.folder, self.throughput)
+        self._curve = ValidationCurve(self.score, self.folder, self.throughput, self._position)
+        self._others = None if self.ckpt is None else validations.of_other_images(self._before, config)
+        self._revision = git_revision()
         self.trainer = self._make_trainer(callbacks)
         self.data.setup()
         validations.check_interval(self.trainer, len(self.data.split("train")), config)
@@ -205,12 +208,12 @@ class BaseRun(ABC, Generic[C]):
         if not _validates(options):
             raise UserError("callbacks.early_stopping.patience: needs validation, which trainer turns off")
         patience, min_delta = chosen.early_stopping.patience, chosen.early_stopping.min_delta
-        # Checked after validations, not epochs: an epoch without a validation would count the last one again.
-        yield EarlyStopping(self.score.val, min_delta, patience, mode="min", check_on_train_epoch_end=False)
+        yield Patience(self.score.val, min_delta, patience, of_others=self._others)
 
     def _saving(self, options: dict[str, Any]) -> Iterator[Callback]:
         if options["enable_checkpointing"] is not False and not options["fast_dev_run"]:
-            yield BestCheckpoint(self._checkpoints, self.score.val if _validates(options) else None, self.ckpt)
+            monitor = self.score.val if _validates(options) else None
+            yield BestCheckpoint(self._checkpoints, monitor, self.ckpt, of_others=self._others)
             yield LastCheckpoint(self._checkpoints, self.config.checkpoint.every_minutes, self.signals)
 
     def _announce(self) -> None:
@@ -225,7 +228,7 @@ class BaseRun(ABC, Generic[C]):
             elif self.config.weights is not None:
                 messages.say(f"begins with the weights of {shown(checkpoint.best_in(self.config.weights))}")
             images = len(self.data.split("train"))
-            for of in (validations.without_effect, validations.cut_short):
+            for of in (validations.without_effect, validations.cut_short, validations.rate_cut_short):
                 if told := of(self.trainer, images, self.config):
                     messages.say(told)
         choices = summary.hyperparameters(self.config, self.data)
@@ -308,12 +311,11 @@ class BaseRun(ABC, Generic[C]):
             "levels": self.config.data.levels,
             "binarize": self.config.data.binarize,
             "params": summary.parameter_count(self.module.model),
-            "epochs": validations.epochs_of(self.trainer),
+            "epochs": self._position.epochs(self.trainer),
             "steps": self.trainer.global_step,
             "limits": self._limits(),
             "test_images": self._images("test", self.trainer.num_test_batches),
-            # Of the validation after the last step, if there was one: the Trainer's own number is that of training.
-            "val_images": self._images("val", self.trainer.validate_loop.max_batches or self.trainer.num_val_batches),
+            "val_images": validations.val_images(self.trainer, len(self.data.split("val")), self.config),
             "train_seconds": self.throughput.seconds,
             "processor_seconds": self.throughput.processor_seconds,
             "precision": str(self.trainer.precision),
@@ -321,7 +323,8 @@ class BaseRun(ABC, Generic[C]):
             "skipped_steps": self._finite.skipped,
             "best_ckpt": None if best is None else str(best.absolute().relative_to(self.folder.absolute())),
             "seed": self.config.seed,
-            **origin(self.command, overrides if hydra else None, self.trainer.strategy.root_device),
+            "command": command(self.command, overrides, hydra) if hydra else None,
+            **origin(self.trainer.strategy.root_device, self._revision),
         }
 
     def _limits(self) -> dict[str, int | float]:

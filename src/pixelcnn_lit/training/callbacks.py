@@ -19,9 +19,11 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.scores import Score
 from pixelcnn_lit.storage import checkpoint, run_folder
 from pixelcnn_lit.storage.files import shown
+from pixelcnn_lit.training.base import LitModel
 from pixelcnn_lit.training.loggers import TensorBoard
 from pixelcnn_lit.training.module import LitDensity
-from pixelcnn_lit.training.validations import epochs_of, last_epoch
+from pixelcnn_lit.training.resume import Position
+from pixelcnn_lit.training.validations import last_epoch
 
 
 class Throughput(pl.Callback):
@@ -118,7 +120,8 @@ class FiniteSteps(pl.Callback):
 
     The fused optimiser skips such a step on the device; where it does not, the host reads each step. ``policy`` "stop"
     ends the run with UserError when the host next reads values, and names the last good checkpoint; "skip" counts the
-    step. In 16-mixed precision this callback does nothing, because the loss scaler skips such steps.
+    step. In 16-mixed precision the loss scaler skips such steps, and tries again with a smaller scale: there they are
+    counted, and "stop" ends the run only once gradients are not finite without any scale.
     """
 
     def __init__(self, policy: str, folder: Path) -> None:
@@ -134,12 +137,11 @@ class FiniteSteps(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        if getattr(trainer.precision_plugin, "scaler", None) is not None:
-            return
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
         wrong = torch.nn.utils.get_total_norm(gradients).isfinite().logical_not()
-        # The fused optimiser skips the step if found_inf is 1; a loss scaler uses the same attribute.
-        optimizer.found_inf = wrong.float()  # type: ignore[attr-defined]
+        if scaler_of(trainer) is None:
+            # The fused optimiser skips the step if found_inf is 1; a loss scaler uses the same attribute.
+            optimizer.found_inf = wrong.float()  # type: ignore[attr-defined]
         if wrong.device.type in WITHOUT_SKIPPING and wrong:
             pl_module.zero_grad(set_to_none=True)  # an optimiser leaves out what has no gradient
         first = self._first.to(wrong.device)
@@ -156,7 +158,8 @@ class FiniteSteps(pl.Callback):
             return
         self._reported, step = self.skipped, int(self._first)
         self._first = torch.zeros_like(self._first)
-        if self._policy == "stop":
+        scaler = scaler_of(trainer)
+        if self._policy == "stop" and (scaler is None or scaler.get_scale() <= 1):
             good = checkpoint.newest_good(self._folder)
             back = "none was saved yet" if good is None else f"ckpt={shown(good)}"
             raise UserError(
@@ -176,6 +179,11 @@ class FiniteSteps(pl.Callback):
         self._skipped = torch.tensor(self._reported)
 
 
+def scaler_of(trainer: pl.Trainer) -> Any:
+    """The loss scaler of 16-mixed precision; None in others."""
+    return getattr(trainer.precision_plugin, "scaler", None)
+
+
 def _suspected(trainer: pl.Trainer) -> str:
     """The advice about precision where it may be at fault for NaN."""
     if trainer.precision == "32-true":
@@ -184,7 +192,7 @@ def _suspected(trainer: pl.Trainer) -> str:
 
 
 class EpochLines(pl.Callback):
-    """Prints one line per epoch, on the screen and in the log: the score, images per second, elapsed time."""
+    """Prints one line per epoch, on the screen and in the log: the mean score, images per second, elapsed time."""
 
     def __init__(self, score: Score, throughput: Throughput, curve: ValidationCurve) -> None:
         self._score, self._throughput, self._curve = score, throughput, curve
@@ -196,10 +204,12 @@ class EpochLines(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        values, score = trainer.callback_metrics, self._score
+        assert isinstance(pl_module, LitModel)
+        score = self._score
         # Lightning keeps the score of the last validation, which may be one of an earlier step.
-        named = (("train", score.train), *([("val", score.val)] if self._curve.last == trainer.global_step else []))
-        parts = [f"{name} {float(values[key]):{score.form}}" for name, key in named if key in values]
+        validated = trainer.callback_metrics.get(score.val) if self._curve.last == trainer.global_step else None
+        named = (("train", pl_module.train_mean), ("val", validated))
+        parts = [f"{name} {float(value):{score.form}}" for name, value in named if value is not None]
         last = last_epoch(trainer) or "?"
         elapsed = timedelta(seconds=round(time.perf_counter() - self._start))
         messages.say(
@@ -214,8 +224,9 @@ class ValidationCurve(pl.Callback):
     A run that resumes from an earlier step repeats some lines. Only the seconds of the repeated lines differ.
     """
 
-    def __init__(self, score: Score, folder: Path, throughput: Throughput) -> None:
+    def __init__(self, score: Score, folder: Path, throughput: Throughput, position: Position) -> None:
         self._score, self._path, self._throughput = score, folder / run_folder.CURVE, throughput
+        self._position = position
         self.last: int | None = None
         """The number of steps before the last validation, None if there was none."""
 
@@ -235,7 +246,7 @@ class ValidationCurve(pl.Callback):
 
     def add(self, trainer: pl.Trainer, value: float) -> None:
         """Write the line of a validation now."""
-        told = self._path, self._score, epochs_of(trainer), trainer.global_step, value
+        told = self._path, self._score, self._position.epochs(trainer), trainer.global_step, value
         add_validation(*told, self._throughput.seconds, self._throughput.processor_seconds)
 
 

@@ -16,7 +16,7 @@ from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.data.images import Batch
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import widest
-from pixelcnn_lit.metrics import TRAIN, BitsPerDim
+from pixelcnn_lit.metrics import BitsPerDim
 from pixelcnn_lit.scores import BITS
 from pixelcnn_lit.training.base import LitModel
 from pixelcnn_lit.training.compiled import Compiled
@@ -61,7 +61,7 @@ class LitDensity(LitModel):
         sums = torch.stack([nats.detach().sum(dtype=wide), nats.new_full((), nats.numel(), dtype=wide)])
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(sums)
-        self.log(TRAIN, sums[0] / sums[1] / math.log(2), batch_size=len(batch[0]))
+        self.log_train(sums[0] / sums[1] / math.log(2), len(batch[0]))
         return nats.sum() * (self.share_of_step(batch_idx) / dimensions)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -15,19 +15,26 @@ import pixelcnn_lit
 from pixelcnn_lit.device import name_of
 
 
-def origin(module: str, arguments: Sequence[str] | None, device: torch.device) -> dict[str, Any]:
+def command(module: str, overrides: Sequence[str], hydra: Any) -> str:
+    """The command that Hydra was told, with its folders of further configs; ``hydra`` is Hydra's own config."""
+    sources = (hydra.get("runtime") or {}).get("config_sources") or []
+    places = [source for source in sources if source["provider"] == "command-line"]
+    further = [word for source in places for word in ("--config-dir", source["path"].removeprefix("file://"))]
+    return shlex.join(["python", "-m", module, *further, *overrides])
+
+
+def origin(device: torch.device, revision: str | None) -> dict[str, Any]:
     """What metrics.json says of it: fields of :class:`~pixelcnn_lit.training.summary.Metrics`.
 
-    ``module`` and ``arguments`` are those of the command; None are those of a run that Python code started.
+    ``revision`` is :func:`git_revision` when the run began: the code may change while it trains.
     """
     return {
-        "command": None if arguments is None else shlex.join(["python", "-m", module, *arguments]),
+        "git": revision,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": name_of(device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "version": pixelcnn_lit.__version__,
-        "git": git_revision(),
     }
 
 

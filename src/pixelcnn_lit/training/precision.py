@@ -28,6 +28,7 @@ from pixelcnn_lit.device import fast_precision, in_double
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.metrics import PRECISION_GAP
 from pixelcnn_lit.training.module import LitDensity
+from pixelcnn_lit.training.step_lines import timer_of
 
 IMAGES = 64
 """The number of validation images on which the gap is measured."""
@@ -83,7 +84,10 @@ class Bfloat16(MixedPrecision):
 
 
 class Float32Tail(pl.Callback):
-    """Trains the last ``share`` of the steps in float32. The step from which on is a function of the run's length."""
+    """Trains the last ``share`` of the steps in float32, or of the time where ``trainer.max_time`` ends the training.
+
+    Otherwise the step from which on is a function of the run's length.
+    """
 
     def __init__(self, precision: Bfloat16, share: float) -> None:
         self._precision, self._share = precision, share
@@ -102,17 +106,28 @@ class Float32Tail(pl.Callback):
         if self._first_step is None:
             # Not in on_train_start: max_steps is unset there, until Position has been called.
             self._first_step = self._first_of(trainer)
-        if self._precision.in_float32 or trainer.global_step < self._first_step:
+        if self._precision.in_float32 or not (trainer.global_step >= self._first_step or self._is_late(trainer)):
             return
         self._precision.in_float32 = True
         if trainer.is_global_zero and trainer.state.fn == "fit":
             messages.say(f"step {trainer.global_step:,}: float32 from here on (trainer.float32_tail={self._share:g})")
 
+    def _is_late(self, trainer: pl.Trainer) -> bool:
+        """Whether no more than the share of the time is left."""
+        timer = timer_of(trainer)
+        if timer is None or not self._share:
+            return False
+        left, whole = timer.time_remaining(), timer.time_elapsed()
+        assert left is not None
+        whole += left
+        # The clocks of several processes differ, and all of them have to multiply alike.
+        return bool(trainer.strategy.reduce_boolean_decision(left <= self._share * whole, all=False))
+
     def _first_of(self, trainer: pl.Trainer) -> float:
         """The first step in float32; infinite if there is none."""
         total = trainer.estimated_stepping_batches
-        if self._share and math.isinf(total) and trainer.is_global_zero:
-            messages.say("bfloat16 to the end: without trainer.max_epochs or max_steps no step is known as the last")
+        if self._share and math.isinf(total) and timer_of(trainer) is None and trainer.is_global_zero:
+            messages.say("bfloat16 to the end: without trainer.max_epochs, max_steps or max_time no step is the last")
         return math.ceil((1 - self._share) * total) if self._share and total < math.inf else math.inf
 
 
@@ -127,6 +142,12 @@ class PrecisionGap(pl.Callback):
         self._data = data
         self.gap: float | None = None
         self._told = False
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"gap": self.gap}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.gap = state_dict["gap"]
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn == "test":

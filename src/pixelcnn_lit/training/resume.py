@@ -20,7 +20,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import CheckpointIO
-from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
 from pixelcnn_lit.config.places import BEST, LAST
@@ -127,6 +127,11 @@ class Position(pl.Callback):
     ) -> None:
         self._epoch, self._batch = trainer.current_epoch, batch_idx + 1
 
+    def epochs(self, trainer: pl.Trainer) -> float:
+        """How many times the training went through its images so far; 0.25 after a quarter of the first time."""
+        batches = int(trainer.num_training_batches)
+        return self._epoch + (self._batch / batches if batches else 0.0)
+
     def state_dict(self) -> dict[str, Any]:
         states = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available() and torch.cuda.is_initialized():
@@ -145,11 +150,16 @@ class Position(pl.Callback):
 class BestCheckpoint(ModelCheckpoint):
     """Writes best.ckpt: the state at the best validation so far, or after the last epoch if there is no validation."""
 
-    def __init__(self, folder: Path, monitor: str | None, ckpt: Path | None) -> None:
-        """``ckpt`` is the checkpoint from which the run resumes; the old best.ckpt is in the same folder."""
+    def __init__(self, folder: Path, monitor: str | None, ckpt: Path | None, *, of_others: str | None = None) -> None:
+        """``ckpt`` is the checkpoint from which the run resumes; the old best.ckpt is in the same folder.
+
+        ``of_others`` says by what its score is a mean over other images than those of this run, and so no rival of its
+        scores; None if it is one.
+        """
         super().__init__(folder, filename="best", monitor=monitor, enable_version_counter=False)
         self._path = Path(self.format_checkpoint_name({}))
         self._before = self._path if ckpt is None else ckpt.with_name(BEST)
+        self._of_others = of_others
 
     @property
     def state_key(self) -> str:
@@ -158,6 +168,10 @@ class BestCheckpoint(ModelCheckpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best score and its file. Paths in the state are ignored, because a file must not choose paths."""
         if not state_dict["best_model_path"]:
+            return
+        if self._of_others is not None:
+            told = "warning: the best validation so far is forgotten, since it is of other images: %s"
+            logging.getLogger(__name__).warning(told, self._of_others)
             return
         try:
             checkpoints.read(self._before)
@@ -172,6 +186,23 @@ class BestCheckpoint(ModelCheckpoint):
             self.best_model_score = self.current_score = self.kth_value = score
             self.kth_best_model_path = self.best_model_path
             self.best_k_models = {self.best_model_path: score}
+
+
+class Patience(EarlyStopping):
+    """Ends the training after validations that were no better; ``of_others`` is that of :class:`BestCheckpoint`."""
+
+    def __init__(self, monitor: str, min_delta: float, patience: int, *, of_others: str | None) -> None:
+        # Checked after validations, not epochs: an epoch without a validation would count the last one again.
+        super().__init__(monitor, min_delta, patience, mode="min", check_on_train_epoch_end=False)
+        self._of_others = of_others
+
+    @property
+    def state_key(self) -> str:
+        return super().state_key.replace(type(self).__qualname__, EarlyStopping.__qualname__)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self._of_others is None:
+            super().load_state_dict(state_dict)
 
 
 class LastCheckpoint(Checkpoint):

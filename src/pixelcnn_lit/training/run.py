@@ -8,8 +8,9 @@ from typing import Any
 
 from pytorch_lightning.callbacks import Callback
 
-from pixelcnn_lit import pictures
+from pixelcnn_lit import messages, pictures
 from pixelcnn_lit.config import TrainConfig
+from pixelcnn_lit.data.classes import legend
 from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.factory import build_density
@@ -59,11 +60,20 @@ class Run(BaseRun[TrainConfig]):
         return LitDensity(density, self.config)
 
     def _name_classes(self, density: Density) -> None:
-        """Number the classes as the checkpoint does, if there is one: other folders may be in ``data.path`` now."""
+        """Number the classes as the checkpoint does, if there is one: other folders may be in ``data.path`` now.
+
+        Weights that a new run begins with may be of other classes; then the numbers are those of the data.
+        """
         if density.n_classes is None:
             return
         if self.ckpt is not None:
             self.data.renumber(checkpoint.class_names(self.ckpt), density.n_classes)
+        elif self.config.weights is not None:
+            known = checkpoint.class_names(checkpoint.best_in(self.config.weights))
+            if set(known) == set(self.data.class_names):
+                self.data.renumber(known, density.n_classes)
+            elif known:
+                messages.say(f"weights={self.config.weights}: its classes are others: {legend(known)}")
         density.class_names = self.data.class_names
 
     def _own_callbacks(self) -> Iterator[Callback]:

@@ -7,6 +7,7 @@ import math
 import pytorch_lightning as pl
 
 from pixelcnn_lit.config import RunConfig
+from pixelcnn_lit.config.changes import changes
 from pixelcnn_lit.errors import UserError
 
 
@@ -47,6 +48,16 @@ def cut_short(trainer: pl.Trainer, images: int, config: RunConfig) -> str | None
     return f"note: trainer.max_epochs={last} ends the training after {steps:,} steps, not {trainer.max_steps:,}"
 
 
+def rate_cut_short(trainer: pl.Trainer, images: int, config: RunConfig) -> str | None:
+    """A line if the learning rate falls over so many steps that the clock may end the training before, else None."""
+    if config.trainer.max_time is None or config.optimizer.schedule != "cosine":
+        return None
+    return (
+        "note: optimizer.schedule=cosine falls until trainer.max_epochs or max_steps; trainer.max_time="
+        f"{config.trainer.max_time} may end the training before"
+    )
+
+
 def steps_of_epoch(batches: int, accumulated: int) -> int:
     """The steps of an epoch; the last one may have fewer batches than the others."""
     return -(-batches // accumulated)
@@ -61,18 +72,28 @@ def last_epoch(trainer: pl.Trainer) -> int | None:
 
 def epoch_batches(trainer: pl.Trainer, images: int, config: RunConfig) -> int:
     """The batches of an epoch of ``images``, after ``trainer.limit_train_batches``, which each process takes."""
-    batches, limit = -(-images // (config.data.batch_size * trainer.world_size)), trainer.limit_train_batches
+    return _limited(trainer, images, config, trainer.limit_train_batches)
+
+
+def val_images(trainer: pl.Trainer, images: int, config: RunConfig) -> int:
+    """The number of ``images`` that a validation is a mean over, after ``trainer.limit_val_batches``."""
+    batches = _limited(trainer, images, config, trainer.limit_val_batches)
+    return min(images, batches * config.data.batch_size * trainer.world_size)
+
+
+def of_other_images(before: RunConfig, now: RunConfig) -> str | None:
+    """The key by which validations of two runs are of other images, with both values; None if they are of the same."""
+    different = changes(before, now)
+    for key in ("data.path", "data.source", "trainer.limit_val_batches"):
+        if key in different:
+            was, value = different[key]
+            return f"{key}={value}, where the run before had {was}"
+    return None
+
+
+def _limited(trainer: pl.Trainer, images: int, config: RunConfig, limit: int | float) -> int:
+    batches = -(-images // (config.data.batch_size * trainer.world_size))
     return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-
-
-def epochs_of(trainer: pl.Trainer) -> float:
-    """How many times a training has gone through its images so far; 0.25 after a quarter of the first time."""
-    return epochs(trainer.global_step, int(trainer.num_training_batches), trainer.accumulate_grad_batches)
-
-
-def epochs(steps: int, batches: int, accumulated: int) -> float:
-    """How many epochs of so many batches there are in the steps, of which each accumulates some batches."""
-    return _batches_of(steps, batches, accumulated) / batches if batches else 0.0
 
 
 def _first_validation(trainer: pl.Trainer, batches: int) -> int:
