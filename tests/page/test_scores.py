@@ -103,5 +103,5 @@ def test_the_models_of_the_command_line_come_first():
     assert list(found)[:2] == ["pretrained:mnist256", "pretrained:digits"]
     assert "pretrained:mnist_scans" in found
     assert found["pretrained:digits"].sentence == (
-        "pixelcnn of 115,460 weights, of images of 28x28 pixels in grey at 4 levels (mnist)"
+        "pixelcnn_pp of 145,000 weights, of images of 28x28 pixels in grey at 4 levels (mnist)"
     )

@@ -117,7 +117,7 @@ def _inspect(file: IO[bytes]) -> None:
 def write_safetensors(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write weights and JSON metadata, atomically and with a checksum. Raise UserError if this fails."""
     weights = {name: weight.contiguous() for name, weight in weights.items()}
-    text = json.dumps(metadata)
+    text = json.dumps(metadata, separators=(",", ":"))
     texts = {METADATA: text, "sha256": _digest(weights, text)}
     with write_whole(path) as file:
         file.write(save(weights, texts))
