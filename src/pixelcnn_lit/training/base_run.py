@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -86,7 +88,6 @@ class BaseRun(ABC, Generic[C]):
         self.throughput, self.signals, self._position = Throughput(), StopSignals(), Position()
         self._finite = FiniteSteps(config.on_nan, self.folder / CHECKPOINTS)
         self._curve = ValidationCurve(self.score, self.folder, self.throughput, self._position)
-        self._others = None if self.ckpt is None else validations.of_other_images(self._before, config)
         self._revision = git_revision()
         self.trainer = self._make_trainer(callbacks)
         self.data.setup()
@@ -208,13 +209,23 @@ class BaseRun(ABC, Generic[C]):
         if not _validates(options):
             raise UserError("callbacks.early_stopping.patience: needs validation, which trainer turns off")
         patience, min_delta = chosen.early_stopping.patience, chosen.early_stopping.min_delta
-        yield Patience(self.score.val, min_delta, patience, of_others=self._others)
+        yield Patience(self.score.val, min_delta, patience, lambda: self._judged)
 
     def _saving(self, options: dict[str, Any]) -> Iterator[Callback]:
         if options["enable_checkpointing"] is not False and not options["fast_dev_run"]:
             monitor = self.score.val if _validates(options) else None
-            yield BestCheckpoint(self._checkpoints, monitor, self.ckpt, of_others=self._others)
+            yield BestCheckpoint(self._checkpoints, monitor, self.ckpt, lambda: self._judged)
             yield LastCheckpoint(self._checkpoints, self.config.checkpoint.every_minutes, self.signals)
+
+    @functools.cached_property
+    def _judged(self) -> str:
+        """A digest of the images that a validation is a mean over."""
+        images = self.data.split("val").images[: self._val_images]
+        return hashlib.sha256(images.cpu().numpy().data).hexdigest()
+
+    @property
+    def _val_images(self) -> int:
+        return validations.val_images(self.trainer, len(self.data.split("val")), self.config)
 
     def _announce(self) -> None:
         if self.trainer.is_global_zero:
@@ -315,7 +326,7 @@ class BaseRun(ABC, Generic[C]):
             "steps": self.trainer.global_step,
             "limits": self._limits(),
             "test_images": self._images("test", self.trainer.num_test_batches),
-            "val_images": validations.val_images(self.trainer, len(self.data.split("val")), self.config),
+            "val_images": self._val_images,
             "train_seconds": self.throughput.seconds,
             "processor_seconds": self.throughput.processor_seconds,
             "precision": str(self.trainer.precision),

@@ -11,7 +11,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -30,6 +30,8 @@ from pixelcnn_lit.storage import checkpoint as checkpoints
 from pixelcnn_lit.storage.files import copy_whole
 from pixelcnn_lit.training import lightning
 
+IMAGES = "images"
+"""The key, in the states of callbacks, of a digest of the images that their scores are means over."""
 FRESH_SECONDS = 10.0
 """A last.ckpt that is not older than this is not written again before a validation."""
 
@@ -150,28 +152,31 @@ class Position(pl.Callback):
 class BestCheckpoint(ModelCheckpoint):
     """Writes best.ckpt: the state at the best validation so far, or after the last epoch if there is no validation."""
 
-    def __init__(self, folder: Path, monitor: str | None, ckpt: Path | None, *, of_others: str | None = None) -> None:
+    def __init__(self, folder: Path, monitor: str | None, ckpt: Path | None, images: Callable[[], str]) -> None:
         """``ckpt`` is the checkpoint from which the run resumes; the old best.ckpt is in the same folder.
 
-        ``of_others`` says by what its score is a mean over other images than those of this run, and so no rival of its
-        scores; None if it is one.
+        ``images`` gives a digest of the images of a validation. A score of others is no rival of this run's scores.
         """
         super().__init__(folder, filename="best", monitor=monitor, enable_version_counter=False)
         self._path = Path(self.format_checkpoint_name({}))
         self._before = self._path if ckpt is None else ckpt.with_name(BEST)
-        self._of_others = of_others
+        self._images = images
 
     @property
     def state_key(self) -> str:
         return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), IMAGES: self._images()}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best score and its file. Paths in the state are ignored, because a file must not choose paths."""
         if not state_dict["best_model_path"]:
             return
-        if self._of_others is not None:
-            told = "warning: the best validation so far is forgotten, since it is of other images: %s"
-            logging.getLogger(__name__).warning(told, self._of_others)
+        if _is_of_others(state_dict, self._images):
+            logging.getLogger(__name__).warning(
+                "warning: the best validation so far is forgotten: it is of other images"
+            )
             return
         try:
             checkpoints.read(self._before)
@@ -189,20 +194,28 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class Patience(EarlyStopping):
-    """Ends the training after validations that were no better; ``of_others`` is that of :class:`BestCheckpoint`."""
+    """Ends the training after validations that were no better; ``images`` is as of :class:`BestCheckpoint`."""
 
-    def __init__(self, monitor: str, min_delta: float, patience: int, *, of_others: str | None) -> None:
+    def __init__(self, monitor: str, min_delta: float, patience: int, images: Callable[[], str]) -> None:
         # Checked after validations, not epochs: an epoch without a validation would count the last one again.
         super().__init__(monitor, min_delta, patience, mode="min", check_on_train_epoch_end=False)
-        self._of_others = of_others
+        self._images = images
 
     @property
     def state_key(self) -> str:
         return super().state_key.replace(type(self).__qualname__, EarlyStopping.__qualname__)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), IMAGES: self._images()}
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if self._of_others is None:
+        if not _is_of_others(state_dict, self._images):
             super().load_state_dict(state_dict)
+
+
+def _is_of_others(state: dict[str, Any], images: Callable[[], str]) -> bool:
+    """Whether the scores in a state are of other images; an older state does not say of which they are."""
+    return bool(state.get(IMAGES, images()) != images())
 
 
 class LastCheckpoint(Checkpoint):

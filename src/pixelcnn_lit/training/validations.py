@@ -7,7 +7,6 @@ import math
 import pytorch_lightning as pl
 
 from pixelcnn_lit.config import RunConfig
-from pixelcnn_lit.config.changes import changes
 from pixelcnn_lit.errors import UserError
 
 
@@ -79,16 +78,6 @@ def val_images(trainer: pl.Trainer, images: int, config: RunConfig) -> int:
     """The number of ``images`` that a validation is a mean over, after ``trainer.limit_val_batches``."""
     batches = _limited(trainer, images, config, trainer.limit_val_batches)
     return min(images, batches * config.data.batch_size * trainer.world_size)
-
-
-def of_other_images(before: RunConfig, now: RunConfig) -> str | None:
-    """The key by which validations of two runs are of other images, with both values; None if they are of the same."""
-    different = changes(before, now)
-    for key in ("data.path", "data.source", "trainer.limit_val_batches"):
-        if key in different:
-            was, value = different[key]
-            return f"{key}={value}, where the run before had {was}"
-    return None
 
 
 def _limited(trainer: pl.Trainer, images: int, config: RunConfig, limit: int | float) -> int:
