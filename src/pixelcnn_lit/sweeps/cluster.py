@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from omegaconf import OmegaConf
 from pydantic import Field
 
+from pixelcnn_lit import messages
 from pixelcnn_lit.config import Count, Section, check
 from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.errors import UserError
@@ -26,6 +27,8 @@ from pixelcnn_lit.sweeps.launcher import JobLauncher
 SUBMITTED = ".slurm_job"
 """The file in a job's folder with its Slurm job number."""
 POLL_SECONDS = 2.0
+PATIENCE_SECONDS = 600.0
+"""For how long Slurm may give no answer before anything is submitted."""
 
 
 class SlurmConfig(Section):
@@ -52,7 +55,7 @@ class SlurmLauncher(JobLauncher):
         self.parallel = self.options.array_parallelism
 
     def run(self, jobs: Sequence[Job]) -> None:
-        queued = _queued() or set()
+        queued = _answered()
         numbers = {job: _number(job) for job in jobs}
         new = [job for job in jobs if numbers[job] not in queued]
         waiting = {number for number in numbers.values() if number in queued}
@@ -105,6 +108,22 @@ def _queued() -> set[str] | None:
         raise UserError("hydra/launcher=slurm: no Slurm here: there is no command squeue") from None
     except subprocess.SubprocessError:
         return None
+
+
+def _answered() -> set[str]:
+    """What :func:`_queued` gives once Slurm answers. Raise UserError if it does not for PATIENCE_SECONDS.
+
+    Without the answer, jobs that are still queued would be submitted again.
+    """
+    end = time.monotonic() + PATIENCE_SECONDS
+    if (queued := _queued()) is None:
+        messages.say(f"squeue does not answer; it is asked for {PATIENCE_SECONDS / 60:.3g} minutes more")
+    while queued is None:
+        if time.monotonic() > end:
+            raise UserError("hydra/launcher=slurm: squeue does not answer; start again when Slurm does")
+        time.sleep(POLL_SECONDS)
+        queued = _queued()
+    return queued
 
 
 class RayConfig(Section):
