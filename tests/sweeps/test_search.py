@@ -1,19 +1,14 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
-import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import InstantiationException
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from pixelcnn_lit.errors import Pruned, UserError
+from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import message
-from pixelcnn_lit.storage import run_folder
-from pixelcnn_lit.sweeps.prune import Prune
-from pixelcnn_lit.sweeps.study import distribution, note, open_study, tell
+from pixelcnn_lit.sweeps.study import distribution, open_study
 
 SEARCH = ("name=search", "sweep=optuna", "optimizer.lr=tag(log, interval(1e-4, 1e-1))", "model.n_res=1,2")
 
@@ -131,51 +126,3 @@ def test_runs_without_a_validation_result_are_failed_trials_now_and_at_the_next_
         assert "failed" in table
         assert "finished before" not in table
     assert sweep.ran == []
-
-
-def validated(prune, epoch, bits):
-    """A validation as the callback sees it."""
-    trainer = SimpleNamespace(
-        callback_metrics={"val/bits_per_dim": torch.tensor(bits)},
-        sanity_checking=False,
-        state=SimpleNamespace(fn="fit"),
-        current_epoch=epoch,
-        is_global_zero=True,
-        world_size=1,
-    )
-    prune.on_validation_end(trainer, None)
-
-
-def test_a_hopeless_trial_is_pruned_and_told_so(tmp_path):
-    study, _ = open_study(tmp_path)
-    for _ in range(5):
-        trial = study.ask()
-        (tmp_path / f"{trial.number}").mkdir()
-        note(tmp_path / f"{trial.number}", trial.number, "median")
-        for epoch in range(3):
-            validated(Prune(tmp_path / f"{trial.number}"), epoch, 1.0 - 0.1 * epoch)
-        study.tell(trial, 0.8)
-    trial = study.ask()
-    note(tmp_path / "job", trial.number, "median")
-    prune = Prune(tmp_path / "job")
-    validated(prune, 0, 0.97)
-    validated(prune, 0, 0.97)
-    with pytest.raises(Pruned, match=r"val 0.9500 bits/dim after epoch 2: the median pruner has no hope"):
-        validated(prune, 1, 0.95)
-    tell(study, trial, run_folder.Status("pruned"))
-    last = study.trials[-1]
-    assert last.state == TrialState.PRUNED
-    assert last.intermediate_values == pytest.approx({1: 0.97, 2: 0.95})
-
-
-@pytest.mark.parametrize(
-    ("pruner", "before", "told"), [("median", [], True), ("median", [1.0], False), ("none", [], False)]
-)
-def test_a_pruner_that_could_not_judge_says_so(tmp_path, capsys, pruner, before, told):
-    study, _ = open_study(tmp_path)
-    trial = study.ask()
-    for epoch, bits in enumerate(before, 1):
-        trial.report(bits, epoch)
-    note(tmp_path / "job", trial.number, pruner)
-    Prune(tmp_path / "job").on_train_end(SimpleNamespace(is_global_zero=True), None)
-    assert ("the median pruner had no validation" in capsys.readouterr().out) == told
