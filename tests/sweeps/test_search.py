@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import message
+from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps.study import distribution, open_study
 
 SEARCH = ("name=search", "sweep=optuna", "optimizer.lr=tag(log, interval(1e-4, 1e-1))", "model.n_res=1,2")
@@ -69,6 +70,41 @@ def test_another_search_under_the_same_name_is_refused(sweep, folder):
     with pytest.raises(InstantiationException) as caught:
         sweep(*SEARCH, "hydra.sweeper.n_trials=many")
     assert message(caught.value) == "hydra.sweeper.n_trials='many': must be an integer of at least 1"
+
+
+def test_overwrite_deletes_no_search_for_trials_of_which_none_could_run(sweep, folder):
+    two = (*SEARCH, "hydra.sweeper.n_trials=2")
+    sweep(*two)
+    before = sorted(path.relative_to(folder) for path in folder.rglob("*"))
+    with pytest.raises(UserError, match=r"^model.hidden=-1: must be an integer"):
+        sweep(*two, "model.hidden=-1", "overwrite=true")
+    assert sweep.ran == []
+    assert sorted(path.relative_to(folder) for path in folder.rglob("*")) == before
+    assert sweep(*two) == []
+    with pytest.raises(UserError, match=r"jobs failed; .*data.levels=0: must be an integer"):
+        sweep("name=search", "sweep=optuna", "data.levels=0,4", "overwrite=true", "hydra.sweeper.n_trials=4")
+    assert sweep.ran
+
+
+def test_overwrite_deletes_what_a_search_wrote_and_no_other_file(sweep, folder):
+    two = (*SEARCH, "hydra.sweeper.n_trials=2")
+    first, second = sweep(*two)
+    (folder / first / "notes.txt").write_text("mine")
+    (folder / first / ".slurm_job").write_text("7_0")
+    sweep(*two, "overwrite=true", "optimizer.lr=0.3,0.4")
+    assert [path.name for path in (folder / first).iterdir()] == ["notes.txt"]
+    assert not (folder / second).exists()
+    assert len(trials(folder)) == 2
+
+
+def test_overwrite_deletes_nothing_while_a_trial_of_the_search_runs(sweep, folder):
+    two = (*SEARCH, "hydra.sweeper.n_trials=2")
+    names = sweep(*two)
+    for name in names:
+        with run_folder.held(folder / name), pytest.raises(UserError, match="another process is writing there"):
+            sweep(*two, "overwrite=true")
+    assert all((folder / name / "metrics.json").exists() for name in names)
+    assert sweep(*two) == []
 
 
 @pytest.mark.parametrize(
