@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -109,6 +110,25 @@ def test_nothing_is_submitted_to_a_slurm_that_does_not_answer(tmp_path, monkeypa
     assert capsys.readouterr().out.count("squeue does not answer") == 1
     assert submitted == []
     assert (job.folder / cluster.SUBMITTED).read_text() == "7_0"
+
+
+@pytest.mark.parametrize("queue", [{"7_0"}, None])
+def test_a_search_that_is_stopped_waits_for_its_jobs_no_more_and_leaves_them_queued(
+    tmp_path, monkeypatch, submitted, queue
+):
+    asked = threading.Event()
+    monkeypatch.setattr(cluster, "_queued", lambda: asked.set() or queue)
+    launcher, job = launcher_in(tmp_path), job_of_before(tmp_path / "job")
+    waiting = threading.Thread(target=launcher.run, args=([job],), daemon=True)
+    waiting.start()
+    assert asked.wait(10)
+    launcher.stop()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    launcher.run([Job(tmp_path / "new", ())])
+    assert submitted == []
+    assert (job.folder / cluster.SUBMITTED).read_text() == "7_0"
+    assert run_folder.status(job.folder).state == "not started"
 
 
 def test_a_machine_without_slurm_is_told(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,9 +54,12 @@ class SlurmLauncher(JobLauncher):
     def __init__(self, **options: Any) -> None:
         self.options = check(OmegaConf.create(options), SlurmConfig, "hydra.launcher.")
         self.parallel = self.options.array_parallelism
+        self._stopping = threading.Event()
 
     def run(self, jobs: Sequence[Job]) -> None:
-        queued = _answered()
+        queued = self._answered()
+        if self._stopping.is_set():
+            return
         numbers = {job: _number(job) for job in jobs}
         new = [job for job in jobs if numbers[job] not in queued]
         waiting = {number for number in numbers.values() if number in queued}
@@ -65,15 +69,35 @@ class SlurmLauncher(JobLauncher):
             f"{shown(self.sweep_dir)}: waiting for {len(waiting)} jobs of Slurm: {' '.join(sorted(waiting))}",
             flush=True,
         )
-        while waiting:
-            time.sleep(POLL_SECONDS)
+        while waiting and not self._stopping.wait(POLL_SECONDS):
             queued_now = _queued()
             if queued_now is not None:  # None: Slurm does not answer now
                 waiting &= queued_now
+        if self._stopping.is_set():
+            return
         for job in jobs:
             (job.folder / SUBMITTED).unlink(missing_ok=True)
             if run_folder.status(job.folder).state in ("not started", "interrupted"):
                 run_folder.stop(job.folder, "failed", f"Slurm ended it; its log is in {shown(self._logs())}")
+
+    def stop(self) -> None:
+        """Wait for jobs no more. They stay in the queue, where a restarted sweep finds them."""
+        self._stopping.set()
+
+    def _answered(self) -> set[str]:
+        """What :func:`_queued` gives once Slurm answers, or nothing after :meth:`stop`.
+
+        Without the answer, jobs that are still queued would be submitted again. So it raises UserError if there is none
+        for PATIENCE_SECONDS.
+        """
+        end = time.monotonic() + PATIENCE_SECONDS
+        if (queued := _queued()) is None:
+            messages.say(f"squeue does not answer; it is asked for {PATIENCE_SECONDS / 60:.3g} minutes more")
+        while queued is None and not self._stopping.wait(POLL_SECONDS):
+            if time.monotonic() > end:
+                raise UserError("hydra/launcher=slurm: squeue does not answer; start again when Slurm does")
+            queued = _queued()
+        return queued or set()
 
     def _submit(self, jobs: Sequence[Job]) -> set[str]:
         options = self.options.model_dump(exclude_none=True) | {"job_name": self.sweep_dir.name}
@@ -108,22 +132,6 @@ def _queued() -> set[str] | None:
         raise UserError("hydra/launcher=slurm: no Slurm here: there is no command squeue") from None
     except subprocess.SubprocessError:
         return None
-
-
-def _answered() -> set[str]:
-    """What :func:`_queued` gives once Slurm answers. Raise UserError if it does not for PATIENCE_SECONDS.
-
-    Without the answer, jobs that are still queued would be submitted again.
-    """
-    end = time.monotonic() + PATIENCE_SECONDS
-    if (queued := _queued()) is None:
-        messages.say(f"squeue does not answer; it is asked for {PATIENCE_SECONDS / 60:.3g} minutes more")
-    while queued is None:
-        if time.monotonic() > end:
-            raise UserError("hydra/launcher=slurm: squeue does not answer; start again when Slurm does")
-        time.sleep(POLL_SECONDS)
-        queued = _queued()
-    return queued
 
 
 class RayConfig(Section):
