@@ -77,20 +77,6 @@ def test_each_validation_of_an_epoch_is_reported_and_judged(tmp_path):
     assert study.trials[-1].intermediate_values == pytest.approx({1: 0.9, 2: 0.5, 3: 0.45})
 
 
-def test_hyperband_ends_trials_inside_their_only_epoch(tmp_path):
-    pruned = []
-    for number in range(20):
-        study, prune = begun(tmp_path, "hyperband")
-        try:
-            for quarter in range(1, 5):
-                validated(prune, 0, 1.0 + number - 0.1 * quarter, done=25 * quarter)
-        except Pruned:
-            pruned.append(number)
-        study.tell(study.trials[-1].number, 0.6 + number)
-    assert pruned
-    assert {max(study.trials[number].intermediate_values) for number in pruned} <= {1, 2, 3}
-
-
 def test_a_trial_that_an_older_version_began_goes_on(tmp_path):
     study, prune = begun(tmp_path, "median", before=[(1, 0.9), (2, 0.8)])
     validated(prune, 1, 0.7, done=100)
