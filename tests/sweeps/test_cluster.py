@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -63,24 +64,71 @@ def test_at_the_signal_of_slurm_a_job_saves_ends_and_is_queued_again(tmp_path):
     assert run_folder.status(folder).state == "not started"
 
 
-def test_jobs_that_are_still_queued_are_awaited_and_not_submitted_again(tmp_path, monkeypatch):
-    queue = [{"7_0", "7_1"}, None, {"7_1"}, set()]
-    submitted = []
-    monkeypatch.setattr(cluster, "_queued", lambda: queue.pop(0))
+@pytest.fixture
+def submitted(monkeypatch):
+    """The jobs that were submitted, as 7_1, to a Slurm that is not there."""
+    jobs = []
     monkeypatch.setattr(cluster, "POLL_SECONDS", 0)
-    monkeypatch.setattr(cluster.SlurmLauncher, "_submit", lambda self, jobs: submitted.extend(jobs) or {"7_1"})
+    monkeypatch.setattr(cluster.SlurmLauncher, "_submit", lambda self, new: jobs.extend(new) or {"7_1"})
+    return jobs
+
+
+def launcher_in(folder):
     launcher = cluster.SlurmLauncher(**OPTIONS)
-    launcher.sweep_dir, launcher.configs = tmp_path, []
-    old, new = Job(tmp_path / "old", ()), Job(tmp_path / "new", ())
-    old.folder.mkdir()
-    (old.folder / cluster.SUBMITTED).write_text("7_0")
+    launcher.sweep_dir, launcher.configs = folder, []
+    return launcher
+
+
+def job_of_before(folder):
+    """A job that an earlier start of the sweep has submitted."""
+    job = Job(folder, ())
+    job.folder.mkdir()
+    (job.folder / cluster.SUBMITTED).write_text("7_0")
+    return job
+
+
+@pytest.mark.parametrize("silent", [0, 2])
+def test_jobs_that_are_still_queued_are_awaited_and_not_submitted_again(tmp_path, monkeypatch, submitted, silent):
+    queue = [*[None] * silent, {"7_0", "7_1"}, None, {"7_1"}, set()]
+    monkeypatch.setattr(cluster, "_queued", lambda: queue.pop(0))
+    old, new = job_of_before(tmp_path / "old"), Job(tmp_path / "new", ())
     (old.folder / "metrics.json").write_text('{"test/bits_per_dim": 1}')
-    launcher.run([old, new])
+    launcher_in(tmp_path).run([old, new])
     assert submitted == [new]
     assert queue == []
     assert run_folder.status(old.folder).state == "finished"
     assert run_folder.status(new.folder).state == "failed"
     assert "Slurm ended it" in run_folder.status(new.folder).reason
+
+
+def test_nothing_is_submitted_to_a_slurm_that_does_not_answer(tmp_path, monkeypatch, submitted, capsys):
+    monkeypatch.setattr(cluster, "_queued", lambda: None)
+    monkeypatch.setattr(cluster, "PATIENCE_SECONDS", 0.01)
+    job = job_of_before(tmp_path / "job")
+    with pytest.raises(UserError, match="hydra/launcher=slurm: squeue does not answer; start again when Slurm does"):
+        launcher_in(tmp_path).run([job])
+    assert capsys.readouterr().out.count("squeue does not answer") == 1
+    assert submitted == []
+    assert (job.folder / cluster.SUBMITTED).read_text() == "7_0"
+
+
+@pytest.mark.parametrize("queue", [{"7_0"}, None])
+def test_a_search_that_is_stopped_waits_for_its_jobs_no_more_and_leaves_them_queued(
+    tmp_path, monkeypatch, submitted, queue
+):
+    asked = threading.Event()
+    monkeypatch.setattr(cluster, "_queued", lambda: asked.set() or queue)
+    launcher, job = launcher_in(tmp_path), job_of_before(tmp_path / "job")
+    waiting = threading.Thread(target=launcher.run, args=([job],), daemon=True)
+    waiting.start()
+    assert asked.wait(10)
+    launcher.stop()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    launcher.run([Job(tmp_path / "new", ())])
+    assert submitted == []
+    assert (job.folder / cluster.SUBMITTED).read_text() == "7_0"
+    assert run_folder.status(job.folder).state == "not started"
 
 
 def test_a_machine_without_slurm_is_told(tmp_path, monkeypatch):

@@ -1,19 +1,15 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
-import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import InstantiationException
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from pixelcnn_lit.errors import Pruned, UserError
+from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import message
 from pixelcnn_lit.storage import run_folder
-from pixelcnn_lit.sweeps.prune import Prune
-from pixelcnn_lit.sweeps.study import distribution, note, open_study, tell
+from pixelcnn_lit.sweeps.study import distribution, open_study
 
 SEARCH = ("name=search", "sweep=optuna", "optimizer.lr=tag(log, interval(1e-4, 1e-1))", "model.n_res=1,2")
 
@@ -76,6 +72,41 @@ def test_another_search_under_the_same_name_is_refused(sweep, folder):
     assert message(caught.value) == "hydra.sweeper.n_trials='many': must be an integer of at least 1"
 
 
+def test_overwrite_deletes_no_search_for_trials_of_which_none_could_run(sweep, folder):
+    two = (*SEARCH, "hydra.sweeper.n_trials=2")
+    sweep(*two)
+    before = sorted(path.relative_to(folder) for path in folder.rglob("*"))
+    with pytest.raises(UserError, match=r"^model.hidden=-1: must be an integer"):
+        sweep(*two, "model.hidden=-1", "overwrite=true")
+    assert sweep.ran == []
+    assert sorted(path.relative_to(folder) for path in folder.rglob("*")) == before
+    assert sweep(*two) == []
+    with pytest.raises(UserError, match=r"jobs failed; .*data.levels=0: must be an integer"):
+        sweep("name=search", "sweep=optuna", "data.levels=0,4", "overwrite=true", "hydra.sweeper.n_trials=4")
+    assert sweep.ran
+
+
+def test_overwrite_deletes_what_a_search_wrote_and_no_other_file(sweep, folder):
+    two = (*SEARCH, "hydra.sweeper.n_trials=2")
+    first, second = sweep(*two)
+    (folder / first / "notes.txt").write_text("mine")
+    (folder / first / ".slurm_job").write_text("7_0")
+    sweep(*two, "overwrite=true", "optimizer.lr=0.3,0.4")
+    assert [path.name for path in (folder / first).iterdir()] == ["notes.txt"]
+    assert not (folder / second).exists()
+    assert len(trials(folder)) == 2
+
+
+def test_overwrite_deletes_nothing_while_a_trial_of_the_search_runs(sweep, folder):
+    two = (*SEARCH, "hydra.sweeper.n_trials=2")
+    names = sweep(*two)
+    for name in names:
+        with run_folder.held(folder / name), pytest.raises(UserError, match="another process is writing there"):
+            sweep(*two, "overwrite=true")
+    assert all((folder / name / "metrics.json").exists() for name in names)
+    assert sweep(*two) == []
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -131,51 +162,3 @@ def test_runs_without_a_validation_result_are_failed_trials_now_and_at_the_next_
         assert "failed" in table
         assert "finished before" not in table
     assert sweep.ran == []
-
-
-def validated(prune, epoch, bits):
-    """A validation as the callback sees it."""
-    trainer = SimpleNamespace(
-        callback_metrics={"val/bits_per_dim": torch.tensor(bits)},
-        sanity_checking=False,
-        state=SimpleNamespace(fn="fit"),
-        current_epoch=epoch,
-        is_global_zero=True,
-        world_size=1,
-    )
-    prune.on_validation_end(trainer, None)
-
-
-def test_a_hopeless_trial_is_pruned_and_told_so(tmp_path):
-    study, _ = open_study(tmp_path)
-    for _ in range(5):
-        trial = study.ask()
-        (tmp_path / f"{trial.number}").mkdir()
-        note(tmp_path / f"{trial.number}", trial.number, "median")
-        for epoch in range(3):
-            validated(Prune(tmp_path / f"{trial.number}"), epoch, 1.0 - 0.1 * epoch)
-        study.tell(trial, 0.8)
-    trial = study.ask()
-    note(tmp_path / "job", trial.number, "median")
-    prune = Prune(tmp_path / "job")
-    validated(prune, 0, 0.97)
-    validated(prune, 0, 0.97)
-    with pytest.raises(Pruned, match=r"val 0.9500 bits/dim after epoch 2: the median pruner has no hope"):
-        validated(prune, 1, 0.95)
-    tell(study, trial, run_folder.Status("pruned"))
-    last = study.trials[-1]
-    assert last.state == TrialState.PRUNED
-    assert last.intermediate_values == pytest.approx({1: 0.97, 2: 0.95})
-
-
-@pytest.mark.parametrize(
-    ("pruner", "before", "told"), [("median", [], True), ("median", [1.0], False), ("none", [], False)]
-)
-def test_a_pruner_that_could_not_judge_says_so(tmp_path, capsys, pruner, before, told):
-    study, _ = open_study(tmp_path)
-    trial = study.ask()
-    for epoch, bits in enumerate(before, 1):
-        trial.report(bits, epoch)
-    note(tmp_path / "job", trial.number, pruner)
-    Prune(tmp_path / "job").on_train_end(SimpleNamespace(is_global_zero=True), None)
-    assert ("the median pruner had no validation" in capsys.readouterr().out) == told

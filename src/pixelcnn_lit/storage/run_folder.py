@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,7 @@ else:
 
 METRICS, STOPPED, LOCK = "metrics.json", "stopped.json", ".lock"
 OVERRIDES = RECORD.with_name("overrides.yaml")
+HYDRA = RECORD.with_name("hydra.yaml")
 SWEPT = RECORD.with_name("swept.yaml")
 """The overrides that differ between the jobs of a sweep."""
 SWEEP = "multirun.yaml"
@@ -307,15 +308,29 @@ def clear(folder: Path) -> None:
         os.truncate(folder / LOG, 0)
 
 
+def discard(folder: Path) -> None:
+    """Delete a run with all that tells of it, and its folder if nothing else is in there.
+
+    Raises UserError if another process holds the folder.
+    """
+    with held(folder):
+        clear(folder)
+        for name in (LOG, TRIAL, OVERRIDES, HYDRA, SWEPT, LOCK):
+            (folder / name).unlink(missing_ok=True)
+    for place in ((folder / RECORD).parent, folder):
+        with suppress(OSError):
+            place.rmdir()
+
+
 def record(folder: Path, config: RunConfig, overrides: Sequence[str], hydra: Any) -> None:
     """Write the config and overrides of a run under .hydra/, as Hydra does, and delete the record of an early end."""
     (folder / STOPPED).unlink(missing_ok=True)
     for name, content in (
-        ("hydra.yaml", {"hydra": hydra}),
-        (OVERRIDES.name, list(overrides)),
-        (RECORD.name, config.model_dump(mode="json")),
+        (HYDRA, {"hydra": hydra}),
+        (OVERRIDES, list(overrides)),
+        (RECORD, config.model_dump(mode="json")),
     ):
-        _write_yaml(folder / ".hydra" / name, content)
+        _write_yaml(folder / name, content)
 
 
 def note_overrides(folder: Path, overrides: Sequence[str], swept: Sequence[str]) -> None:

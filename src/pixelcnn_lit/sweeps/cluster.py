@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 from omegaconf import OmegaConf
 from pydantic import Field
 
+from pixelcnn_lit import messages
 from pixelcnn_lit.config import Count, Section, check
 from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.errors import UserError
@@ -26,6 +28,8 @@ from pixelcnn_lit.sweeps.launcher import JobLauncher
 SUBMITTED = ".slurm_job"
 """The file in a job's folder with its Slurm job number."""
 POLL_SECONDS = 2.0
+PATIENCE_SECONDS = 600.0
+"""For how long Slurm may give no answer before anything is submitted."""
 
 
 class SlurmConfig(Section):
@@ -50,9 +54,12 @@ class SlurmLauncher(JobLauncher):
     def __init__(self, **options: Any) -> None:
         self.options = check(OmegaConf.create(options), SlurmConfig, "hydra.launcher.")
         self.parallel = self.options.array_parallelism
+        self._stopping = threading.Event()
 
     def run(self, jobs: Sequence[Job]) -> None:
-        queued = _queued() or set()
+        queued = self._answered()
+        if self._stopping.is_set():
+            return
         numbers = {job: _number(job) for job in jobs}
         new = [job for job in jobs if numbers[job] not in queued]
         waiting = {number for number in numbers.values() if number in queued}
@@ -62,15 +69,35 @@ class SlurmLauncher(JobLauncher):
             f"{shown(self.sweep_dir)}: waiting for {len(waiting)} jobs of Slurm: {' '.join(sorted(waiting))}",
             flush=True,
         )
-        while waiting:
-            time.sleep(POLL_SECONDS)
+        while waiting and not self._stopping.wait(POLL_SECONDS):
             queued_now = _queued()
             if queued_now is not None:  # None: Slurm does not answer now
                 waiting &= queued_now
+        if self._stopping.is_set():
+            return
         for job in jobs:
             (job.folder / SUBMITTED).unlink(missing_ok=True)
             if run_folder.status(job.folder).state in ("not started", "interrupted"):
                 run_folder.stop(job.folder, "failed", f"Slurm ended it; its log is in {shown(self._logs())}")
+
+    def stop(self) -> None:
+        """Wait for jobs no more. They stay in the queue, where a restarted sweep finds them."""
+        self._stopping.set()
+
+    def _answered(self) -> set[str]:
+        """What :func:`_queued` gives once Slurm answers, or nothing after :meth:`stop`.
+
+        Without the answer, jobs that are still queued would be submitted again. So it raises UserError if there is none
+        for PATIENCE_SECONDS.
+        """
+        end = time.monotonic() + PATIENCE_SECONDS
+        if (queued := _queued()) is None:
+            messages.say(f"squeue does not answer; it is asked for {PATIENCE_SECONDS / 60:.3g} minutes more")
+        while queued is None and not self._stopping.wait(POLL_SECONDS):
+            if time.monotonic() > end:
+                raise UserError("hydra/launcher=slurm: squeue does not answer; start again when Slurm does")
+            queued = _queued()
+        return queued or set()
 
     def _submit(self, jobs: Sequence[Job]) -> set[str]:
         options = self.options.model_dump(exclude_none=True) | {"job_name": self.sweep_dir.name}

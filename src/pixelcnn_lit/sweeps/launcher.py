@@ -62,7 +62,7 @@ class JobLauncher(Launcher):
         raise NotImplementedError
 
     def stop(self) -> None:
-        """Tell the running jobs on this machine to save and end, and start no more jobs."""
+        """Tell the running jobs on this machine to save and end, start no more, and let each :meth:`run` return."""
 
 
 def _returned(job: Job) -> JobReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -16,13 +15,16 @@ from rich import get_console
 
 from pixelcnn_lit.config.changes import CHANGEABLE
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.messages import message
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown
+from pixelcnn_lit.sweeps.cluster import SUBMITTED
 from pixelcnn_lit.sweeps.jobs import Job, folder_name
 from pixelcnn_lit.sweeps.search import OptunaSweeper
 from pixelcnn_lit.sweeps.study import (
     JOURNAL,
     distribution,
+    draws,
     make_pruner,
     make_sampler,
     note,
@@ -31,6 +33,9 @@ from pixelcnn_lit.sweeps.study import (
     tell,
     trial_of,
 )
+
+CHECKED = 10
+"""So many trials are drawn and checked before a search is deleted. One that could run is enough."""
 
 
 class Search:
@@ -50,6 +55,8 @@ class Search:
 
     def run(self) -> None:
         """Lock the sweep's folder, run the missing trials, and show the results of all trials."""
+        if self.sweeper.composed.overwrite:
+            self._refuse_failing()
         with self.sweeper.opened():
             if self.sweeper.composed.overwrite:
                 self._clear()
@@ -150,9 +157,26 @@ class Search:
                 "Choose another name, or start over: overwrite=true"
             )
 
+    def _refuse_failing(self) -> None:
+        """Raise UserError with what is wrong if no trial could run, so that no search is deleted for such ones."""
+        wrong: Exception | None = None
+        for values in draws(self.space, CHECKED):
+            try:
+                self.sweeper.checked(self.job(0, values))
+            except Exception as error:
+                wrong = wrong or error
+            else:
+                return
+        assert wrong is not None
+        raise UserError(message(wrong)) from wrong
+
     def _clear(self) -> None:
-        for folder in self.dir.glob(f"*/{run_folder.TRIAL}"):
-            with run_folder.held(folder.parent):
-                shutil.rmtree(folder.parent)
+        folders = [path.parent for path in self.dir.glob(f"*/{run_folder.TRIAL}")]
+        for folder in folders:
+            with run_folder.held(folder):  # before the first is deleted: a trial may still be running
+                pass
+        for folder in folders:
+            (folder / SUBMITTED).unlink(missing_ok=True)
+            run_folder.discard(folder)
         for name in (JOURNAL, f"{JOURNAL}.lock"):
             (self.dir / name).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 
@@ -12,30 +13,46 @@ from pixelcnn_lit.errors import Pruned
 from pixelcnn_lit.metrics import VAL
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps.study import make_pruner, open_study, trial_of
+from pixelcnn_lit.training import lightning
 
 
 class Prune(pl.Callback):
-    """Reports the validation of each epoch to the trial, and raises Pruned if the pruner decides so."""
+    """Reports each validation to the trial, by its number, and raises Pruned if the pruner decides so."""
 
     def __init__(self, folder: Path) -> None:
         told = json.loads((folder / run_folder.TRIAL).read_bytes())
         self._folder, self._number, self._pruner = folder, int(told["number"]), str(told["pruner"])
+        self._batches = 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._batches = batch_idx + 1
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        bits = trainer.callback_metrics.get(VAL)
-        if trainer.sanity_checking or trainer.state.fn != "fit" or bits is None:
+        found = trainer.callback_metrics.get(VAL)
+        if trainer.sanity_checking or trainer.state.fn != "fit" or found is None:
             return
-        epoch, hopeless = trainer.current_epoch + 1, False
+        bits, hopeless = float(found), False
         if trainer.is_global_zero:
-            study, storage = open_study(self._folder.parent, pruner=make_pruner(self._pruner))
-            trial = trial_of(study, storage, self._number)
-            if epoch not in study.trials[self._number].intermediate_values:  # reported before the run was resumed
-                trial.report(float(bits), epoch)
-            hopeless = trial.should_prune()
+            bits, hopeless = self._judged(lightning.validation_number(trainer, self._batches), bits)
         if trainer.world_size > 1:
             hopeless = trainer.strategy.reduce_boolean_decision(hopeless, all=False)
         if hopeless:
-            raise Pruned(f"val {float(bits):.4f} bits/dim after epoch {epoch}: the {self._pruner} pruner has no hope")
+            epochs = trainer.current_epoch + self._batches / trainer.num_training_batches
+            raise Pruned(f"val {bits:.4f} bits/dim after {epochs:.4g} epochs: the {self._pruner} pruner has no hope")
+
+    def _judged(self, step: int, bits: float) -> tuple[float, bool]:
+        """What the trial has for a validation, and whether the pruner has no hope after it.
+
+        A resumed run may repeat validations. The trial keeps what it has, and only its latest one is judged again.
+        """
+        study, storage = open_study(self._folder.parent, pruner=make_pruner(self._pruner))
+        trial = trial_of(study, storage, self._number)
+        reported = study.trials[self._number].intermediate_values
+        if step not in reported:
+            trial.report(bits, step)
+        return reported.get(step, bits), step >= max(reported, default=0) and trial.should_prune()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero or self._pruner == "none":

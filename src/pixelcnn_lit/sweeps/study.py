@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,15 @@ def suggest(trial: Trial, key: str, space: BaseDistribution) -> Any:
         case CategoricalDistribution():
             return trial.suggest_categorical(key, space.choices)
     raise TypeError(space)
+
+
+def draws(space: Mapping[str, BaseDistribution], count: int) -> Iterator[dict[str, Any]]:
+    """Values of the keys at random, so many times; the same ones at each call."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=RandomSampler(seed=0))
+    for _ in range(count):
+        trial = study.ask()
+        yield {key: suggest(trial, key, values) for key, values in space.items()}
 
 
 def tell(study: Study, trial: Trial, status: run_folder.Status) -> None:

@@ -76,20 +76,25 @@ class JobSweeper(Sweeper):
             finally:
                 signal.signal(signal.SIGTERM, before)
 
+    def checked(self, job: Job) -> TrainConfig:
+        """The config of a job. Raises whatever is wrong with it, such as Hydra's errors and UserError."""
+        # hydra.sweeper.* and hydra.launcher.* on the command line refer to these groups, so the job needs them too.
+        groups = [o for o in self.composed.hydra.overrides.task if o.partition("=")[0] in ("sweep", "launcher")]
+        composed = self.loader.load_sweep_config(self.composed, [*groups, *job.overrides])
+        with open_dict(composed):
+            del composed["hydra"]
+        load_plugins(plugins_of(composed))
+        config = check(composed, TrainConfig)
+        self.refuse(config.trainer)
+        return config
+
     def admit(self, job: Job, *, overwrite: bool = False) -> run_folder.Status:
         """Check a job before it runs, and return its state. A job with a wrong config counts as failed.
 
         Raises UserError if its folder contains a run with another config.
         """
         try:
-            # hydra.sweeper.* and hydra.launcher.* on the command line refer to these groups, so the job needs them too.
-            groups = [o for o in self.composed.hydra.overrides.task if o.partition("=")[0] in ("sweep", "launcher")]
-            composed = self.loader.load_sweep_config(self.composed, [*groups, *job.overrides])
-            with open_dict(composed):
-                del composed["hydra"]
-            load_plugins(plugins_of(composed))
-            config = check(composed, TrainConfig)
-            self.refuse(config.trainer)
+            config = self.checked(job)
         except Exception as error:
             run_folder.note_overrides(job.folder, job.overrides, job.swept)
             run_folder.stop(job.folder, "failed", message(error))

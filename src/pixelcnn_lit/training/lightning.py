@@ -1,4 +1,4 @@
-"""The private parts of Lightning's API that resuming needs, all in one place.
+"""The private parts of Lightning's API that resuming and searches need, all in one place.
 
 This file is tested with the oldest and the newest Lightning that pyproject.toml allows.
 
@@ -37,6 +37,18 @@ def is_before_validation(trainer: pl.Trainer, done: int) -> bool:
     if trainer.val_check_batch and trainer.check_val_every_n_epoch is not None:
         left = min(left, trainer.val_check_batch - done % trainer.val_check_batch)
     return bool(left <= trainer.accumulate_grad_batches)
+
+
+def validation_number(trainer: pl.Trainer, done: int) -> int:
+    """The number of the validation after ``done`` batches of the epoch, from 1 on: the epoch's where each has one.
+
+    It depends on the position alone, so a resumed training that repeats a validation gives it the same number. Epochs
+    that ``check_val_every_n_epoch`` leaves out count as the others do.
+    """
+    every, batches = int(trainer.val_check_batch or 1), int(trainer.num_training_batches)
+    if trainer.check_val_every_n_epoch is None:
+        return max(1, (trainer.current_epoch * batches + done) // every)
+    return trainer.current_epoch * max(1, batches // every) + max(1, done // every)
 
 
 def is_first_process() -> bool:
