@@ -65,7 +65,7 @@ class JobSweeper(Sweeper):
         if (self.dir / RECORD).exists():
             raise UserError(f"{shown(self.dir)}: holds a single run; give the sweep another name")
         with run_folder.held(self.dir):
-            with write_whole(self.dir / "multirun.yaml") as file:
+            with write_whole(self.dir / run_folder.SWEEP) as file:
                 file.write(OmegaConf.to_yaml(self.composed).encode())
             if threading.current_thread() is not threading.main_thread():
                 yield
