@@ -19,6 +19,7 @@ from pixelcnn_lit.analysis.batches import batches_of
 from pixelcnn_lit.analysis.calibration import Calibration, calibration, with_noise
 from pixelcnn_lit.analysis.calibration import table as calibration_table
 from pixelcnn_lit.analysis.hidden import HiddenScore, score_hidden
+from pixelcnn_lit.analysis.outputs import check_outputs
 from pixelcnn_lit.config import EvaluateConfig, TrainConfig
 from pixelcnn_lit.data.classes import legend, listed, numbered
 from pixelcnn_lit.data.images import ImageData
@@ -28,7 +29,7 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
 from pixelcnn_lit.orders import ManyOrders
 from pixelcnn_lit.storage.checkpoint import load_with_config
-from pixelcnn_lit.storage.files import check_place, write_whole
+from pixelcnn_lit.storage.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,9 @@ def note(text: str) -> None:
 def refuse_endings(config: EvaluateConfig) -> None:
     """Raise UserError for files that cannot be written under these names, before any is read."""
     for key, path, end in (("out", config.out, ".npy"), ("picture", config.picture, ".png")):
-        if path is None:
-            continue
-        if not path.endswith(end):
+        if path is not None and not path.endswith(end):
             raise UserError(f"{key}={path}: must end in {end}")
-        check_place(key, path)
+    check_outputs(config)
 
 
 def evaluate(config: EvaluateConfig) -> float:
@@ -146,6 +145,7 @@ def evaluate(config: EvaluateConfig) -> float:
         raise UserError(f"binarisations={config.binarisations}: only for a model of data.binarize=dynamic")
     device = pick_device(config.device)
     density.to(device)
+    check_outputs(config, trained=trained.data)
     data = images_of(config, trained)
     labelled = match_classes(config, density, data)
     for key, asked in (("noise", config.noise), ("picture", config.picture)):
