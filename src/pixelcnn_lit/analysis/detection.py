@@ -20,6 +20,7 @@ from pixelcnn_lit.analysis.evaluation import note
 from pixelcnn_lit.analysis.outputs import check_outputs
 from pixelcnn_lit.analysis.separation import Separation, separation
 from pixelcnn_lit.config import ScoreConfig, TrainConfig
+from pixelcnn_lit.config.data import apart
 from pixelcnn_lit.data.images import PARTS, ImageData
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
@@ -136,15 +137,12 @@ def refuse_context(key: str, path: str, trained: TrainConfig) -> None:
 
 
 def fitting(path: str, key: str, trained: TrainConfig) -> Density:
-    """The density of another checkpoint. Raise UserError if its images have other levels or channels, or a context."""
+    """The density of another checkpoint. Raise UserError if its bits do not compare, or it has a context."""
     density, other = load_with_config(path, key)
     refuse_context(key, path, other)
-    for what, theirs, ours in (
-        ("levels", other.data.levels, trained.data.levels),
-        ("channels", other.data.image_shape[0], trained.data.image_shape[0]),
-    ):
-        if theirs != ours:
-            raise UserError(f"{key}={path}: has {theirs} {what}; ckpt has {ours}, and only the same can be compared")
+    if (found := apart(trained.data, other.data, of_any_size=True)) is not None:
+        told = f"it has data.{found.key}={found.theirs}, ckpt has {found.ours}"
+        raise UserError(f"{key}={path}: {told}; only bits of the same can be compared")
     return density
 
 
