@@ -70,7 +70,9 @@ def compress(config: CompressConfig) -> None:
     coder = opened(config.ckpt, pick_device(config.device))
     check_outputs(config, trained=coder.trained.data)
     data = ImageData(config.data.instead_of(coder.trained.data, n_classes=0), coder.trained.seed)
-    x = data.split(config.split).images[: config.n]
+    if config.n is not None:
+        data.keep(config.split, config.n)
+    x = data.split(config.split).images
     start, block = time.perf_counter(), min(config.block, len(x))
     try:
         pxl.check_block(block, (x.shape[1], x.shape[2], x.shape[3]))
