@@ -18,7 +18,7 @@ from torch import Tensor
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis import maps
 from pixelcnn_lit.analysis.evaluation import score
-from pixelcnn_lit.analysis.given import own_batch
+from pixelcnn_lit.analysis.given import own_batch, refuse_choice
 from pixelcnn_lit.analysis.outputs import check_outputs
 from pixelcnn_lit.config import ExplainConfig, TrainConfig
 from pixelcnn_lit.data.images import Batch, ImageData
@@ -84,6 +84,8 @@ def refuse_contradictions(config: ExplainConfig) -> None:
     check_outputs(config, MAPS)
     if config.image is not None and config.n is not None:
         raise UserError(f"n={config.n}: counts images of the split; leave it out with image=")
+    if config.image is not None:
+        refuse_choice(config)
     for path in [config.image] if isinstance(config.image, str) else config.image or ():
         check_file("image", path)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.answers import GIVEN, answer
 from pixelcnn_lit.analysis.completions import complete, known_pixels
+from pixelcnn_lit.analysis.given import refuse_choice
 from pixelcnn_lit.analysis.labels import classes_to_draw, grid_of, tell_old_order
 from pixelcnn_lit.analysis.outputs import check_outputs
 from pixelcnn_lit.analysis.progress import Film, in_batches
@@ -52,6 +53,8 @@ def drawn(config: SampleConfig) -> tuple[Tensor, pictures.Picture]:
     refuse_without(density, config)
     if reads_split(config, density):
         check_outputs(config, *beside(config), trained=trained.data)
+    else:
+        refuse_choice(config)
     density.to(pick_device(config.device), DTYPES[config.precision])
     total = how_many(config, density)
     y = classes_to_draw(config, density, total)
