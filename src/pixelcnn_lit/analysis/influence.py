@@ -13,10 +13,9 @@ def influence(density: Density, size: tuple[int, int], draws: int = 8, seed: int
 
     ``sum over draws and channels c of |d (v . params[:, H // 2, W // 2]) / d x[c, ., .]|``
 
-    Each draw has a new image x, uniform in [0, 1], and a new direction v, standard normal. It has a new class, scan and
-    context, uniform in [0, 1], where there are any; in each scan the image is the turned one, in raster order. Of a
-    prior of codes, x are the vectors that the network sees. With several draws, an inactive ReLU or parameters that
-    cancel do not hide a pixel. Pixels after the centre give 0 for every causal network.
+    Each draw has a new image x, uniform in [0, 1], a new direction v, standard normal, and a new class, scan, context
+    where there are any; a scan sees a turned image in raster order. Of codes, x are the vectors that the network sees.
+    With several draws, an inactive ReLU or parameters that cancel do not hide a pixel. Pixels after the centre give 0.
 
     Raises ValueError if there are no contexts for images of that size.
 
