@@ -6,7 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers.builders import tiny_density
-from pixelcnn_lit.analysis.influence import blind_spot, influence
+from pixelcnn_lit import build
+from pixelcnn_lit.analysis.influence import blind_spot, earlier, influence
+from pixelcnn_lit.density import Density
+from pixelcnn_lit.likelihood import Categorical
+from pixelcnn_lit.nn.inputs import Embedded
 
 
 def perturbed(density, size) -> torch.Tensor:
@@ -66,6 +70,30 @@ def test_a_network_that_sees_all_or_nothing_has_no_blind_spot():
 def test_classes_are_drawn_for_a_conditional_network():
     seen = [influence(tiny_density(hidden=8, n_classes=n), (9, 9)) > 0 for n in (None, 3)]
     assert torch.equal(*seen)
+
+
+@pytest.mark.parametrize(
+    ("shared", "more"),
+    [
+        ([], ["model.orders=4"]),
+        ([], ["model.orders=2", "model.n_classes=10"]),
+        (["model=lmconv"], ["model.orders=2"]),
+        (["data=cifar10"], ["context=grey"]),
+        ([], ["context=small", "context.factor=2"]),
+    ],
+)
+def test_scans_and_contexts_are_drawn_too(shared, more):
+    tiny = [*shared, "model.n_res=1", "model.hidden=6", "data.levels=2"]
+    torch.manual_seed(0)
+    seen, expected = (influence(build(chosen), (10, 10), draws=20) > 0 for chosen in ([*tiny, *more], tiny))
+    assert torch.equal(seen, expected)
+    assert not (seen & ~earlier(seen))[5, 6:].any()
+
+
+def test_of_a_prior_of_codes_the_codes_that_it_sees_are_told():
+    network = tiny_density(channels=3, hidden=6).network
+    codes = Density(network, Categorical(levels=16), (1, 6, 6), inputs=Embedded(levels=16, features=3))
+    assert torch.equal(influence(codes, (9, 9)) > 0, influence(tiny_density(channels=3, hidden=6), (9, 9)) > 0)
 
 
 def test_the_density_is_left_as_it_was():

@@ -57,6 +57,10 @@ def test_a_panel_for_each_network_and_checkpoint(run, tmp_path):
         (["model=transformer"], "error: In 'train': Could not find 'model/transformer'; available: "),
         (["model='pixelcnn model.n_res=-1'"], "error: model.n_res=-1: must be an integer from 0 to 256"),
         (["models=[]", "ckpt=none.ckpt"], "error: ckpt=none.ckpt: no such file"),
+        (
+            ["model='pixelcnn context=small'", "size=[15,15]"],
+            "error: size=[15, 15]: images with a context 4 times",
+        ),
         (["size=[0,5]"], "error: size.0=0: must be an integer from 1 to 4096"),
     ],
 )

@@ -87,6 +87,7 @@ def test_a_mixture_of_scans_and_classes_tells_its_own_bits_and_at_most_a_label_m
         ("compress", "ckpt=a.ckpt out=folder.pxl", "folder.pxl: cannot be written (it is a folder)"),
         ("compress", "ckpt=a.ckpt out=a.ckpt/x.pxl", "x.pxl: cannot be written"),
         ("decompress", "ckpt=a.ckpt file=x.pxl out=a.ckpt/x.npy", "x.npy: cannot be written"),
+        ("compress", "ckpt=a.ckpt n=21", "n=21: the test split has 20 images"),
         ("compress", "ckpt=small.ckpt", "ckpt=small.ckpt: has context=small, which a compressed file does not hold"),
         ("decompress", "ckpt=b.ckpt file=x.pxl", "file=x.pxl: written with another model (pixelcnn) than ckpt=b.ckpt"),
         ("decompress", "ckpt=a.ckpt file=x.pxl out=x.png", "out=x.png: must end in .npy"),

@@ -77,6 +77,8 @@ def test_a_model_in_colour_with_classes_and_a_context_is_explained(tmp_path):
         ("n=65", "n=65: must be an integer from 1 to 64 or null"),
         ("out=maps.jpg", "out=maps.jpg: must end in .png"),
         ("image=none.png", "image=none.png: no such file"),
+        ("image=none.png split=val", "split=val: chooses images of a data set, and none are read here; leave it out"),
+        ("image=none.png data.dir=x", "data.dir=x: chooses images of a data set"),
         ("image=none.png n=2", "n=2: counts images of the split; leave it out with image="),
     ],
 )

@@ -31,7 +31,12 @@ def arena(tmp_path_factory, ckpt, mnist_dir):
     """Other data, and other models of the same images: one untrained, one of other levels."""
     folder = tmp_path_factory.mktemp("score")
     write_mnist(folder / "other", train=24, test=9, name="FashionMNIST")
-    chosen = {"background": [], "four": ["data.levels=4"], "small": ["context=small"]}
+    chosen = {
+        "background": [],
+        "four": ["data.levels=4"],
+        "small": ["context=small"],
+        "drawn": ["data.binarize=dynamic"],
+    }
     for name, overrides in chosen.items():
         tiny = ["model.n_res=1", "model.hidden=3", "data.levels=2", f"data.dir={mnist_dir}"]
         config = compose([*tiny, *overrides])
@@ -117,9 +122,10 @@ def test_its_own_images_may_have_moved(ckpt, arena, tmp_path):
         ("data=mnist own.path=x", "own.path=x: data=mnist has no such key but own.source, own.dir"),
         ("data=mnist own.dir=none own.source=torchvision", "none"),
         ("data=mnist background=none.ckpt", "background=none.ckpt: no such file"),
-        ("data=mnist background=four.ckpt", "background=four.ckpt: has 4 levels; ckpt has 2"),
+        ("data=mnist background=four.ckpt", "background=four.ckpt: it has data.levels=4, ckpt has 2;"),
         ("data=mnist background=small.ckpt", "background=small.ckpt: has context=small; only models without"),
-        ("data=mnist ensemble=[four.ckpt]", "ensemble=four.ckpt: has 4 levels; ckpt has 2"),
+        ("data=mnist ensemble=[four.ckpt]", "ensemble=four.ckpt: it has data.levels=4, ckpt has 2;"),
+        ("data=mnist background=drawn.ckpt", "background=drawn.ckpt: it has data.binarize=dynamic, ckpt has null;"),
         ("data=mnist ensemble=[background.ckpt,./background.ckpt]", "ensemble: background.ckpt is named twice"),
         ("data=npz data.path=none.npz", "none.npz"),
     ],

@@ -77,6 +77,9 @@ def test_subfolders_train_val_and_test_are_the_parts(tmp_path, val):
     root = tmp_path / "photos"
     parts = ["train"] * 24 + ["test"] * 4 + ["val"] * 6 * val
     pixels = write(root, *(f"{part}/{'ab'[i % 2]}/{i}.png" for i, part in enumerate(parts)))
+    write(root, ".thumbnails/a.png")
+    (root / "notes").mkdir()
+    (root / "notes" / "notes.txt").write_text("no image")
     splits = load(root)
     assert (len(splits.train), len(splits.val), len(splits.test)) == ((24, 6, 4) if val else (22, 2, 4))
     found = held(splits)
@@ -242,6 +245,12 @@ def test_a_truncated_or_deep_image_is_named(tmp_path):
         ([], "no .png, .jpg, .jpeg file in it"),
         (["a.png"], "1 images; at least 10 are needed"),
         (["train/a.png", "val/b.png"], "has train but no test beside it"),
+        (
+            ["train/a.png", "test/b.png", "valid/a.png"],
+            "has valid beside train and test, where only the folder val",
+        ),
+        (["train/a.png", "test/b.png", "val/c.png", "cover.png", "x/y.png"], "has cover.png, x beside train and test"),
+        (["train/a.png", "test/b.png", "val.png"], "has val.png beside train and test"),
         (["train/a.png", "test/b.png"], "1 training and 1 test images; at least 12 and 1 are needed"),
     ],
 )

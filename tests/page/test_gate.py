@@ -40,6 +40,12 @@ def test_what_the_page_asks_for_passes(tmp_path, path):
     assert ask(tmp_path, path, host="localhost:7860", origin="http://localhost:7860") == 0
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::1]:7860"])
+def test_this_machine_may_be_named_with_a_port_or_without(tmp_path, host):
+    assert ask(tmp_path, host=host, origin=f"http://{host}") == 0
+    assert ask(tmp_path, host=f"{host}.example.org") == ask(tmp_path, host="[::1") == ask(tmp_path, host="::1") == 403
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -240,14 +240,14 @@ def test_a_model_beside_itself_has_no_fewer_bits():
 )
 def test_what_does_not_compare_is_said_why(change, reason):
     other = replace(tiny("b"), trained=compose(["data.levels=4", "data.image_shape=[1,6,5]", *change]))
-    told = compare_tab.apart(tiny("a"), other)
+    told = compare_tab.why_apart(tiny("a"), other)
     assert told is None if reason is None else re.match(reason, told)
 
 
 def test_binarised_images_and_images_of_two_levels_do_not_compare():
     two = replace(tiny("a", 2), trained=compose(["data.levels=2"]))
     binarised = replace(two, trained=compose(["data.levels=2", "data.binarize=dynamic"]))
-    assert "the images of one are binarised at random" in compare_tab.apart(two, binarised)
+    assert "the images of one are binarised at random" in compare_tab.why_apart(two, binarised)
 
 
 def test_the_page_is_built_for_models_with_and_without_classes():

@@ -32,6 +32,7 @@ from pixelcnn_lit.analysis.codec import (
     in_double,
     labels_of,
 )
+from pixelcnn_lit.analysis.outputs import check_outputs
 from pixelcnn_lit.config import CompressConfig, DecompressConfig, TrainConfig
 from pixelcnn_lit.config.model import OrderedNetworkConfig
 from pixelcnn_lit.data.images import ImageData
@@ -65,15 +66,18 @@ def compress(config: CompressConfig) -> None:
     """
     if not config.out.endswith(".pxl"):
         raise UserError(f"out={config.out}: must end in .pxl")
+    check_outputs(config)
     coder = opened(config.ckpt, pick_device(config.device))
+    check_outputs(config, trained=coder.trained.data)
     data = ImageData(config.data.instead_of(coder.trained.data, n_classes=0), coder.trained.seed)
-    x = data.split(config.split).images[: config.n]
+    if config.n is not None:
+        data.keep(config.split, config.n)
+    x = data.split(config.split).images
     start, block = time.perf_counter(), min(config.block, len(x))
     try:
         pxl.check_block(block, (x.shape[1], x.shape[2], x.shape[3]))
     except ValueError as error:
         raise UserError(f"block={config.block}: {error}") from error
-    # The file is opened first, so that a place where none can be written is told at once.
     with enough_memory(f"batch_size={config.batch_size}, block={block}"), write_whole(config.out) as file:
         written = write_images(coder, file, x, block, config.batch_size)
     report(config, x, written, labels_of(coder.density), time.perf_counter() - start)
@@ -191,6 +195,7 @@ def decompress(config: DecompressConfig) -> None:
     """
     if not config.out.endswith(".npy"):
         raise UserError(f"out={config.out}: must end in .npy")
+    check_outputs(config)
     check_file("file", config.file)
     header, begin = pxl.read_header(config.file)
     coder = opened(config.ckpt, pick_device(config.device))

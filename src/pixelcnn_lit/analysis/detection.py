@@ -17,8 +17,10 @@ from torch import Tensor
 
 from pixelcnn_lit.analysis import histograms, scores
 from pixelcnn_lit.analysis.evaluation import note
+from pixelcnn_lit.analysis.outputs import check_outputs
 from pixelcnn_lit.analysis.separation import Separation, separation
 from pixelcnn_lit.config import ScoreConfig, TrainConfig
+from pixelcnn_lit.config.data import apart
 from pixelcnn_lit.data.images import PARTS, ImageData
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import enough_memory, pick_device
@@ -26,7 +28,10 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
 from pixelcnn_lit.progress import tracked
 from pixelcnn_lit.storage.checkpoint import load_with_config
-from pixelcnn_lit.storage.files import check_place, write_whole
+from pixelcnn_lit.storage.files import write_whole
+
+HISTOGRAMS = ".png"
+"""The ending of the picture beside the scores."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,7 @@ def detect(config: ScoreConfig) -> None:
     refuse_context("ckpt", config.ckpt, trained)
     background = None if config.background is None else fitting(config.background, "background", trained)
     models = Models(density, background, [fitting(path, "ensemble", trained) for path in config.ensemble])
+    check_outputs(config, HISTOGRAMS, trained=trained.data)
     sides = three_sides(config, trained)
     device = pick_device(config.device)
 
@@ -101,7 +107,7 @@ def detect(config: ScoreConfig) -> None:
     with enough_memory(f"batch_size={config.batch_size}"):
         found = all_scores(models, sides, config.typicality_batch, log_probs)
     own, other, _ = sides
-    picture = Path(config.out).with_suffix(".png")
+    picture = Path(config.out).with_suffix(HISTOGRAMS)
     write_csv(config.out, found, (own, other))
     with write_whole(picture) as file:
         panels = [(score.title, score.unit, score.own, score.other) for score in found]
@@ -114,7 +120,7 @@ def refuse_contradictions(config: ScoreConfig) -> None:
     """Raise UserError for settings that contradict each other, before any file is read."""
     if not config.out.endswith(".csv"):
         raise UserError(f"out={config.out}: must end in .csv")
-    check_place("out", config.out)
+    check_outputs(config, HISTOGRAMS)
     if config.data.name is None:
         given = "data=null: name the images to score"
         raise UserError(f"{given}: data=mnist, data=npz data.path=FILE, data=images data.path=FOLDER, ...")
@@ -131,15 +137,12 @@ def refuse_context(key: str, path: str, trained: TrainConfig) -> None:
 
 
 def fitting(path: str, key: str, trained: TrainConfig) -> Density:
-    """The density of another checkpoint. Raise UserError if its images have other levels or channels, or a context."""
+    """The density of another checkpoint. Raise UserError if its bits do not compare, or it has a context."""
     density, other = load_with_config(path, key)
     refuse_context(key, path, other)
-    for what, theirs, ours in (
-        ("levels", other.data.levels, trained.data.levels),
-        ("channels", other.data.image_shape[0], trained.data.image_shape[0]),
-    ):
-        if theirs != ours:
-            raise UserError(f"{key}={path}: has {theirs} {what}; ckpt has {ours}, and only the same can be compared")
+    if (found := apart(trained.data, other.data, of_any_size=True)) is not None:
+        told = f"it has data.{found.key}={found.theirs}, ckpt has {found.ours}"
+        raise UserError(f"{key}={path}: {told}; only bits of the same can be compared")
     return density
 
 

@@ -19,7 +19,9 @@ from pixelcnn_lit.analysis.batches import batches_of
 from pixelcnn_lit.analysis.calibration import Calibration, calibration, with_noise
 from pixelcnn_lit.analysis.calibration import table as calibration_table
 from pixelcnn_lit.analysis.hidden import HiddenScore, score_hidden
+from pixelcnn_lit.analysis.outputs import check_outputs
 from pixelcnn_lit.config import EvaluateConfig, TrainConfig
+from pixelcnn_lit.config.data import apart
 from pixelcnn_lit.data.classes import legend, listed, numbered
 from pixelcnn_lit.data.images import ImageData
 from pixelcnn_lit.density import Density
@@ -28,7 +30,7 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
 from pixelcnn_lit.orders import ManyOrders
 from pixelcnn_lit.storage.checkpoint import load_with_config
-from pixelcnn_lit.storage.files import check_place, write_whole
+from pixelcnn_lit.storage.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,9 @@ def note(text: str) -> None:
 def refuse_endings(config: EvaluateConfig) -> None:
     """Raise UserError for files that cannot be written under these names, before any is read."""
     for key, path, end in (("out", config.out, ".npy"), ("picture", config.picture, ".png")):
-        if path is None:
-            continue
-        if not path.endswith(end):
+        if path is not None and not path.endswith(end):
             raise UserError(f"{key}={path}: must end in {end}")
-        check_place(key, path)
+    check_outputs(config)
 
 
 def evaluate(config: EvaluateConfig) -> float:
@@ -144,24 +144,31 @@ def evaluate(config: EvaluateConfig) -> float:
         raise UserError(f"beside={config.beside}: only for a model with a context, and {config.ckpt} has none")
     if config.binarisations > 1 and not trained.data.binarize:
         raise UserError(f"binarisations={config.binarisations}: only for a model of data.binarize=dynamic")
-    device = pick_device(config.device)
-    density.to(device)
+    density.to(pick_device(config.device))
+    check_outputs(config, trained=trained.data)
     data = images_of(config, trained)
     labelled = match_classes(config, density, data)
     for key, asked in (("noise", config.noise), ("picture", config.picture)):
         if asked and not labelled:
             raise UserError(f"{key}={asked}: only where the images have the classes of a class-conditional model")
     with enough_memory(f"batch_size={config.batch_size}"):
-        scores = score(density, data, config.split, device, labelled=labelled)
+        return scored_and_shown(config, density, trained, data, labelled=labelled)
+
+
+def scored_and_shown(
+    config: EvaluateConfig, density: Density, trained: TrainConfig, data: ImageData, *, labelled: bool
+) -> float:
+    """Compute all that is asked, and show it. Raise UserError if bits are not finite, or ``beside`` does not fit."""
+    scores = score(density, data, config.split, density.device, labelled=labelled)
     if not math.isfinite(scores.bits_per_dim):
         raise UserError(f"ckpt={config.ckpt}: {scores.bits_per_dim} bits/dim: its weights have gone wrong")
     shown = table(config, trained, data, scores)
     if config.binarisations > 1:
-        add_binarisations(shown, [scores, *redrawn(config, trained, density, device)])
+        add_binarisations(shown, [scores, *redrawn(config, trained, density)])
     if config.beside is not None:
-        add_beside(shown, config.beside, scores, score_beside(config.beside, data, config.split, device))
+        add_beside(shown, config.beside, scores, score_beside(config.beside, data, config.split, density.device))
     if config.occlude is not None:
-        part = score_hidden(density, data, config.split, device, config.occlude, config.seed)
+        part = score_hidden(density, data, config.split, density.device, config.occlude, config.seed)
         add_hidden(shown, config.occlude, part)
     if labelled:
         shown.add_row("classes", escape(legend(data.class_names)))
@@ -186,10 +193,10 @@ def images_of(config: EvaluateConfig, trained: TrainConfig, binarisation: int = 
     return data
 
 
-def redrawn(config: EvaluateConfig, trained: TrainConfig, density: Density, device: torch.device) -> Iterator[Scores]:
+def redrawn(config: EvaluateConfig, trained: TrainConfig, density: Density) -> Iterator[Scores]:
     """The scores of the same images in each of the other binarisations."""
     for number in range(1, config.binarisations):
-        yield score(density, images_of(config, trained, number), config.split, device, labelled=False)
+        yield score(density, images_of(config, trained, number), config.split, density.device, labelled=False)
 
 
 def add_binarisations(shown: Table, each: Sequence[Scores]) -> None:
@@ -235,10 +242,9 @@ def score_beside(path: str, given: ImageData, split: str, device: torch.device) 
     density, trained = load_with_config(path, "beside")
     if density.context_shape is not None:
         raise UserError(f"beside={path}: it has context={trained.context.name}; give a model without a context")
-    for key in ("levels", "image_shape", "binarize"):
-        own, other = getattr(trained.data, key), getattr(given.config, key)
-        if own != other:
-            raise UserError(f"beside={path}: it has data.{key}={own}, the images have {other}; they must be equal")
+    if (found := apart(given.config, trained.data)) is not None:
+        told = f"it has data.{found.key}={found.theirs}, the images have {found.ours}"
+        raise UserError(f"beside={path}: {told}; they must be equal")
     data = ImageData(given.config, trained.seed)
     data.keep(split, len(given.split(split)))
     return score(density.to(device), data, split, device, labelled=False)

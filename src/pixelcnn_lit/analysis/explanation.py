@@ -18,7 +18,8 @@ from torch import Tensor
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis import maps
 from pixelcnn_lit.analysis.evaluation import score
-from pixelcnn_lit.analysis.given import own_batch
+from pixelcnn_lit.analysis.given import own_batch, refuse_choice
+from pixelcnn_lit.analysis.outputs import check_outputs
 from pixelcnn_lit.config import ExplainConfig, TrainConfig
 from pixelcnn_lit.data.images import Batch, ImageData
 from pixelcnn_lit.density import Density
@@ -27,10 +28,12 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
 from pixelcnn_lit.progress import tracked
 from pixelcnn_lit.storage.checkpoint import load_with_config
-from pixelcnn_lit.storage.files import check_file, check_place, write_whole
+from pixelcnn_lit.storage.files import check_file, write_whole
 
 SURPRISING = 10
 """How many images of a split are shown by default."""
+MAPS = ".npz"
+"""The ending of the file of maps beside the picture."""
 AT_ONCE = 1 << 26
 """So many logits of a batch are held at a time."""
 
@@ -71,16 +74,18 @@ def explain(config: ExplainConfig) -> None:
         raise UserError(f"ckpt={config.ckpt}: log p(x) is not finite: its weights have gone wrong")
     save(config.out, explained, density.levels, names, numbers)
     get_console().print(table(explained, names))
-    say(f"{config.out} and the maps, {Path(config.out).with_suffix('.npz')}")
+    say(f"{config.out} and the maps, {Path(config.out).with_suffix(MAPS)}")
 
 
 def refuse_contradictions(config: ExplainConfig) -> None:
     """Raise UserError for settings that contradict each other, before a checkpoint is read."""
     if Path(config.out).suffix.lower() != ".png":
         raise UserError(f"out={config.out}: must end in .png")
-    check_place("out", config.out)
+    check_outputs(config, MAPS)
     if config.image is not None and config.n is not None:
         raise UserError(f"n={config.n}: counts images of the split; leave it out with image=")
+    if config.image is not None:
+        refuse_choice(config)
     for path in [config.image] if isinstance(config.image, str) else config.image or ():
         check_file("image", path)
 
@@ -92,6 +97,7 @@ def most_surprising(
 
     Raises UserError if the split has fewer.
     """
+    check_outputs(config, MAPS, trained=trained.data)
     chosen = config.data.instead_of(trained.data, batch_size=config.batch_size, n_classes=0)
     data = ImageData(chosen, trained.seed, context=trained.context)
     images, n = data.split(config.split), config.n or SURPRISING
@@ -120,7 +126,7 @@ def save(out: str, explained: Explained, levels: int, names: Sequence[str], numb
     costs = explained.per_dim[0].tolist()
     texts = [f"{name}\n{cost:.2f} bits/dim" for name, cost in zip(names, costs, strict=True)]
     figure = maps.draw(pictures.as_rgb(explained.levels, levels), explained.bits, explained.entropy, texts)
-    with write_whole(Path(out).with_suffix(".npz")) as file:
+    with write_whole(Path(out).with_suffix(MAPS)) as file:
         arrays: dict[str, Any] = {"names": np.array(names)} if numbers is None else {"numbers": np.array(numbers)}
         arrays |= {"bits": explained.bits.numpy(), "entropy": explained.entropy.numpy()}
         np.savez(file, levels=explained.levels.numpy(), **arrays)

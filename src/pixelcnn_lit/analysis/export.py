@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pixelcnn_lit.analysis.outputs import check_outputs
 from pixelcnn_lit.config import ExportConfig
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
@@ -16,6 +17,7 @@ def export(config: ExportConfig) -> None:
     out = Path(config.out)
     if out.suffix != checkpoint.SAFETENSORS:
         raise UserError(f"out={config.out}: must end in {checkpoint.SAFETENSORS}")
+    check_outputs(config)
     density, trained = checkpoint.load_with_config(config.ckpt)
     write_safetensors(out, density.state_dict(), checkpoint.header(trained, density.class_names))
     size = out.stat().st_size

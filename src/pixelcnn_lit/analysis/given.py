@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pixelcnn_lit.config import SampleConfig, TrainConfig
+from pixelcnn_lit.config import ExplainConfig, SampleConfig, TrainConfig
 from pixelcnn_lit.data.contexts import context_of
 from pixelcnn_lit.data.folder import MODES, Decoded, decode
 from pixelcnn_lit.data.images import OWN, Batch, ImageData, as_levels, given
@@ -28,6 +28,13 @@ def of_split(config: SampleConfig, trained: TrainConfig, n: int, key: str) -> Ba
     if n > len(images):
         raise UserError(f"{key}={n}: the {config.split} split has {len(images)} images")
     return images[slice(n)]
+
+
+def refuse_choice(config: SampleConfig | ExplainConfig) -> None:
+    """Raise UserError for keys that choose images of a data set, where none are read."""
+    chosen = {"split": config.split} if config.split != "test" else {}
+    for key, value in (chosen | config.data.asked).items():
+        raise UserError(f"{key}={value}: chooses images of a data set, and none are read here; leave it out")
 
 
 def own_batch(paths: Sequence[str], trained: TrainConfig) -> Batch:

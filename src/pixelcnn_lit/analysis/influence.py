@@ -13,9 +13,11 @@ def influence(density: Density, size: tuple[int, int], draws: int = 8, seed: int
 
     ``sum over draws and channels c of |d (v . params[:, H // 2, W // 2]) / d x[c, ., .]|``
 
-    Each draw has a new image x, uniform in [0, 1], a new direction v, standard normal, and a new class if there are
-    classes. With several draws, an inactive ReLU or parameters that cancel do not hide a pixel. Pixels after the centre
-    give 0 for every causal network.
+    Each draw has a new image x, uniform in [0, 1], a new direction v, standard normal, and a new class, scan, context
+    where there are any; a scan sees a turned image in raster order. Of codes, x are the vectors that the network sees.
+    With several draws, an inactive ReLU or parameters that cancel do not hide a pixel. Pixels after the centre give 0.
+
+    Raises ValueError if there are no contexts for images of that size.
 
     van den Oord et al. (2016), arXiv 1606.05328, figure 1; Luo et al. (2016), arXiv 1701.04128, for the magnitudes.
 
@@ -28,18 +30,20 @@ def influence(density: Density, size: tuple[int, int], draws: int = 8, seed: int
             [0, 0, 0, 0, 0],
             [0, 0, 0, 0, 0]], dtype=torch.int32)
     """
-    weight = next(density.parameters())
+    weight, raster = next(density.parameters()), density.raster()
     generator = torch.Generator().manual_seed(seed)
     height, width = size
-    x = torch.rand(draws, density.image_shape[0], height, width, generator=generator)
+    x = torch.rand(draws, density.inputs.features * density.image_shape[0], height, width, generator=generator)
     x = x.to(weight.device, weight.dtype).requires_grad_()
-    classes = {}
-    if density.n_classes is not None:
-        classes["y"] = torch.randint(density.n_classes, (draws,), generator=generator).to(weight.device)
+    y = context = None
+    if raster.n_classes is not None:
+        y = torch.randint(raster.n_classes, (draws,), generator=generator).to(weight.device)
+    if raster.context_shape is not None:
+        context = torch.rand(draws, *raster.context_shape.of(height, width), generator=generator).to(weight)
     was_training = density.training
     density.eval()  # no dropout
     with torch.enable_grad():
-        params = density.network(x, **classes)[:, :, height // 2, width // 2]
+        params = density.network(x, **raster.given(y, context))[:, :, height // 2, width // 2]
         directions = torch.randn(params.shape, generator=generator).to(params)
         (gradient,) = torch.autograd.grad((params * directions).sum(), x)
     density.train(was_training)

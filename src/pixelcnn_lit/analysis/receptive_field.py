@@ -8,19 +8,21 @@ from torch import Tensor
 
 from pixelcnn_lit.analysis import figure
 from pixelcnn_lit.analysis.influence import influence, summary
+from pixelcnn_lit.analysis.outputs import check_outputs
 from pixelcnn_lit.config import ReceptiveFieldConfig, compose
+from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.factory import build_density
 from pixelcnn_lit.progress import tracked
 from pixelcnn_lit.storage.checkpoint import load_with_config
-from pixelcnn_lit.storage.files import check_place, write_whole
+from pixelcnn_lit.storage.files import write_whole
 
 
 def receptive_field(config: ReceptiveFieldConfig) -> None:
     """Write the figure, and print how many pixels each network sees and misses."""
     if not config.out.lower().endswith(".png"):
         raise UserError(f"out={config.out}: must end in .png")
-    check_place("out", config.out)
+    check_outputs(config)
     panels = untrained(config) | trained(config)
     if not panels:
         raise UserError("models=[]: name at least one network, or a ckpt")
@@ -41,7 +43,7 @@ def untrained(config: ReceptiveFieldConfig) -> dict[str, Tensor]:
     with tracked(draws, "draws of weights", len(draws)) as each:
         for wish, seed in each:
             torch.manual_seed(seed)
-            fields[wish] += influence(build_density(chosen[wish]), config.size, config.draws, seed)
+            fields[wish] += field(build_density(chosen[wish]), config.size, config.draws, seed)
     return fields
 
 
@@ -50,4 +52,14 @@ def trained(config: ReceptiveFieldConfig) -> dict[str, Tensor]:
     if config.ckpt is None:
         return {}
     paths = [config.ckpt] if isinstance(config.ckpt, str) else config.ckpt
-    return {path: influence(load_with_config(path)[0], config.size, config.draws**2, config.seed) for path in paths}
+    return {path: field(load_with_config(path)[0], config.size, config.draws**2, config.seed) for path in paths}
+
+
+def field(density: Density, size: tuple[int, int], draws: int, seed: int) -> Tensor:
+    """The receptive field of a density. Raise UserError if it has no contexts for images of that size."""
+    if density.context_shape is not None:
+        try:
+            density.context_shape.of(*size)
+        except ValueError as error:
+            raise UserError(f"size={list(size)}: {error}") from error
+    return influence(density, size, draws, seed)

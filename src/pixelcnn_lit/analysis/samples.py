@@ -12,7 +12,9 @@ from torch import Tensor
 from pixelcnn_lit import pictures
 from pixelcnn_lit.analysis.answers import GIVEN, answer
 from pixelcnn_lit.analysis.completions import complete, known_pixels
+from pixelcnn_lit.analysis.given import refuse_choice
 from pixelcnn_lit.analysis.labels import classes_to_draw, grid_of, tell_old_order
+from pixelcnn_lit.analysis.outputs import check_outputs
 from pixelcnn_lit.analysis.progress import Film, in_batches
 from pixelcnn_lit.analysis.vqvae_samples import draw_from_codes
 from pixelcnn_lit.config import SampleConfig
@@ -21,11 +23,13 @@ from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
 from pixelcnn_lit.storage.checkpoint import load_with_config
-from pixelcnn_lit.storage.files import check_file, check_place, write_whole
+from pixelcnn_lit.storage.files import check_file, write_whole
 from pixelcnn_lit.storage.stages import has_priors
 
 SAMPLES = 64
 """How many images are drawn by default."""
+LEVELS, FILM = ".npy", ".gif"
+"""The endings of the files beside the picture."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -37,16 +41,20 @@ def sample(config: SampleConfig) -> None:
     else:
         x, picture = drawn(config)
     out = Path(config.out)
-    with write_whole(out.with_suffix(".npy")) as file:
+    with write_whole(out.with_suffix(LEVELS)) as file:
         np.save(file, x.numpy())
     pictures.save_png(out, picture)
-    say(f"{out} and the levels, {out.with_suffix('.npy')}")
+    say(f"{out} and the levels, {out.with_suffix(LEVELS)}")
 
 
 def drawn(config: SampleConfig) -> tuple[Tensor, pictures.Picture]:
     """Samples, completions or answers of a density, as levels and as a picture."""
     density, trained = load_with_config(config.ckpt)
     refuse_without(density, config)
+    if reads_split(config, density):
+        check_outputs(config, *beside(config), trained=trained.data)
+    else:
+        refuse_choice(config)
     density.to(pick_device(config.device), DTYPES[config.precision])
     total = how_many(config, density)
     y = classes_to_draw(config, density, total)
@@ -61,18 +69,28 @@ def drawn(config: SampleConfig) -> tuple[Tensor, pictures.Picture]:
         else:
             x, picture = draw(config, density, total, y, film)
     if film is not None:
-        out, columns = Path(config.out).with_suffix(".gif"), pictures.columns_of(len(x))
+        out, columns = Path(config.out).with_suffix(FILM), pictures.columns_of(len(x))
         scale = config.scale or pictures.default_scale(x.shape[3], columns)
         pictures.save_gif(out, pictures.drawing(x, film.when, density.levels, scale))
         say(f"{out}: row by row")
     return x, picture
 
 
+def beside(config: SampleConfig) -> list[str]:
+    """The endings of the files that are written beside the picture."""
+    return [LEVELS, FILM] if config.gif else [LEVELS]
+
+
+def reads_split(config: SampleConfig, density: Density) -> bool:
+    """Whether images of the data are completed or answered."""
+    return not config.own_pictures and (config.completes or density.context_shape is not None)
+
+
 def refuse_contradictions(config: SampleConfig) -> None:
     """Raise UserError for settings that contradict each other, before any file is read."""
     if Path(config.out).suffix.lower() != ".png":
         raise UserError(f"out={config.out}: must end in .png")
-    check_place("out", config.out)
+    check_outputs(config, *beside(config))
     if config.occlude is not None and config.mask is not None:
         raise UserError(f"mask={config.mask}: give either mask or occlude={config.occlude}, not both")
     if config.completes and config.size is not None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn_lit import pictures
+from pixelcnn_lit.analysis.given import refuse_choice
 from pixelcnn_lit.analysis.labels import classes_to_draw, grid_of
 from pixelcnn_lit.analysis.progress import in_batches
 from pixelcnn_lit.autoencoder.autoencoder import Codes
@@ -26,6 +27,9 @@ def draw_from_codes(config: SampleConfig, n: int) -> tuple[Tensor, pictures.Pict
     for key in ("occlude", "mask", "image", "given", "size"):
         if getattr(config, key) is not None:
             raise UserError(f"{key}: only for a density of images; {config.ckpt} draws images through codes")
+    if config.precision != "float32":
+        raise UserError(f"precision={config.precision}: only for a density of images; {config.ckpt} is in float32")
+    refuse_choice(config)
     if config.gif:
         raise UserError(f"gif=true: only for a density of images; {config.ckpt} draws images through codes")
     vq = load_vqvae(config.ckpt).to(pick_device(config.device))

@@ -46,6 +46,11 @@ class OtherData(Section):
     n_classes: Annotated[int, Field(ge=0, le=65536)] | None
     split_seed: Seed | None
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The keys that the command line gives a value, and that value."""
+        return {f"data.{key}": value for key, value in self.model_dump().items() if value != UNASKED.get(key)}
+
     def instead_of(self, trained: DataConfig, **changes: Any) -> DataConfig:
         """The config of the images: ``trained``, that of the checkpoint, with these values and ``changes``.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -44,6 +44,33 @@ class DataConfig(Section):
         if self.binarize is not None and self.levels != 2:
             raise ValueError(f"data.binarize={self.binarize}: needs data.levels=2, not {self.levels}")
         return self
+
+
+class Difference(NamedTuple):
+    """A key of data that two models of images have different values of, in words."""
+
+    key: str
+    ours: str
+    theirs: str
+
+
+def apart(ours: DataConfig, theirs: DataConfig, *, of_any_size: bool = False) -> Difference | None:
+    """The first key that makes the bits of two models numbers of different things; None if their bits compare.
+
+    With ``of_any_size``, both may be asked of images of other heights and widths, and the channels alone count.
+    """
+    channels = ours.image_shape[0] != theirs.image_shape[0]
+    differs = {
+        "image_shape": channels if of_any_size else ours.image_shape != theirs.image_shape,
+        "levels": ours.levels != theirs.levels,
+        "binarize": ours.binarize != theirs.binarize,
+    }
+    key = next((key for key, differ in differs.items() if differ), None)
+    return None if key is None else Difference(key, *(_in_words(getattr(data, key)) for data in (ours, theirs)))
+
+
+def _in_words(value: Any) -> str:
+    return "null" if value is None else str(list(value) if isinstance(value, tuple) else value)
 
 
 class MnistData(DataConfig):

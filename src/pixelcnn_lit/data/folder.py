@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
 from pixelcnn_lit.config import ImagesData
-from pixelcnn_lit.data.classes import ordered
+from pixelcnn_lit.data.classes import listed, ordered
 from pixelcnn_lit.data.splits import MAX_BYTES, Split, Splits, hold_out, in_three
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
@@ -42,7 +42,8 @@ def load(config: ImagesData) -> Splits:
     """Read the images under ``path``: every .png, .jpg and .jpeg file whose name does not begin with a dot.
 
     Splits: the subfolders train, test and optionally val. Without val, a twelfth of train is held out for validation.
-    Without these subfolders, a tenth of all images is for test and a tenth for validation.
+    Images beside train and test are refused: nobody knows of which part they are. Without these two, a tenth of all
+    images is for test and a tenth for validation.
 
     Classes: if every image is in a further subfolder, these are the classes, numbered in the order of their names, in
     which numbers count as numbers: 2 comes before 10.
@@ -84,7 +85,7 @@ def _in_parts(whole: Split, parts: NDArray[Any], config: ImagesData, n_classes: 
 def find(root: Path) -> list[Entry]:
     """The image files under a folder, in the order of their names.
 
-    Raises UserError if the folder does not exist, or has a subfolder train but no test.
+    Raises UserError if the folder does not exist, has a subfolder train but no test, or other images beside both.
     """
     if not root.is_dir():
         raise UserError(f"data.path={root}: no such folder")
@@ -93,16 +94,25 @@ def find(root: Path) -> list[Entry]:
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         files += [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
     paths = [path.relative_to(root) for path in files if path.suffix.lower() in SUFFIXES]
-    top = {path.parts[0] if len(path.parts) > 1 else "" for path in paths}
-    in_parts = "train" in top and top <= {"train", "val", "test"}
-    if in_parts and "test" not in top:
-        raise UserError(f"data.path={root}: has train but no test beside it")
+    in_parts = _has_parts(root, paths)
     entries = []
     for path in paths:
         inner = path.parts[1:] if in_parts else path.parts
         part = path.parts[0] if in_parts else ""
         entries.append(Entry(root / path, part, inner[0] if len(inner) > 1 else None))
     return entries
+
+
+def _has_parts(root: Path, paths: Sequence[Path]) -> bool:
+    """Whether these images, by their paths below ``root``, lie in a folder for each part."""
+    folders = {path.parts[0] for path in paths if len(path.parts) > 1}
+    others = sorted({path.parts[0] for path in paths} - (folders & {"train", "val", "test"}))
+    if folders >= {"train", "test"} and others:
+        told = f"has {listed(others)} beside train and test, where only the folder val may have images"
+        raise UserError(f"data.path={root}: {told}; move the others away, or let their names begin with a dot")
+    if "train" in folders and not others and "test" not in folders:
+        raise UserError(f"data.path={root}: has train but no test beside it")
+    return "train" in folders and not others
 
 
 def _cached(config: ImagesData, root: Path, entries: Sequence[Entry]) -> NDArray[np.uint8]:

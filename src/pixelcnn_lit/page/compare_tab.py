@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn_lit import pictures
+from pixelcnn_lit.config.data import apart
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.page.answers import on_click
 from pixelcnn_lit.page.figures import heading, said, shown
@@ -87,7 +88,7 @@ def _scored(one: Model, other: Model, path: str, *, inverted: bool) -> list[str]
     pair = (one, other)
     seen = [levels_of(path, model, inverted=inverted) for model in pair]
     maps = [explained(model, x) for model, (x, _) in zip(pair, seen, strict=True)]
-    most = max(map(most_in, maps)) if apart(one, other) is None else None
+    most = max(map(most_in, maps)) if apart(one.trained.data, other.trained.data) is None else None
     parts = zip(pair, maps, seen, strict=True)
     return [maps_of(model, found, most) + said(changed) for model, found, (_, changed) in parts]
 
@@ -103,7 +104,7 @@ def _mean(model: Model, references: References) -> str:
 
 def verdict(one: Model, other: Model, references: References) -> str:
     """Which of two models gives the same test images fewer bits, or why that cannot be told, in a sentence."""
-    if (reason := apart(one, other)) is not None:
+    if (reason := why_apart(one, other)) is not None:
         return f"Their bits do not compare: {reason}."
     try:
         left, right = references.of(one), references.of(other)
@@ -117,13 +118,13 @@ def verdict(one: Model, other: Model, references: References) -> str:
     return f"The {better} model has {abs(left.mean - right.mean):.4f} bits/dim less on the same test images."
 
 
-def apart(one: Model, other: Model) -> str | None:
+def why_apart(one: Model, other: Model) -> str | None:
     """What makes the bits of two models numbers of different things; None if nothing does."""
-    ours, theirs = one.trained.data, other.trained.data
-    if ours.image_shape != theirs.image_shape:
-        return f"their images are of {list(ours.image_shape)} and {list(theirs.image_shape)} (channels, height, width)"
-    if ours.levels != theirs.levels:
-        return f"their levels are {ours.levels} and {theirs.levels}"
-    if ours.binarize != theirs.binarize:
-        return "the images of one are binarised at random, those of the other are cut into levels"
-    return None
+    found = apart(one.trained.data, other.trained.data)
+    if found is None:
+        return None
+    return {
+        "image_shape": f"their images are of {found.ours} and {found.theirs} (channels, height, width)",
+        "levels": f"their levels are {found.ours} and {found.theirs}",
+        "binarize": "the images of one are binarised at random, those of the other are cut into levels",
+    }[found.key]

@@ -6,6 +6,7 @@ formats that Pillow reads, of which EPS starts another program.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class Gate:
         """The status and the sentence of a request that is refused; None for one that passes."""
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         path, host, origin = scope["path"], headers.get("host", ""), headers.get("origin")
-        if self._local and host.rsplit(":", 1)[0] not in LOOPBACK:
+        if self._local and re.sub(r":\d+$", "", host) not in LOOPBACK:
             return 403, "This page is for this machine alone."
         if origin is not None and origin.partition("://")[2] != host:
             return 403, "Another site may not ask this page."
