@@ -79,10 +79,15 @@ def keep(run: Path, name: str, results: Path, *, replace: bool) -> Path:
     if metrics is None:
         raise UserError(f"{run}: no finished run: it has no complete {run_folder.METRICS}")
     folder = free(results, name, replace=replace)
+    if lacking := NEEDED - metrics.keys():
+        raise UserError(f"{run / run_folder.METRICS}: lacks {', '.join(sorted(lacking))}")
+    if folder.exists() and folder.samefile(run):
+        raise UserError(f"{run}: is kept there already")
     older = {key: value for key, value in of_the_folder(run, metrics).items() if key not in metrics}
     found = {**metrics, **older, "source": Path(metrics["source"]).name}
     if command := found.get("command"):
         found["command"] = without_places(command)
+    empty(folder)
     with write_whole(folder / run_folder.METRICS) as file:
         file.write(json.dumps(found, indent=2).encode() + b"\n")
     if (run / run_folder.CURVE).exists():
@@ -91,15 +96,19 @@ def keep(run: Path, name: str, results: Path, *, replace: bool) -> Path:
 
 
 def free(results: Path, name: str, *, replace: bool) -> Path:
-    """The folder for what is kept under a name, without what was kept there. Raises UserError as :func:`keep`."""
+    """The folder for what is kept under a name. Raises UserError as :func:`keep`."""
     if not re.fullmatch(NAME, name):
         raise UserError(f"{name}: must be letters, digits, _ and -, with / between folders")
     folder = results / name
     if folder.exists() and not replace:
         raise UserError(f"{folder}: there is a kept run of this name already; --replace takes its place")
+    return folder
+
+
+def empty(folder: Path) -> None:
+    """Delete what is kept in a folder, so that nothing of an older run stays beside what is kept now."""
     for file in (run_folder.METRICS, run_folder.CURVE, SWEEP):
         (folder / file).unlink(missing_ok=True)
-    return folder
 
 
 def of_the_folder(run: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from benchmarks.kept import PLACE, SWEEP, date_of, free, told
+from benchmarks.kept import PLACE, SWEEP, date_of, empty, free, told
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.reporting.collect import Run, runs_below, swept_keys
 from pixelcnn_lit.storage import run_folder
@@ -53,11 +53,15 @@ def read(path: Path, results: Path) -> KeptSweep:
         found = KeptSweep(path.parent.relative_to(results).as_posix(), **json.loads(text))
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: damaged: {error}") from None
-    told_to_runs = [text for run in found.runs for text in (*run["values"], run["reason"])]
-    for value in (found.command, *found.facts.values(), *told_to_runs):
+    refuse_places(found.command, found.facts, found.runs, path)
+    return found
+
+
+def refuse_places(command: str, facts: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Raise UserError if anything that is kept of a sweep names a place of somebody's machine."""
+    for value in (command, *facts.values(), *(text for run in runs for text in (*run["values"], run["reason"]))):
         if isinstance(value, str) and PLACE.search(value):
             raise UserError(f"{path}: names a place of one machine, {value!r}")
-    return found
 
 
 def keep_sweep(sweep: Path, name: str, results: Path, *, replace: bool) -> Path:
@@ -72,13 +76,15 @@ def keep_sweep(sweep: Path, name: str, results: Path, *, replace: bool) -> Path:
     folder = free(results, name, replace=replace)
     keys, score = swept_keys(runs), runs[0].score
     ranked = sorted(runs, key=lambda run: (run.val is None, run.val or 0))
-    found = {
+    found: dict[str, Any] = {
         "command": command_of(sweep),
         "keys": keys,
         "unit": score.unit,
         "facts": common(runs),
         "runs": [facts(run, keys) for run in ranked],
     }
+    refuse_places(found["command"], found["facts"], found["runs"], sweep)
+    empty(folder)
     with write_whole(folder / SWEEP) as file:
         file.write(json.dumps(found, indent=1).encode() + b"\n")
     return folder

@@ -240,6 +240,7 @@ def test_what_an_older_run_says_elsewhere_in_its_folder_is_kept(tmp_path):
     ("words", "message"),
     [
         (["keep", "outputs/none", "a"], "outputs/none: no finished run"),
+        (["keep", "RUN", "old", "--replace"], "RUN: is kept there already"),
         (["keep", "RUN", "../a"], "../a: must be letters, digits, _ and -, with / between folders"),
         (["keep", "RUN"], "keep RUN: the words are keep RUN NAME"),
         (["--check", "--replace"], "--check stands alone"),

@@ -82,12 +82,15 @@ def test_overwriting_takes_away_what_a_run_left_and_nothing_else(tmp_path, monke
 
 
 @pytest.mark.parametrize("file", ["csv/data.csv", "samples.png", "checkpoints/other.pt"])
-def test_overwriting_takes_nothing_from_a_folder_without_a_run(tmp_path, file):
+@pytest.mark.parametrize("foreign", [False, True])
+def test_overwriting_takes_nothing_from_a_folder_without_a_run(tmp_path, file, foreign):
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).touch()
+    if foreign:
+        (tmp_path / "metrics.json").write_text('{"accuracy": 1}')
     name = file.partition("/")[0]
     with (
-        pytest.raises(UserError, match=rf"overwrite=true: .* holds {name}, and no run that they could be of"),
+        pytest.raises(UserError, match=rf"overwrite=true: .* holds .*{name}.*, and no run that they could be of"),
         run_folder.claimed(tmp_path, compose(["overwrite=true"])),
     ):
         pass

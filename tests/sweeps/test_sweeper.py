@@ -42,6 +42,15 @@ def test_a_wrong_value_fails_before_anything_runs_and_the_others_run(sweep, tmp_
     assert run_folder.status(tmp_path / "outputs/depth/model.n_res-1+data.levels-1").state == "failed"
 
 
+def test_a_wrong_value_leaves_what_is_finished_as_it_is(sweep, tmp_path):
+    sweep(*GRID)
+    files = {path: path.read_bytes() for path in (tmp_path / "outputs/depth").glob("*/**/*") if path.is_file()}
+    with pytest.raises(UserError, match=r"optimizer.lr=-1: .*; outputs/depth/.* holds a run, and stays as it is"):
+        sweep(*GRID, "optimizer.lr=-1")
+    assert {path: path.read_bytes() for path in files} == files
+    assert not list((tmp_path / "outputs/depth").glob("*/stopped.json"))
+
+
 def test_a_changed_config_is_refused_before_anything_runs(sweep, tmp_path):
     sweep(*GRID)
     folder = tmp_path / "outputs" / "depth" / D

@@ -85,7 +85,17 @@ def test_epochs_of_other_lengths_add_up(mnist_dir, tmp_path):
     longer = ["trainer.limit_train_batches=3", "trainer.max_epochs=2", f"ckpt={tmp_path / 'a/checkpoints/last.ckpt'}"]
     run = Run(compose([*options, *longer]), tmp_path / "b")
     run.fit()
-    assert run.conclude().epochs == 2
+    assert run.conclude().epochs == pytest.approx(2)
+
+
+def test_a_run_that_goes_on_from_the_middle_of_an_epoch_adds_its_batches(mnist_dir, tmp_path):
+    options = [*TINY, f"data.dir={mnist_dir}"]
+    first = Run(compose([*options, "trainer.max_steps=5"]), tmp_path / "a")
+    first.fit()
+    longer = ["trainer.max_steps=7", f"ckpt={tmp_path / 'a/checkpoints/last.ckpt'}"]
+    run = Run(compose([*options, *longer]), tmp_path / "b")
+    run.fit()
+    assert run.conclude().epochs == pytest.approx(7 / 11)
 
 
 def test_a_falling_rate_that_the_clock_may_cut_short_is_told_of(mnist_dir, tmp_path, capsys):

@@ -284,9 +284,14 @@ def starts_over(config: RunConfig) -> bool:
     return config.overwrite and not os.environ.get("SLURM_RESTART_COUNT")
 
 
+def holds_run(folder: Path) -> bool:
+    """Whether a run has begun in a folder."""
+    return (folder / RECORD).exists() or finished(folder) is not None
+
+
 def refuse_what_is_no_run(folder: Path) -> None:
     """Raise UserError if :func:`clear` would delete files of a folder in which no run has been."""
-    if any((folder / name).exists() for name in (RECORD, METRICS, STOPPED)):
+    if holds_run(folder) or status(folder).state in ("failed", "pruned"):
         return
     if others := [name for name in map(str, LEFTOVERS) if (folder / name).exists()]:
         raise UserError(

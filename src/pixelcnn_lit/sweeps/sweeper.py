@@ -91,11 +91,13 @@ class JobSweeper(Sweeper):
     def admit(self, job: Job, *, overwrite: bool = False) -> run_folder.Status:
         """Check a job before it runs, and return its state. A job with a wrong config counts as failed.
 
-        Raises UserError if its folder contains a run with another config.
+        Raises UserError if its folder contains a run with another config, or any run where its own is wrong.
         """
         try:
             config = self.checked(job)
         except Exception as error:
+            if run_folder.holds_run(job.folder):
+                raise UserError(f"{message(error)}; {shown(job.folder)} holds a run, and stays as it is") from error
             run_folder.note_overrides(job.folder, job.overrides, job.swept)
             run_folder.stop(job.folder, "failed", message(error))
             return run_folder.status(job.folder)

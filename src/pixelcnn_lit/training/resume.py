@@ -101,6 +101,7 @@ class Position(pl.Callback):
     def __init__(self) -> None:
         self.started = False
         self._epoch, self._batch = 0, 0
+        self._epochs: float | None = 0.0
         self._generators: list[dict[str, Tensor]] = []
         self._max_steps = -1
 
@@ -127,12 +128,14 @@ class Position(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
+        self._epochs = self.epochs(trainer) + 1 / int(trainer.num_training_batches)
         self._epoch, self._batch = trainer.current_epoch, batch_idx + 1
 
     def epochs(self, trainer: pl.Trainer) -> float:
         """How many times the training went through its images so far; 0.25 after a quarter of the first time."""
-        batches = int(trainer.num_training_batches)
-        return self._epoch + (self._batch / batches if batches else 0.0)
+        if self._epochs is None:  # of a checkpoint that is older than this number
+            self._epochs = self._epoch + self._batch / int(trainer.num_training_batches)
+        return round(self._epochs, 9)
 
     def state_dict(self) -> dict[str, Any]:
         states = {"cpu": torch.get_rng_state()}
@@ -142,10 +145,11 @@ class Position(pl.Callback):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             every = [{} for _ in range(torch.distributed.get_world_size())]
             torch.distributed.all_gather_object(every, states)
-        return {"epoch": self._epoch, "batch": self._batch, "generators": every}
+        return {"epoch": self._epoch, "batch": self._batch, "epochs": self._epochs, "generators": every}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._epoch, self._batch = int(state_dict["epoch"]), int(state_dict["batch"])
+        self._epochs = state_dict.get("epochs")
         self._generators = state_dict["generators"]
 
 

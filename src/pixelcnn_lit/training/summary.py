@@ -39,6 +39,7 @@ def quiet_lightning() -> None:
         ".*The number of training batches .* is smaller than the logging interval.*",
         ".*treespec, LeafSpec.*",
         ".*could not find the monitored key.*",
+        ".*Be aware that when using `ckpt_path`.*",  # a run may go on with other callbacks, such as without validation
         ".*your dataloader is not resumable.*",  # it is resumable: pixelcnn_lit.training.resume.Position
         ".*Grad strides do not match bucket view strides.*",
         ".*It is recommended to use .*sync_dist=True.*",
@@ -170,8 +171,8 @@ class DensityMetrics(Metrics):
         of_codes = self.data == "codes"
         unit, images = ("bits a code", "maps of codes") if of_codes else (BITS.unit, "images")
         yield f"test {unit}", number(self.test, ".4f", f"{given}, of {self.test_images:,} {images}")
-        yield f"test nats/{'map' if of_codes else 'image'}", number(self.nats_per_image, ".2f")
-        yield f"validation {unit}", number(self.val, ".4f", f", of {self.val_images:,} {images}")
+        yield f"test nats/{'map' if of_codes else 'image'}", number(self.nats_per_image, ".2f", given)
+        yield f"validation {unit}", number(self.val, ".4f", f"{given}, of {self.val_images:,} {images}")
         if self.precision_gap is not None:
             yield "precision gap", f"{self.precision_gap:+.5f} {unit}, by which float32 is worse than training"
 
