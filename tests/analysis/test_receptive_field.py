@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from helpers.builders import write_checkpoint
+from helpers.process import forked, succeeds
 from pixelcnn_lit import build
 from pixelcnn_lit.analysis.receptive_field import untrained
 from pixelcnn_lit.config import ReceptiveFieldConfig
@@ -92,3 +93,10 @@ def test_the_same_seed_gives_the_same_field():
     first, again, other = (untrained(ReceptiveFieldConfig(**{**config, "seed": seed}))[TINY] for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_a_shipped_model_is_called_as_it_was_typed(tmp_path):
+    asked = ["models=[]", "ckpt=pretrained:digits", "size=[9,9]", "draws=1", "out=field.png"]
+    output = succeeds(forked("receptive_field", *asked, cwd=tmp_path))
+    assert "pretrained:digits: sees " in output
+    assert ".safetensors" not in output

@@ -10,6 +10,7 @@ from pixelcnn_lit.analysis import figure
 from pixelcnn_lit.analysis.influence import influence, summary
 from pixelcnn_lit.analysis.outputs import check_outputs
 from pixelcnn_lit.config import ReceptiveFieldConfig, compose
+from pixelcnn_lit.config.types import named
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.factory import build_density
@@ -52,7 +53,8 @@ def trained(config: ReceptiveFieldConfig) -> dict[str, Tensor]:
     if config.ckpt is None:
         return {}
     paths = [config.ckpt] if isinstance(config.ckpt, str) else config.ckpt
-    return {path: field(load_with_config(path)[0], config.size, config.draws**2, config.seed) for path in paths}
+    draws, seed = config.draws**2, config.seed
+    return {named(path): field(load_with_config(path)[0], config.size, draws, seed) for path in paths}
 
 
 def field(density: Density, size: tuple[int, int], draws: int, seed: int) -> Tensor:
