@@ -82,7 +82,7 @@ def test_overwrite_deletes_no_search_for_trials_of_which_none_could_run(sweep, f
     assert sorted(path.relative_to(folder) for path in folder.rglob("*")) == before
     assert sweep(*two) == []
     with pytest.raises(UserError, match=r"jobs failed; .*data.levels=0: must be an integer"):
-        sweep("name=search", "sweep=optuna", "data.levels=0,4", "overwrite=true", "hydra.sweeper.n_trials=4")
+        sweep(*two[:2], "data.levels=0,4", "overwrite=true", "hydra.sweeper.n_trials=4", "hydra.sweeper.seed=0")
     assert sweep.ran
 
 
