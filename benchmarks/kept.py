@@ -54,15 +54,13 @@ def kept_runs(folder: Path) -> dict[str, Kept]:
 
 def read(folder: Path, results: Path) -> Kept:
     """The kept run in a folder below ``results``."""
-    metrics = run_folder.finished(folder) or {}
+    metrics, file = run_folder.finished(folder) or {}, folder / run_folder.METRICS
     score = run_folder.score_in(metrics)
     if score is None:
-        raise UserError(f"{folder / run_folder.METRICS}: damaged, or not of a run: it has no test score")
-    if lacking := NEEDED - metrics.keys():
-        raise UserError(f"{folder / run_folder.METRICS}: lacks {', '.join(sorted(lacking))}")
+        raise UserError(f"{file}: damaged, or not of a run: it has no test score")
+    refuse_lacking(metrics, file)
     for key, value in metrics.items():
-        if isinstance(value, str) and PLACE.search(value):
-            raise UserError(f"{folder / run_folder.METRICS}: {key} names a place of one machine, {value!r}")
+        refuse_place(value, f"{file}: {key}")
     curve = tuple(row for row in validations(folder) if score.name in row)
     return Kept(folder.relative_to(results).as_posix(), metrics, score, curve)
 
@@ -79,8 +77,7 @@ def keep(run: Path, name: str, results: Path, *, replace: bool) -> Path:
     if metrics is None:
         raise UserError(f"{run}: no finished run: it has no complete {run_folder.METRICS}")
     folder = free(results, name, replace=replace)
-    if lacking := NEEDED - metrics.keys():
-        raise UserError(f"{run / run_folder.METRICS}: lacks {', '.join(sorted(lacking))}")
+    refuse_lacking(metrics, run / run_folder.METRICS)
     if folder.exists() and folder.samefile(run):
         raise UserError(f"{run}: is kept there already")
     older = {key: value for key, value in of_the_folder(run, metrics).items() if key not in metrics}
@@ -93,6 +90,18 @@ def keep(run: Path, name: str, results: Path, *, replace: bool) -> Path:
     if (run / run_folder.CURVE).exists():
         copy_whole(run / run_folder.CURVE, folder / run_folder.CURVE)
     return folder
+
+
+def refuse_lacking(metrics: Mapping[str, Any], file: Path) -> None:
+    """Raise UserError if metrics do not say of which images their score is a mean."""
+    if lacking := NEEDED - metrics.keys():
+        raise UserError(f"{file}: lacks {', '.join(sorted(lacking))}")
+
+
+def refuse_place(value: Any, where: str) -> None:
+    """Raise UserError if a value names a place of somebody's machine."""
+    if isinstance(value, str) and PLACE.search(value):
+        raise UserError(f"{where} names a place of one machine, {value!r}")
 
 
 def free(results: Path, name: str, *, replace: bool) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from benchmarks.kept import PLACE, SWEEP, date_of, empty, free, told
+from benchmarks.kept import SWEEP, date_of, empty, free, refuse_place, told
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.reporting.collect import Run, runs_below, swept_keys
 from pixelcnn_lit.storage import run_folder
@@ -60,8 +60,7 @@ def read(path: Path, results: Path) -> KeptSweep:
 def refuse_places(command: str, facts: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Raise UserError if anything that is kept of a sweep names a place of somebody's machine."""
     for value in (command, *facts.values(), *(text for run in runs for text in (*run["values"], run["reason"]))):
-        if isinstance(value, str) and PLACE.search(value):
-            raise UserError(f"{path}: names a place of one machine, {value!r}")
+        refuse_place(value, f"{path}:")
 
 
 def keep_sweep(sweep: Path, name: str, results: Path, *, replace: bool) -> Path:

@@ -63,10 +63,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     screen.print(table(rows))
     if profiles:
         screen.print(shares.table(profiles))
-    passes = -(-PASSES // arguments.rounds) * arguments.rounds
+    passes = in_a_round(arguments.rounds) * arguments.rounds
     screen.print(f"{result['machine']}\nnaive: {passes} of its forward passes, multiplied by the number of pixels")
     screen.print("cached and naive drew the same images in this run", style="green")
     screen.print(arguments.out)
+
+
+def in_a_round(rounds: int) -> int:
+    """How many passes each of the rounds takes, so that there are :data:`PASSES` at least."""
+    return -(-PASSES // rounds)
 
 
 def agree(density: Density) -> bool:
@@ -105,7 +110,7 @@ def measure(density: Density, n: int, rounds: int) -> dict[str, Any]:
     with torch.inference_mode():
         one_pass()
         for seed in range(rounds):
-            passes.append(statistics.mean(timed(density, one_pass) for _ in range(-(-PASSES // rounds))))
+            passes.append(statistics.mean(timed(density, one_pass) for _ in range(in_a_round(rounds))))
             draw = partial(density.sample, n, seed=seed, y=y, context=context)
             samplings.append(timed(density, draw))
     in_passes = [sampling / one_pass for sampling, one_pass in zip(samplings, passes, strict=True)]

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     run_folder.clear(folder)
     run.fit(arguments.seconds, arguments.validations, folder)
-    made = {**origin(torch.device(arguments.device), revision), "command": command("benchmarks.textbook_run", told, {})}
+    made = {**origin(torch.device(arguments.device), revision), "command": command("benchmarks.textbook_run", told)}
     metrics = run.metrics(made)
     summary.write(folder, metrics, [])
     print(f"{folder}: {run_folder.summary(metrics.as_json())} after {metrics.steps:,} steps")

@@ -106,7 +106,8 @@ class Density(Conditionals):
         """
         if self.n_classes is None:
             raise ValueError("this density has no classes: it was built with n_classes=None")
-        return torch.stack([self.log_prob(x, y, context) for y in range(self.n_classes)], dim=1)
+        each = self.component_log_probs(x, context)
+        return each.logsumexp(2) - math.log(each.shape[2])
 
     def component_log_probs(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """``log p(x | y, o)`` of each class y and order o, in nats: levels (N, C, H, W) -> (N, classes, orders).

@@ -10,10 +10,6 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from pixelcnn_lit.device import WITHOUT_FLOAT64, widest
-from pixelcnn_lit.scores import BITS
-
-VAL = BITS.val
-"""The name of the validation's score in logs and in metrics.json."""
 
 PRECISION_GAP = "val/precision_gap"
 """Bits per dimension by which float32, which is evaluated, is worse than the arithmetic of training."""

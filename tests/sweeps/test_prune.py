@@ -14,6 +14,7 @@ from pixelcnn_lit.errors import Interrupted, Pruned
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps.prune import Prune
 from pixelcnn_lit.sweeps.study import note, open_study, tell
+from pixelcnn_lit.training.resume import Position
 
 
 def validated(prune, epoch, bits, done=100):
@@ -29,7 +30,7 @@ def validated(prune, epoch, bits, done=100):
         val_check_batch=25 if done < 100 else 100,
         check_val_every_n_epoch=1,
     )
-    prune.on_train_batch_end(trainer, None, None, None, done - 1)
+    prune._position.on_train_batch_end(trainer, None, None, None, done - 1)
     prune.on_validation_end(trainer, None)
 
 
@@ -40,11 +41,11 @@ def test_a_hopeless_trial_is_pruned_and_told_so(tmp_path):
         (tmp_path / f"{trial.number}").mkdir()
         note(tmp_path / f"{trial.number}", trial.number, "median")
         for epoch in range(3):
-            validated(Prune(tmp_path / f"{trial.number}"), epoch, 1.0 - 0.1 * epoch)
+            validated(Prune(tmp_path / f"{trial.number}", Position()), epoch, 1.0 - 0.1 * epoch)
         study.tell(trial, 0.8)
     trial = study.ask()
     note(tmp_path / "job", trial.number, "median")
-    prune = Prune(tmp_path / "job")
+    prune = Prune(tmp_path / "job", Position())
     validated(prune, 0, 0.97)
     validated(prune, 0, 0.97)
     with pytest.raises(Pruned, match=r"val 0.9500 bits/dim after 2 epochs: the median pruner has no hope"):
@@ -62,7 +63,7 @@ def begun(folder, pruner, before=()):
     for step, bits in before:
         trial.report(bits, step)
     note(folder / "job", trial.number, pruner)
-    return study, Prune(folder / "job")
+    return study, Prune(folder / "job", Position())
 
 
 def test_each_validation_of_an_epoch_is_reported_and_judged(tmp_path):
@@ -125,5 +126,5 @@ def test_a_pruner_that_could_not_judge_says_so(tmp_path, capsys, pruner, before,
     for epoch, bits in enumerate(before, 1):
         trial.report(bits, epoch)
     note(tmp_path / "job", trial.number, pruner)
-    Prune(tmp_path / "job").on_train_end(SimpleNamespace(is_global_zero=True), None)
+    Prune(tmp_path / "job", Position()).on_train_end(SimpleNamespace(is_global_zero=True), None)
     assert ("the median pruner had no validation" in capsys.readouterr().out) == told

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import pixelcnn_lit
 from helpers.running import TINY, ScriptedRun
@@ -65,7 +66,9 @@ def test_the_code_is_that_of_the_start_and_the_command_has_its_folders_of_config
         {"path": "hydra.conf", "provider": "hydra"},
     ]
     monkeypatch.setattr("pixelcnn_lit.training.base_run.git_revision", lambda: "before")
-    run = Run(compose(overrides), tmp_path, told=(overrides, {"runtime": {"config_sources": sources}}))
+    run = Run(
+        compose(overrides), tmp_path, told=(overrides, OmegaConf.create({"runtime": {"config_sources": sources}}))
+    )
     run.fit()
     monkeypatch.setattr("pixelcnn_lit.training.base_run.git_revision", lambda: "after")
     metrics = run.conclude()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -32,6 +32,16 @@ def conf_dir() -> Path:
     package = Path(pixelcnn_lit.__file__).resolve().parent
     installed = package / "conf"
     return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+def further_folders(sources: Iterable[Any]) -> list[str]:
+    """The folders that ``--config-dir`` named, of all that Hydra finds configs in."""
+    return [source.path.removeprefix("file://") for source in sources if source.provider == "command-line"]
+
+
+def as_options(folders: Sequence[str]) -> list[str]:
+    """The options of a command that name folders of further configs."""
+    return [word for folder in folders for word in ("--config-dir", folder)]
 
 
 def compose(overrides: Sequence[str]) -> TrainConfig:

@@ -1,4 +1,4 @@
-"""The values that a key may have, where its type is a list of them: what a shell completes behind ``key=``."""
+"""The values behind ``key=``: those that a shell completes, where a key has a list of them, and how one is typed."""
 
 from __future__ import annotations
 

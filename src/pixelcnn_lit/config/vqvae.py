@@ -91,18 +91,12 @@ class VqvaeConfig(AutoencoderRunConfig):
                 continue
             known = of_level(level, factors, self.autoencoder.n_codes, images.image_shape, images.n_classes)
             shape = str(list(known.pop("image_shape"))).replace(" ", "")
-            place = {
-                "ckpt": typed(f"{folder}/{STAGE}"),
-                "level": level,
-                "image_shape": shape,
-                "digest": digest,
-                **known,
-            }
-            codes = [f"data.{key}={'null' if value is None else value}" for key, value in place.items()]
+            place = {"ckpt": f"{folder}/{STAGE}", "level": level, "digest": digest, **known}
+            codes = [f"data.image_shape={shape}", *(f"data.{key}={typed(value)}" for key, value in place.items())]
             below = ["context=codes"] * (known["factor"] is not None)
             loggers = [] if any(word.startswith("logger=") for word in own) else self._loggers()
             every[level] = ["data=codes", *codes, *below, f"seed={self.seed}", *loggers, *own]
-            every[level] += [f"overwrite={str(self.overwrite).lower()}"]
+            every[level] += [f"overwrite={typed(self.overwrite)}"]
         return every
 
     def _loggers(self) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 
+from pixelcnn_lit.config.composition import as_options
 from pixelcnn_lit.config.values import typed
 from pixelcnn_lit.errors import UserError
 
@@ -46,8 +47,7 @@ class Job:
 
     def command(self, configs: Sequence[str] = ()) -> list[str]:
         """The command that runs the job alone; ``configs`` are folders of further configs."""
-        found = [argument for folder in configs for argument in ("--config-dir", folder)]
-        return [sys.executable, "-m", "pixelcnn_lit.train", *found, *self.arguments()]
+        return [sys.executable, "-m", "pixelcnn_lit.train", *as_options(configs), *self.arguments()]
 
 
 def short(value: str) -> str:

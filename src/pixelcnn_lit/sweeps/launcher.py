@@ -27,6 +27,7 @@ from omegaconf import DictConfig
 from pydantic import Field
 
 from pixelcnn_lit.config import Section, check
+from pixelcnn_lit.config.composition import further_folders
 from pixelcnn_lit.config.parts import imported
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps.jobs import Job
@@ -45,8 +46,7 @@ class JobLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.sweep_dir = Path(config.hydra.sweep.dir)
-        paths = hydra_context.config_loader.get_search_path().get_path()
-        self.configs = [path.path.removeprefix("file://") for path in paths if path.provider == "command-line"]
+        self.configs = further_folders(hydra_context.config_loader.get_search_path().get_path())
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         key = "hydra.sweep.subdir="

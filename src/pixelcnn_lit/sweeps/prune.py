@@ -4,42 +4,37 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 
 from pixelcnn_lit import messages
 from pixelcnn_lit.errors import Pruned
-from pixelcnn_lit.metrics import VAL
+from pixelcnn_lit.scores import BITS
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.sweeps.study import make_pruner, open_study, trial_of
 from pixelcnn_lit.training import lightning
+from pixelcnn_lit.training.resume import Position
 
 
 class Prune(pl.Callback):
     """Reports each validation to the trial, by its number, and raises Pruned if the pruner decides so."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, position: Position) -> None:
         told = json.loads((folder / run_folder.TRIAL).read_bytes())
         self._folder, self._number, self._pruner = folder, int(told["number"]), str(told["pruner"])
-        self._batches = 0
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self._batches = batch_idx + 1
+        self._position = position
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        found = trainer.callback_metrics.get(VAL)
+        found = trainer.callback_metrics.get(BITS.val)
         if trainer.sanity_checking or trainer.state.fn != "fit" or found is None:
             return
         bits, hopeless = float(found), False
         if trainer.is_global_zero:
-            bits, hopeless = self._judged(lightning.validation_number(trainer, self._batches), bits)
+            bits, hopeless = self._judged(lightning.validation_number(trainer, self._position.batch), bits)
         if trainer.world_size > 1:
             hopeless = trainer.strategy.reduce_boolean_decision(hopeless, all=False)
         if hopeless:
-            epochs = trainer.current_epoch + self._batches / trainer.num_training_batches
+            epochs = trainer.current_epoch + self._position.batch / trainer.num_training_batches
             raise Pruned(f"val {bits:.4f} bits/dim after {epochs:.4g} epochs: the {self._pruner} pruner has no hope")
 
     def _judged(self, step: int, bits: float) -> tuple[float, bool]:

@@ -33,7 +33,7 @@ from pixelcnn_lit.training import loggers, precision, summary, validations
 from pixelcnn_lit.training.averaging import AveragedWeights
 from pixelcnn_lit.training.base import LitModel
 from pixelcnn_lit.training.callbacks import EpochLines, FiniteSteps, ProgressBar, Throughput, ValidationCurve
-from pixelcnn_lit.training.origin import command, git_revision, origin
+from pixelcnn_lit.training.origin import command, config_options, git_revision, origin
 from pixelcnn_lit.training.profile import make_profiler
 from pixelcnn_lit.training.resume import (
     BestCheckpoint,
@@ -190,7 +190,7 @@ class BaseRun(ABC, Generic[C]):
         yield from (self._position, self._finite, self.throughput, self._curve)
         yield EpochLines(self.score, self.throughput, self._curve)
         if run_folder.is_trial(self.folder):
-            yield imported("pixelcnn_lit.sweeps.prune:Prune")(self.folder)
+            yield imported("pixelcnn_lit.sweeps.prune:Prune")(self.folder, self._position)
         if options["enable_progress_bar"]:
             yield ProgressBar(self.score)
         elif self.config.trainer.enable_progress_bar is None:
@@ -220,12 +220,8 @@ class BaseRun(ABC, Generic[C]):
     @functools.cached_property
     def _judged(self) -> str:
         """A digest of the images that a validation is a mean over."""
-        images = self.data.split("val").images[: self._val_images]
+        images = self.data.split("val").images[: self._images("val")]
         return hashlib.sha256(images.cpu().numpy().data).hexdigest()
-
-    @property
-    def _val_images(self) -> int:
-        return validations.val_images(self.trainer, len(self.data.split("val")), self.config)
 
     def _announce(self) -> None:
         if self.trainer.is_global_zero:
@@ -325,8 +321,8 @@ class BaseRun(ABC, Generic[C]):
             "epochs": self._position.epochs(self.trainer),
             "steps": self.trainer.global_step,
             "limits": self._limits(),
-            "test_images": self._images("test", self.trainer.num_test_batches),
-            "val_images": self._val_images,
+            "test_images": self._images("test"),
+            "val_images": self._images("val"),
             "train_seconds": self.throughput.seconds,
             "processor_seconds": self.throughput.processor_seconds,
             "precision": str(self.trainer.precision),
@@ -334,7 +330,7 @@ class BaseRun(ABC, Generic[C]):
             "skipped_steps": self._finite.skipped,
             "best_ckpt": None if best is None else str(best.absolute().relative_to(self.folder.absolute())),
             "seed": self.config.seed,
-            "command": command(self.command, overrides, hydra) if hydra else None,
+            "command": command(self.command, [*config_options(hydra), *overrides]) if hydra else None,
             **origin(self.trainer.strategy.root_device, self._revision),
         }
 
@@ -344,10 +340,10 @@ class BaseRun(ABC, Generic[C]):
         limits = {name: getattr(self.trainer, name) for name in names}
         return {name: limit for name, limit in limits.items() if not (isinstance(limit, float) and limit == 1.0)}
 
-    def _images(self, part: str, batches: list[int | float]) -> int:
-        """The number of images in the first batches of a split, over all processes."""
-        size = self.config.data.batch_size * self.trainer.world_size
-        return min(len(self.data.split(part)), int(sum(batches)) * size)
+    def _images(self, part: str) -> int:
+        """The number of images of "val" or "test" that its score is a mean over."""
+        limit = getattr(self.trainer, f"limit_{part}_batches")
+        return validations.judged_images(self.trainer, len(self.data.split(part)), self.config, limit)
 
 
 def _dated(config: RunConfig) -> Path:

@@ -12,15 +12,19 @@ from typing import Any
 import torch
 
 import pixelcnn_lit
+from pixelcnn_lit.config.composition import as_options, further_folders
 from pixelcnn_lit.device import name_of
 
 
-def command(module: str, overrides: Sequence[str], hydra: Any) -> str:
-    """The command that Hydra was told, with its folders of further configs; ``hydra`` is Hydra's own config."""
+def command(module: str, words: Sequence[str]) -> str:
+    """A command as a shell is told it."""
+    return shlex.join(["python", "-m", module, *words])
+
+
+def config_options(hydra: Any) -> list[str]:
+    """The options that gave Hydra its folders of further configs; ``hydra`` is Hydra's own config."""
     sources = (hydra.get("runtime") or {}).get("config_sources") or []
-    places = [source for source in sources if source["provider"] == "command-line"]
-    further = [word for source in places for word in ("--config-dir", source["path"].removeprefix("file://"))]
-    return shlex.join(["python", "-m", module, *further, *overrides])
+    return as_options(further_folders(sources))
 
 
 def origin(device: torch.device, revision: str | None) -> dict[str, Any]:

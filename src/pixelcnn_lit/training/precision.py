@@ -117,11 +117,11 @@ class Float32Tail(pl.Callback):
         timer = timer_of(trainer)
         if timer is None or not self._share:
             return False
-        left, whole = timer.time_remaining(), timer.time_elapsed()
+        left = timer.time_remaining()
         assert left is not None
-        whole += left
+        late = left <= self._share * (timer.time_elapsed() + left)
         # The clocks of several processes differ, and all of them have to multiply alike.
-        return bool(trainer.strategy.reduce_boolean_decision(left <= self._share * whole, all=False))
+        return bool(trainer.strategy.reduce_boolean_decision(late, all=False))
 
     def _first_of(self, trainer: pl.Trainer) -> float:
         """The first step in float32; infinite if there is none."""

@@ -100,7 +100,8 @@ class Position(pl.Callback):
 
     def __init__(self) -> None:
         self.started = False
-        self._epoch, self._batch = 0, 0
+        self._epoch, self.batch = 0, 0
+        """The epoch, and how many of its batches are done."""
         self._epochs: float | None = 0.0
         self._generators: list[dict[str, Tensor]] = []
         self._max_steps = -1
@@ -118,7 +119,7 @@ class Position(pl.Callback):
         assert trainer.train_dataloader is not None
         sampler = trainer.train_dataloader.sampler
         assert isinstance(sampler, BatchIndices)
-        sampler.start_at(self._epoch, self._batch)
+        sampler.start_at(self._epoch, self.batch)
         if self._generators:
             states = self._generators[trainer.global_rank % len(self._generators)]
             torch.set_rng_state(states["cpu"])
@@ -129,12 +130,12 @@ class Position(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         self._epochs = self.epochs(trainer) + 1 / int(trainer.num_training_batches)
-        self._epoch, self._batch = trainer.current_epoch, batch_idx + 1
+        self._epoch, self.batch = trainer.current_epoch, batch_idx + 1
 
     def epochs(self, trainer: pl.Trainer) -> float:
         """How many times the training went through its images so far; 0.25 after a quarter of the first time."""
         if self._epochs is None:  # of a checkpoint that is older than this number
-            self._epochs = self._epoch + self._batch / int(trainer.num_training_batches)
+            self._epochs = self._epoch + self.batch / int(trainer.num_training_batches)
         return round(self._epochs, 9)
 
     def state_dict(self) -> dict[str, Any]:
@@ -145,39 +146,51 @@ class Position(pl.Callback):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             every = [{} for _ in range(torch.distributed.get_world_size())]
             torch.distributed.all_gather_object(every, states)
-        return {"epoch": self._epoch, "batch": self._batch, "epochs": self._epochs, "generators": every}
+        return {"epoch": self._epoch, "batch": self.batch, "epochs": self._epochs, "generators": every}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._epoch, self._batch = int(state_dict["epoch"]), int(state_dict["batch"])
+        self._epoch, self.batch = int(state_dict["epoch"]), int(state_dict["batch"])
         self._epochs = state_dict.get("epochs")
         self._generators = state_dict["generators"]
 
 
-class BestCheckpoint(ModelCheckpoint):
-    """Writes best.ckpt: the state at the best validation so far, or after the last epoch if there is no validation."""
+class Judging(pl.Callback):
+    """What :class:`BestCheckpoint` and :class:`Patience` add to the callback of Lightning that follows in their bases.
 
-    def __init__(self, folder: Path, monitor: str | None, ckpt: Path | None, images: Callable[[], str]) -> None:
-        """``ckpt`` is the checkpoint from which the run resumes; the old best.ckpt is in the same folder.
+    Its state keeps the name that it has in Lightning, and holds a digest of the ``images`` of a validation. Scores of
+    others are no rivals of this run's scores.
+    """
 
-        ``images`` gives a digest of the images of a validation. A score of others is no rival of this run's scores.
-        """
-        super().__init__(folder, filename="best", monitor=monitor, enable_version_counter=False)
-        self._path = Path(self.format_checkpoint_name({}))
-        self._before = self._path if ckpt is None else ckpt.with_name(BEST)
+    def __init__(self, images: Callable[[], str], **options: Any) -> None:
+        super().__init__(**options)
         self._images = images
 
     @property
     def state_key(self) -> str:
-        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__)
+        return super().state_key.replace(type(self).__qualname__, type(self).__bases__[1].__qualname__)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), IMAGES: self._images()}
+
+    def is_of_others(self, state: dict[str, Any]) -> bool:
+        """Whether the scores in a state are of other images; an older state does not say of which they are."""
+        return state.get(IMAGES) not in (None, self._images())
+
+
+class BestCheckpoint(Judging, ModelCheckpoint):
+    """Writes best.ckpt: the state at the best validation so far, or after the last epoch if there is no validation."""
+
+    def __init__(self, folder: Path, monitor: str | None, ckpt: Path | None, images: Callable[[], str]) -> None:
+        """``ckpt`` is the checkpoint from which the run resumes; the old best.ckpt is in the same folder."""
+        super().__init__(images, dirpath=folder, filename="best", monitor=monitor, enable_version_counter=False)
+        self._path = Path(self.format_checkpoint_name({}))
+        self._before = self._path if ckpt is None else ckpt.with_name(BEST)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best score and its file. Paths in the state are ignored, because a file must not choose paths."""
         if not state_dict["best_model_path"]:
             return
-        if _is_of_others(state_dict, self._images):
+        if self.is_of_others(state_dict):
             logging.getLogger(__name__).warning(
                 "warning: the best validation so far is forgotten: it is of other images"
             )
@@ -197,29 +210,17 @@ class BestCheckpoint(ModelCheckpoint):
             self.best_k_models = {self.best_model_path: score}
 
 
-class Patience(EarlyStopping):
-    """Ends the training after validations that were no better; ``images`` is as of :class:`BestCheckpoint`."""
+class Patience(Judging, EarlyStopping):
+    """Ends the training after validations that were no better."""
 
     def __init__(self, monitor: str, min_delta: float, patience: int, images: Callable[[], str]) -> None:
+        options: dict[str, Any] = {"monitor": monitor, "min_delta": min_delta, "patience": patience, "mode": "min"}
         # Checked after validations, not epochs: an epoch without a validation would count the last one again.
-        super().__init__(monitor, min_delta, patience, mode="min", check_on_train_epoch_end=False)
-        self._images = images
-
-    @property
-    def state_key(self) -> str:
-        return super().state_key.replace(type(self).__qualname__, EarlyStopping.__qualname__)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), IMAGES: self._images()}
+        super().__init__(images, **options, check_on_train_epoch_end=False)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if not _is_of_others(state_dict, self._images):
+        if not self.is_of_others(state_dict):
             super().load_state_dict(state_dict)
-
-
-def _is_of_others(state: dict[str, Any], images: Callable[[], str]) -> bool:
-    """Whether the scores in a state are of other images; an older state does not say of which they are."""
-    return bool(state.get(IMAGES, images()) != images())
 
 
 class LastCheckpoint(Checkpoint):

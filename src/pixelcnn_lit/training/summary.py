@@ -162,8 +162,7 @@ class DensityMetrics(Metrics):
         return {BITS.test: self.test, "test/nats_per_image": self.nats_per_image, BITS.val: self.val}
 
     def more(self) -> dict[str, Any]:
-        told = {"model": self.model, "context": self.context, "classes": self.classes}
-        return {**told, "precision_gap": self.precision_gap}
+        return {key: getattr(self, key) for key in ("model", "context", "classes", "precision_gap")}
 
     def rows(self) -> Iterator[tuple[str, str]]:
         given = ", given the class" if self.classes else ""

@@ -74,9 +74,9 @@ def epoch_batches(trainer: pl.Trainer, images: int, config: RunConfig) -> int:
     return _limited(trainer, images, config, trainer.limit_train_batches)
 
 
-def val_images(trainer: pl.Trainer, images: int, config: RunConfig) -> int:
-    """The number of ``images`` that a validation is a mean over, after ``trainer.limit_val_batches``."""
-    batches = _limited(trainer, images, config, trainer.limit_val_batches)
+def judged_images(trainer: pl.Trainer, images: int, config: RunConfig, limit: int | float) -> int:
+    """How many of ``images`` a score is a mean over, after a ``limit`` such as ``trainer.limit_val_batches``."""
+    batches = _limited(trainer, images, config, limit)
     return min(images, batches * config.data.batch_size * trainer.world_size)
 
 
