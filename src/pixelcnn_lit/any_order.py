@@ -67,7 +67,9 @@ class AnyOrder(ManyOrders):
             raise ValueError(f"holes must be in 0..1, got {holes}")
         self.holes = holes
 
-    def forward(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None, chances: Tensor | None = None
+    ) -> Tensor:
         """As of :class:`ManyOrders`; in training a share :attr:`holes` of the orders begins around a random hole."""
         y = None if self.n_classes is None else y
         if not self.training:
@@ -76,7 +78,7 @@ class AnyOrder(ManyOrders):
         known = random_known(len(x), x.shape[2], x.shape[3])
         known |= (torch.rand(len(x)) >= self.holes)[:, None, None]
         order = known_first(self._of_scans(scan, x), known.to(x.device))
-        return self._in(order)(x, y, context)
+        return self._in(order)(x, y, context, chances)
 
     def given(self, y: Tensor | None, context: Tensor | None) -> dict[str, Tensor | None]:
         """As of :class:`Density`: the network knows no scans, so their numbers are no classes."""

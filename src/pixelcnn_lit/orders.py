@@ -14,7 +14,7 @@ from pixelcnn_lit.density import Density, entropies
 from pixelcnn_lit.likelihood import Likelihood
 from pixelcnn_lit.nn.context import ContextShape
 from pixelcnn_lit.nn.inputs import Embedded, Scaled
-from pixelcnn_lit.sampling.conditionals import Conditionals, Given
+from pixelcnn_lit.sampling.conditionals import Conditionals, Given, expected_nats
 from pixelcnn_lit.sampling.draw import Draw, Progress, SoFar, draw
 from pixelcnn_lit.sampling.noise import Streams, gumbel
 from pixelcnn_lit.sampling.scans import SCANS, alike, leading, turned, usable
@@ -67,17 +67,21 @@ class ManyOrders(Density):
         super().__init__(network, likelihood, image_shape, n_classes, context_shape, inputs)
         self.scans = SCANS[:orders]
 
-    def forward(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None, chances: Tensor | None = None
+    ) -> Tensor:
         """Nats of each dimension: levels (N, C, H, W) -> (N, C, H, W).
 
-        In training, those in a scan that torch's generator draws for each image. In evaluation, :meth:`nats`. As of
-        Density, a network without classes takes no notice of y.
+        In training, those in a scan that torch's generator draws for each image, or with ``chances`` their means. In
+        evaluation, :meth:`nats`. As of Density, a network without classes takes no notice of y.
         """
         y = None if self.n_classes is None else y
         if not self.training:
             return self.nats(x, y, context)
-        order = torch.randint(len(self.scans), (len(x),), device=x.device)
-        return self._along(_nats, x, Given(y, context), order)
+        order, given = torch.randint(len(self.scans), (len(x),), device=x.device), Given(y, context)
+        if chances is not None:
+            return expected_nats(self._along(_logits, x, given, order), chances)
+        return self._along(_nats, x, given, order)
 
     def given(self, y: Tensor | None, context: Tensor | None) -> dict[str, Tensor | None]:
         """The arguments of the network beside the image, in the first scan, which is the raster."""
@@ -154,7 +158,7 @@ class ManyOrders(Density):
         """The entropy of each conditional, in nats: (N, C, H, W), the mean over the scans as of :meth:`nats`."""
         totals = self._components(_nats, x, y, context, order)
         weights = (-totals.flatten(2).sum(2)).softmax(0)
-        each = self._components(lambda raster, x, given: entropies(raster.all_logits(x, *given)), x, y, context, order)
+        each = self._components(lambda *asked: entropies(_logits(*asked)), x, y, context, order)
         return torch.einsum("kn,knchw->nchw", weights, each)
 
     def logits(
@@ -163,7 +167,7 @@ class ManyOrders(Density):
         """The logits of each conditional of one scan: levels (N, C, H, W) -> (N, levels, C, H, W)."""
         x = self._checked(x)
         given, orders = self._given(x, y, context), self._orders(x, order)
-        return self._along(lambda raster, x, given: raster.all_logits(x, *given), x, given, orders)
+        return self._along(_logits, x, given, orders)
 
     def completion_log_prob(
         self, x: Tensor, known: Tensor, y: Tensor | int | None = None, context: Tensor | None = None
@@ -334,6 +338,10 @@ class ManyOrders(Density):
 def _nats(raster: Conditionals, x: Tensor, given: Given) -> Tensor:
     nats: Tensor = raster(x, *given)
     return nats
+
+
+def _logits(raster: Conditionals, x: Tensor, given: Given) -> Tensor:
+    return raster.all_logits(x, *given)
 
 
 class Turn(NamedTuple):

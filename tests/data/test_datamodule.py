@@ -76,7 +76,7 @@ def test_a_label_beyond_the_number_of_classes_is_an_error(mnist_dir):
 def epoch_of(loader, epoch):
     """The images of an epoch of training in the order of the data set."""
     loader.sampler.set_epoch(epoch)
-    images = torch.cat([x for x, _ in loader])
+    images = torch.cat([x for x, *_ in loader])
     return images[loader.sampler.order().argsort()]
 
 
@@ -95,8 +95,10 @@ def test_dynamic_binarisation_draws_training_images_anew_each_epoch_and_the_othe
         assert set(images.unique().tolist()) == {0, 1}
         assert not images[grey == 0].any()
         assert images[grey == 255].all()
-    x, y = next(iter(loader))
+    x, y, context, chances = next(iter(loader))
+    assert context is None
     assert torch.equal(y, first.split("train").labels[loader.sampler.order()[: len(x)]])
+    assert torch.equal(chances, grey[loader.sampler.order()[: len(x)]] / 255)
     for part in ("train", "val", "test"):
         fixed = first.split(part).images
         assert torch.equal(fixed, other.split(part).images)
@@ -137,7 +139,7 @@ def test_processes_share_the_draws_of_an_epoch(mnist_dir):
         data.trainer = trainer_of(rank)
         loader = data.loader("train", shuffle=True)
         loader.sampler.set_epoch(3)
-        for indices, (x, _) in zip(loader.sampler, loader, strict=True):
+        for indices, (x, *_) in zip(loader.sampler, loader, strict=True):
             assert torch.equal(x, alone[indices])
 
 
@@ -162,7 +164,7 @@ def test_labels_get_the_numbers_of_the_classes_that_a_model_knows(mnist_dir, bin
     assert not plain.renumber((), 10)
     for part in ("train", "val", "test"):
         assert torch.equal(data.split(part).labels, 9 - plain.split(part).labels)
-    drawn, same = (torch.cat([y for _, y in each.loader("train", shuffle=True)]) for each in (data, plain))
+    drawn, same = (torch.cat([y for _, y, *_ in each.loader("train", shuffle=True)]) for each in (data, plain))
     assert torch.equal(drawn, 9 - same)
     with pytest.raises(UserError, match=r"data=mnist: its classes are 0, .*; the checkpoint's are a, b"):
         plain.renumber(("a", "b"), 2)

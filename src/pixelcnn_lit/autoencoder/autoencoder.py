@@ -138,7 +138,7 @@ class Autoencoder(nn.Module):
         return quantised if latent is None else torch.cat([self.doublings[above](latent), quantised], 1)
 
     @torch.no_grad()
-    def initialise(self, x: Tensor, y: Tensor | None = None) -> None:
+    def initialise(self, x: Tensor) -> None:
         """Put the codes of each level at the centres of clusters of a first batch x (N, C, H, W) of levels."""
         self._latent(self.normalise(x), lambda name, vectors: self.codebook(name).initialise(vectors))
 

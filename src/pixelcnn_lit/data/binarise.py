@@ -30,6 +30,11 @@ def binarise(pixels: NDArray[np.uint8], numbers: NDArray[np.int64], *key: int) -
     return levels
 
 
+def chances(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The probability of level 1 of each pixel that :func:`binarise` draws: v / 255."""
+    return np.divide(pixels, 255, dtype=np.float32)
+
+
 def splitmix64(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """64 random bits per state: the output function of SplitMix (Steele, Lea and Flood, 2014, OOPSLA)."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

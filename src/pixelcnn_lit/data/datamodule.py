@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from pixelcnn_lit.config import DataConfig
 from pixelcnn_lit.config.context import ContextConfig
-from pixelcnn_lit.data.images import Batch, ImageData
+from pixelcnn_lit.data.images import ImageData, TrainingBatch
 
 
 class ImageDataModule(ImageData, pl.LightningDataModule):
@@ -37,11 +37,11 @@ class ImageDataModule(ImageData, pl.LightningDataModule):
             return super().place()
         return self.trainer.global_rank, self.trainer.world_size, self.trainer.strategy.root_device
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[TrainingBatch]:
         return self.loader("train", shuffle=True)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[TrainingBatch]:
         return self.loader("val")
 
-    def test_dataloader(self) -> DataLoader[Batch]:
+    def test_dataloader(self) -> DataLoader[TrainingBatch]:
         return self.loader("test")

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pixelcnn_lit.config import DataConfig
 from pixelcnn_lit.config.context import ContextConfig, NoContext
-from pixelcnn_lit.data.binarise import binarise
+from pixelcnn_lit.data.binarise import binarise, chances
 from pixelcnn_lit.data.classes import listed, numbered, renumbering
 from pixelcnn_lit.data.contexts import ContextOf, context_of
 from pixelcnn_lit.data.datasets import load
@@ -24,6 +24,9 @@ from pixelcnn_lit.errors import UserError
 
 Batch = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
 """Levels (N, C, H, W), uint8 up to 256 of them, labels (N,) int64, and contexts (N, F, H', W') where there are any."""
+
+TrainingBatch = Batch | tuple[Tensor, Tensor, None, Tensor]
+"""A batch; where its levels were drawn, each by itself, the chances of a 1 (N, C, H, W) may come last, in [0, 1]."""
 
 
 class LevelImages(Dataset[Batch]):
@@ -123,8 +126,12 @@ class BatchIndices(Sampler[Tensor]):
         return min(stop * size, self.length) - min(first * size, self.length)
 
 
-class RedrawnImages(Dataset[Batch]):
-    """The training images under dynamic binarisation, drawn anew each epoch as a function of (seed, epoch)."""
+class RedrawnImages(Dataset[TrainingBatch]):
+    """The training images under dynamic binarisation, drawn anew each epoch as a function of (seed, epoch).
+
+    A batch has the chances of its draws too, for a density to learn from. With contexts it has not: these are made of
+    the drawn images, and so tell of each draw.
+    """
 
     def __init__(self, split: Split, seed: int, order: BatchIndices, context_of: ContextOf) -> None:
         self._split, self._seed, self._order, self._context_of = split, seed, order, context_of
@@ -132,11 +139,12 @@ class RedrawnImages(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self._split)
 
-    def __getitem__(self, indices: Tensor) -> Batch:
+    def __getitem__(self, indices: Tensor) -> TrainingBatch:
         numbers = indices.numpy()
         drawn = self._split[numbers]
-        images = binarise(drawn.images, numbers, ANEW, self._seed, self._order.epoch)
-        return given(torch.from_numpy(images), torch.from_numpy(drawn.labels), self._context_of)
+        images = torch.from_numpy(binarise(drawn.images, numbers, ANEW, self._seed, self._order.epoch))
+        batch = given(images, torch.from_numpy(drawn.labels), self._context_of)
+        return (*batch, None, torch.from_numpy(chances(drawn.images))) if len(batch) == 2 else batch
 
 
 PARTS = ("train", "val", "test")
@@ -276,7 +284,7 @@ class ImageData:
         """Whose batches the loaders give: those of process 0 of 1, on the CPU."""
         return 0, 1, torch.device("cpu")
 
-    def loader(self, part: str, *, shuffle: bool = False) -> DataLoader[Batch]:
+    def loader(self, part: str, *, shuffle: bool = False) -> DataLoader[TrainingBatch]:
         """Batches of a split, in its own order, or with ``shuffle`` in the order of (seed, epoch)."""
         images = self.split(part)
         rank, world, device = self.place()
@@ -287,7 +295,7 @@ class ImageData:
         indices = BatchIndices(
             len(images), self.config.batch_size, seed, rank, world, device, reshuffle=self._reshuffle
         )
-        drawn: Dataset[Batch] = images.on(device)
+        drawn: Dataset[TrainingBatch] = images.on(device)
         if redrawn is not None:
             drawn = RedrawnImages(redrawn, self.seed, indices, self._context_of)
         # A loader draws a number when iteration starts. With a generator of its own, torch's global one stays as it is.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelcnn_lit.likelihood import Likelihood
@@ -63,12 +64,16 @@ class Conditionals(nn.Module):
         """Whether the network can be computed one pixel at a time, with caches."""
         return isinstance(self.network, CausalNetwork) and self.network.cached_sampling
 
-    def forward(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None, chances: Tensor | None = None
+    ) -> Tensor:
         """``-log p(x_i | earlier)`` of each dimension, in nats: levels (N, C, H, W) -> (N, C, H, W).
 
         With ``n_classes``, y (N,) are the classes of the images, and the result is ``-log p(x_i | earlier, y)``. With a
-        context (N, F, H', W') it is given that too.
+        context (N, F, H', W') it is given that too. With ``chances`` it is :func:`expected_nats`.
         """
+        if chances is not None:
+            return expected_nats(self.all_logits(x, y, context), chances)
         return -self.likelihood.log_prob(self.params(x, y, context), x)
 
     def params(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> Tensor:
@@ -94,6 +99,22 @@ class Conditionals(nn.Module):
         """Convert levels to the network's input: ``level / (levels - 1)``, in [0, 1], or their embedding."""
         inputs: Tensor = self.inputs(x, next(self.parameters()).dtype)
         return inputs
+
+
+def expected_nats(logits: Tensor, chances: Tensor) -> Tensor:
+    """The mean of ``-log p(x_i | earlier)`` over x_i, which is 1 with probability q_i and else 0: (N, C, H, W) nats.
+
+    ``-q_i log p(1 | earlier) - (1 - q_i) log p(0 | earlier)``, from logits (N, 2, C, H, W) and the ``chances`` q
+    (N, C, H, W). Where each dimension of x was drawn by itself, this has the mean of ``-log p(x_i | earlier)`` and a
+    smaller variance, and so has its gradient: the Rao-Blackwell theorem.
+
+    >>> import torch
+    >>> from pixelcnn_lit.sampling.conditionals import expected_nats
+    >>> expected_nats(torch.zeros(1, 2, 1, 1, 1), torch.full((1, 1, 1, 1), 0.3)).item() / torch.tensor(2.0).log().item()
+    1.0
+    """
+    odds = (logits[:, 1] - logits[:, 0]).to(chances.dtype)
+    return F.binary_cross_entropy_with_logits(odds, chances, reduction="none")
 
 
 class InOrder(Conditionals):

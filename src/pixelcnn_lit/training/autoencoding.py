@@ -15,7 +15,7 @@ from pixelcnn_lit import pictures
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.config import AutoencoderRunConfig
 from pixelcnn_lit.data.datamodule import ImageDataModule
-from pixelcnn_lit.data.images import Batch
+from pixelcnn_lit.data.images import Batch, TrainingBatch
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.factory import build_autoencoder
 from pixelcnn_lit.metrics import CodeUse, SquaredError, psnr
@@ -50,7 +50,10 @@ class LitAutoencoder(LitModel):
     def model(self) -> Autoencoder:
         return self.autoencoder
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def initialise(self, batch: TrainingBatch) -> None:
+        self.autoencoder.initialise(batch[0])
+
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         x = self.autoencoder.normalise(batch[0])
         result = self.autoencoder(x)
         errors = (x - result.images.float()).square().flatten(1).mean(1)

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from pixelcnn_lit import messages
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder
 from pixelcnn_lit.config import OptimizerConfig, RunConfig
-from pixelcnn_lit.data.images import BatchIndices
+from pixelcnn_lit.data.images import BatchIndices, TrainingBatch
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.scores import Score
@@ -60,6 +60,10 @@ class LitModel(pl.LightningModule, ABC):
     @abstractmethod
     def model(self) -> Density | Autoencoder:
         """The model that is trained."""
+
+    @abstractmethod
+    def initialise(self, batch: TrainingBatch) -> None:
+        """Initialise the model on a first batch of training images."""
 
     def on_train_start(self) -> None:
         """Follow the schedule of this run's length from its first step, also after a checkpoint of a shorter run."""

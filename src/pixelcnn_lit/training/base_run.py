@@ -128,7 +128,7 @@ class BaseRun(ABC, Generic[C]):
         self._announce()
         with self._guarded():
             if self.ckpt is None and self.config.weights is None:
-                self.module.model.initialise(*next(iter(self.data.loader("train", shuffle=True))))
+                self.module.initialise(next(iter(self.data.loader("train", shuffle=True))))
             self._train()
 
     def conclude(self) -> summary.Metrics | None:

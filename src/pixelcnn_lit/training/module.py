@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint as recompute
 
 from pixelcnn_lit.config import TrainConfig
 from pixelcnn_lit.data.datamodule import ImageDataModule
-from pixelcnn_lit.data.images import Batch
+from pixelcnn_lit.data.images import Batch, TrainingBatch
 from pixelcnn_lit.density import Density
 from pixelcnn_lit.device import widest
 from pixelcnn_lit.metrics import BitsPerDim
@@ -23,7 +23,10 @@ from pixelcnn_lit.training.compiled import Compiled
 
 
 class LitDensity(LitModel):
-    """Trains a density by its negative log-likelihood, in nats per dimension, and reports bits per dimension."""
+    """Trains a density by its negative log-likelihood, in nats per dimension, and reports bits per dimension.
+
+    Where the images of a batch were drawn and it has their chances, the loss of a dimension is its mean over that draw.
+    """
 
     score = BITS
 
@@ -43,6 +46,9 @@ class LitDensity(LitModel):
     def model(self) -> Density:
         return self.density
 
+    def initialise(self, batch: TrainingBatch) -> None:
+        self.density.initialise(*batch[:3])
+
     @property
     def class_names(self) -> tuple[str, ...]:
         return self.density.class_names
@@ -54,7 +60,7 @@ class LitDensity(LitModel):
         if not self.density.class_names and len(names) == self.density.n_classes:
             self.density.class_names = names
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         nats = self._train(*batch)
         dimensions = math.prod(nats.shape[1:])
         wide = widest(nats.device)
