@@ -59,8 +59,9 @@ def read(folder: Path, results: Path) -> Kept:
     if score is None:
         raise UserError(f"{file}: damaged, or not of a run: it has no test score")
     refuse_lacking(metrics, file)
-    for key, value in metrics.items():
-        refuse_place(value, f"{file}: {key}")
+    for part in (metrics, *metrics.get("parts", ())):
+        for key, value in part.items():
+            refuse_place(value, f"{file}: {key}")
     curve = tuple(row for row in validations(folder) if score.name in row)
     return Kept(folder.relative_to(results).as_posix(), metrics, score, curve)
 
@@ -82,8 +83,9 @@ def keep(run: Path, name: str, results: Path, *, replace: bool) -> Path:
         raise UserError(f"{run}: is kept there already")
     older = {key: value for key, value in of_the_folder(run, metrics).items() if key not in metrics}
     found = {**metrics, **older, "source": Path(metrics["source"]).name}
-    if command := found.get("command"):
-        found["command"] = without_places(command)
+    for part in (found, *found.get("parts", ())):
+        if command := part.get("command"):
+            part["command"] = without_places(command)
     empty(folder)
     with write_whole(folder / run_folder.METRICS) as file:
         file.write(json.dumps(found, indent=2).encode() + b"\n")

@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.kept import Kept
@@ -32,6 +33,7 @@ from benchmarks.tables import (
     written,
 )
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.training.parts import FROM
 
 FIGURE = re.compile(r"(<!--=(\S+) (\S+) ([^\s>]+)-->)(.*?)(<!--/-->)")
 TABLE = re.compile(r"(<!--table ([\w-]+): ([^>]*?)-->\n)(.*?)(<!--/table-->)", re.DOTALL)
@@ -134,9 +136,14 @@ class Page:
             "code": written(of.get("git"), "s"),
         }
         command = of.get("command")
+        earlier = [
+            f"  \n  to step {after[FROM]:,}, code {written(part['git'], 's')}: `{written(part['command'], 's')}`"
+            for part, after in pairwise(of.get("parts", ()))
+        ]
         return (
             f"- {self._link(run)}: {written(of[score.test], score.form)} {score.unit} of {images(of)}; "
             + "; ".join(f"{name} {value}" for name, value in facts.items() if value != UNKNOWN)
             + "".join(f"; {name} {UNKNOWN}" for name, value in facts.items() if value == UNKNOWN)
             + (f"; command {UNKNOWN}" if command is None else f"  \n  `{command}`")
+            + "".join(earlier)
         )

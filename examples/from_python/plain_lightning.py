@@ -47,7 +47,7 @@ def main() -> None:
         plugins=[WholeCheckpoints()],  # checkpoints with a checksum, which pixelcnn_lit.load asks for
     )
     # Networks that scale their layers on a first batch, such as pixelcnn_pp, do so here.
-    density.initialise(*next(iter(data.loader("train", shuffle=True))))
+    module.initialise(next(iter(data.loader("train", shuffle=True))))
     trainer.fit(module, datamodule=data)
     trainer.test(module, datamodule=data)
 

@@ -95,7 +95,7 @@ class Density(Conditionals):
         if order is not None and (isinstance(order, bool) or torch.as_tensor(order).any()):
             raise ValueError(f"order must be 0: this density has one order of the pixels, the raster; got {order}")
         if self.n_classes is not None and y is None:
-            return self.class_log_probs(x, context).logsumexp(1) - math.log(self.n_classes)
+            return even_mixture(self.class_log_probs(x, context), 1)
         x = self._checked(x)
         return -self(x, *self._given(x, y, context)).flatten(1).sum(1)
 
@@ -106,8 +106,7 @@ class Density(Conditionals):
         """
         if self.n_classes is None:
             raise ValueError("this density has no classes: it was built with n_classes=None")
-        each = self.component_log_probs(x, context)
-        return each.logsumexp(2) - math.log(each.shape[2])
+        return even_mixture(self.component_log_probs(x, context), 2)
 
     def component_log_probs(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """``log p(x | y, o)`` of each class y and order o, in nats: levels (N, C, H, W) -> (N, classes, orders).
@@ -340,6 +339,17 @@ class Density(Conditionals):
             got = f"{int(classes.min())}..{int(classes.max())}"
             raise ValueError(f"y must be in 0..{self.n_classes - 1}, got {got}")
         return classes.long().expand(n)
+
+
+def even_mixture(log_probs: Tensor, dim: int) -> Tensor:
+    """``log sum over k of p_k / K``: log-probabilities in nats of K equally weighted components along ``dim``.
+
+    >>> import torch
+    >>> from pixelcnn_lit.density import even_mixture
+    >>> even_mixture(torch.tensor([[0.1, 0.3], [0.5, 0.5]]).log(), 1).exp()
+    tensor([0.2000, 0.5000])
+    """
+    return log_probs.logsumexp(dim) - math.log(log_probs.shape[dim])
 
 
 def entropies(logits: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pixelcnn_lit.density import Density, entropies
+from pixelcnn_lit.density import Density, entropies, even_mixture
 from pixelcnn_lit.likelihood import Likelihood
 from pixelcnn_lit.nn.context import ContextShape
 from pixelcnn_lit.nn.inputs import Embedded, Scaled
@@ -106,7 +106,7 @@ class ManyOrders(Density):
         The rest is of :meth:`Density.log_prob`. Raises ValueError for an order that is not there, too.
         """
         if order is None:
-            return self.order_log_probs(x, y, context).logsumexp(1) - math.log(len(self.scans))
+            return even_mixture(self.order_log_probs(x, y, context), 1)
         return self._labels_log_probs(x, y, context, order).logsumexp(0)
 
     def order_log_probs(self, x: Tensor, y: Tensor | int | None = None, context: Tensor | None = None) -> Tensor:

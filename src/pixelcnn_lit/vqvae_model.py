@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn_lit.autoencoder.autoencoder import Autoencoder, Codes
-from pixelcnn_lit.density import Density
+from pixelcnn_lit.density import Density, even_mixture
 from pixelcnn_lit.nn.context import one_hot
 from pixelcnn_lit.sampling.draw import Draw, Method, Progress, SoFar, draw_classes
 
@@ -140,7 +140,7 @@ class VQVAE:
         """
         if y is None and self.n_classes is not None:
             each = [self.log_prob(codes, number) for number in range(self.n_classes)]
-            return torch.stack(each).logsumexp(0) - math.log(self.n_classes)
+            return even_mixture(torch.stack(each), 0)
         total = torch.zeros(len(codes[0]), device=self.autoencoder.device)
         above: Tensor | None = None
         for name, numbers in zip(self.names, codes, strict=True):

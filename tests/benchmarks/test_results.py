@@ -103,6 +103,24 @@ def test_what_an_older_run_does_not_say_is_not_kept(root):
     assert "seed not kept; precision not kept; machine not kept; date not kept; code not kept; command not kept" in text
 
 
+def test_a_run_that_went_on_tells_what_made_each_part(root, tmp_path):
+    told = "python -m pixelcnn_lit.train data=digits ckpt={}last.ckpt data.dir={}"
+    parts = [
+        {"from_step": 0, "git": "older", "command": told.format("/home/me/", "/mnt")},
+        {"from_step": 1200, "git": "abc", "command": told.format("", "x")},
+    ]
+    run = put(tmp_path / "run", "it", {**NEW, "parts": parts})
+    kept.keep(run, "new", root / "docs" / "results", replace=True)
+    results.write(root)
+    text = (root / "docs" / "page.md").read_text()
+    command = "`python -m pixelcnn_lit.train data=digits{}`"
+    first = command.format(" ckpt=last.ckpt")
+    assert f"; code abc  \n  {command.format('')}  \n  to step 1,200, code older: {first}\n" in text
+    put(root, "new", {**NEW, "parts": parts})
+    with pytest.raises(UserError, match=r"metrics.json: command names a place of one machine"):
+        results.write(root)
+
+
 def test_a_page_a_run_or_a_curve_that_changes_alone_is_one_line(root, monkeypatch, capsys):
     results.write(root)
     page = root / "docs" / "page.md"

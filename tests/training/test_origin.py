@@ -76,6 +76,42 @@ def test_the_code_is_that_of_the_start_and_the_command_has_its_folders_of_config
     assert metrics.command.startswith("python -m pixelcnn_lit.train --config-dir /home/me/conf model.n_res=1 ")
 
 
+def test_a_run_that_goes_on_with_other_code_says_what_made_each_part(mnist_dir, tmp_path, monkeypatch):
+    def trained(steps, revision):
+        monkeypatch.setattr("pixelcnn_lit.training.base_run.git_revision", lambda: revision)
+        overrides = [*options(mnist_dir), f"trainer.max_steps={steps}"]
+        run = Run(compose(overrides), tmp_path, told=(overrides, {"a": 1}))
+        run.fit()
+        return run.conclude()
+
+    assert trained(2, "one").parts == []
+    first = json.loads((tmp_path / "metrics.json").read_text())
+    assert "parts" not in first
+    assert trained(2, "two").git == "one"  # no step was left to it
+    second = trained(4, "two")
+    assert [(part["from_step"], part["git"]) for part in second.parts] == [(0, "one"), (2, "two")]
+    assert second.parts[0]["command"] == first["command"]
+    assert second.parts[0]["machine"] == first["machine"]
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert written["parts"] == second.parts
+    assert (written["git"], written["command"]) == ("two", second.parts[1]["command"])
+
+
+def test_what_made_the_steps_before_an_older_checkpoint_is_not_known(mnist_dir, tmp_path):
+    run = Run(compose([*options(mnist_dir), "trainer.max_steps=1"]), tmp_path)
+    run.fit()
+    run.conclude()
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    _, content = checkpoint.read(last)
+    del content["callbacks"]["Parts"]
+    checkpoint.write(last, content)
+    run = Run(compose([*options(mnist_dir), "trainer.max_steps=2"]), tmp_path)
+    run.fit()
+    before, now = run.conclude().parts
+    assert (before["from_step"], set(before.values())) == (0, {0, None})
+    assert (now["from_step"], now["git"]) == (1, origin.git_revision())
+
+
 def test_a_run_that_python_code_started_has_no_command(mnist_dir, tmp_path):
     run = Run(compose([*options(mnist_dir), "trainer.max_steps=1"]), tmp_path)
     run.fit()

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn_lit.any_order import AnyOrder
-from pixelcnn_lit.density import Density
+from pixelcnn_lit.density import Density, even_mixture
 from pixelcnn_lit.sampling.conditionals import CachedConditionals, Given, NaiveConditionals
 from pixelcnn_lit.sampling.scans import alike, turned
 
@@ -139,7 +139,7 @@ def encode(density: Density, x: Tensor, batch_size: int, told: Told = lambda sha
             coder.encode(symbols, family, weights()[row])
         corrections.append(_corrections(each, borders, part.cpu().numpy()))
     if of_labels is not None:
-        log_prob = of_labels.logsumexp(1) - math.log(of_labels.shape[1])
+        log_prob = even_mixture(of_labels, 1)
     return Block(coder.get_compressed().astype("<u4").tobytes(), np.concatenate(corrections)), log_prob
 
 

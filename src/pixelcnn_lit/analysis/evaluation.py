@@ -24,7 +24,7 @@ from pixelcnn_lit.config import EvaluateConfig, TrainConfig
 from pixelcnn_lit.config.data import apart
 from pixelcnn_lit.data.classes import legend, listed, numbered
 from pixelcnn_lit.data.images import ImageData
-from pixelcnn_lit.density import Density
+from pixelcnn_lit.density import Density, even_mixture
 from pixelcnn_lit.device import enough_memory, pick_device
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import say
@@ -59,8 +59,8 @@ def score(density: Density, data: ImageData, split: str, device: torch.device, *
         for x, _, *context in batches:
             found.append(density.component_log_probs(x, *context).cpu())
     each, dimensions = torch.cat(found), math.prod(data.split(split).images.shape[1:])  # (N, classes, orders)
-    of_scans, of_classes = mixed(each, 1), mixed(each, 2)
-    log_probs = mixed(of_scans, 1)
+    of_scans, of_classes = even_mixture(each, 1), even_mixture(each, 2)
+    log_probs = even_mixture(of_scans, 1)
     scores = Scores(log_probs, dimensions, mean_bits(log_probs, dimensions))
     if isinstance(density, ManyOrders) and len(density.scans) > 1:
         bits = [mean_bits(of_scan, dimensions) for of_scan in of_scans.unbind(1)]
@@ -70,11 +70,6 @@ def score(density: Density, data: ImageData, split: str, device: torch.device, *
     labels = data.split(split).labels
     given_class = mean_bits(of_classes.gather(1, labels.long()[:, None]), dimensions)
     return replace(scores, given_class=given_class, calibration=calibration(of_classes, labels))
-
-
-def mixed(log_probs: Tensor, dim: int) -> Tensor:
-    """``log p`` of the mixture with equal weights of what a dimension has the ``log p`` of, which is lost."""
-    return log_probs.logsumexp(dim) - math.log(log_probs.shape[dim])
 
 
 def mean_bits(log_probs: Tensor, dimensions: int) -> float:

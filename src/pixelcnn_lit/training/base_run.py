@@ -33,7 +33,8 @@ from pixelcnn_lit.training import loggers, precision, summary, validations
 from pixelcnn_lit.training.averaging import AveragedWeights
 from pixelcnn_lit.training.base import LitModel
 from pixelcnn_lit.training.callbacks import EpochLines, FiniteSteps, ProgressBar, Throughput, ValidationCurve
-from pixelcnn_lit.training.origin import command, config_options, git_revision, origin
+from pixelcnn_lit.training.origin import command, config_options, git_revision, now, origin
+from pixelcnn_lit.training.parts import Parts
 from pixelcnn_lit.training.profile import make_profiler
 from pixelcnn_lit.training.resume import (
     BestCheckpoint,
@@ -86,6 +87,7 @@ class BaseRun(ABC, Generic[C]):
         self.ckpt, self._before = self._start()
         self.data = self._data()
         self.throughput, self.signals, self._position = Throughput(), StopSignals(), Position()
+        self._parts = Parts(self._made)
         self._finite = FiniteSteps(config.on_nan, self.folder / CHECKPOINTS)
         self._curve = ValidationCurve(self.score, self.folder, self.throughput, self._position)
         self._revision = git_revision()
@@ -187,7 +189,7 @@ class BaseRun(ABC, Generic[C]):
 
     def _watching(self, options: dict[str, Any]) -> Iterator[Callback]:
         """The callbacks that observe the training."""
-        yield from (self._position, self._finite, self.throughput, self._curve)
+        yield from (self._position, self._parts, self._finite, self.throughput, self._curve)
         yield EpochLines(self.score, self.throughput, self._curve)
         if run_folder.is_trial(self.folder):
             yield imported("pixelcnn_lit.sweeps.prune:Prune")(self.folder, self._position)
@@ -311,7 +313,6 @@ class BaseRun(ABC, Generic[C]):
 
     def _facts(self, best: Path | None) -> dict[str, Any]:
         """What the results of every run say beside its scores: the arguments of :class:`summary.Metrics`."""
-        overrides, hydra = self._told
         return {
             "data": self.config.data.name,
             "source": self.data.source,
@@ -330,9 +331,16 @@ class BaseRun(ABC, Generic[C]):
             "skipped_steps": self._finite.skipped,
             "best_ckpt": None if best is None else str(best.absolute().relative_to(self.folder.absolute())),
             "seed": self.config.seed,
-            "command": command(self.command, [*config_options(hydra), *overrides]) if hydra else None,
-            **origin(self.trainer.strategy.root_device, self._revision),
+            "parts": self._parts.several,
+            **self._parts.last,
+            "date": now(),
         }
+
+    def _made(self) -> dict[str, Any]:
+        """What makes the steps of this process: the command, and what :func:`origin` says."""
+        overrides, hydra = self._told
+        told = command(self.command, [*config_options(hydra), *overrides]) if hydra else None
+        return {"command": told, **origin(self.trainer.strategy.root_device, self._revision)}
 
     def _limits(self) -> dict[str, int | float]:
         """What the Trainer was told to leave out: the values other than 1.0, all of it, of its limits."""

@@ -34,12 +34,17 @@ def origin(device: torch.device, revision: str | None) -> dict[str, Any]:
     """
     return {
         "git": revision,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": now(),
         "machine": name_of(device),
         "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a checkpoint takes plain text alone
         "version": pixelcnn_lit.__version__,
     }
+
+
+def now() -> str:
+    """The date and the time in ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def git_revision() -> str | None:

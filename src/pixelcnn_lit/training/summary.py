@@ -27,6 +27,7 @@ from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown, write_whole
 from pixelcnn_lit.training.base import LitModel
 from pixelcnn_lit.training.loggers import TensorBoard
+from pixelcnn_lit.training.parts import FROM
 
 
 def quiet_lightning() -> None:
@@ -112,6 +113,9 @@ class Metrics(ABC):
     version: str
     """Of this package."""
     git: str | None
+    parts: list[dict[str, Any]]
+    """Of a run that went on by another command, with other code or elsewhere: what made each part, from which step and
+    date on. What stands above is then of the last part. Else empty."""
 
     @abstractmethod
     def scores(self) -> dict[str, float | None]:
@@ -131,6 +135,8 @@ class Metrics(ABC):
             rest["processor_seconds"] = round(self.processor_seconds, 3)
         if self.images_per_second is not None:
             rest["images_per_second"] = round(self.images_per_second, 2)
+        if not self.parts:
+            del rest["parts"]
         return valid({**self.scores(), **self.more(), **rest})
 
     def more(self) -> dict[str, Any]:
@@ -262,6 +268,8 @@ def table(metrics: Metrics, folder: Path) -> Table:
     rows.add_row("data", escape(f"{metrics.data} ({metrics.source}), {metrics.levels} levels"))
     rows.add_row("parameters", number(metrics.params, ",d"))
     rows.add_row("epochs", number(metrics.epochs, ".4g", f", {metrics.steps:,} steps"))
+    for part in metrics.parts:
+        rows.add_row(f"from step {part[FROM]:,}", escape(f"code {part['git'] or 'not known'}, {part['machine'] or ''}"))
     rows.add_row("seed", str(metrics.seed))
     processor = number(metrics.processor_seconds, ",.1f", " processor seconds")
     rows.add_row("training", number(metrics.train_seconds, ",.1f", f" s, {processor}"))
