@@ -8,7 +8,7 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -113,7 +113,7 @@ class Metrics(ABC):
     version: str
     """Of this package."""
     git: str | None
-    parts: list[dict[str, Any]]
+    parts: list[dict[str, Any]] = field(default_factory=list)
     """Of a run that went on by another command, with other code or elsewhere: what made each part, from which step and
     date on. What stands above is then of the last part. Else empty."""
 
@@ -127,7 +127,7 @@ class Metrics(ABC):
 
     def as_json(self) -> dict[str, Any]:
         """The content of metrics.json. NaN and infinite values become null."""
-        own = {field.name for field in fields(self)} - {field.name for field in fields(Metrics)}
+        own = {each.name for each in fields(self)} - {each.name for each in fields(Metrics)}
         rest = {key: value for key, value in asdict(self).items() if key not in {*own, "test", "val"}}
         rest["epochs"] = float(f"{self.epochs:.6g}")
         rest["train_seconds"] = round(self.train_seconds, 3)
