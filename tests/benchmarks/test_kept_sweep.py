@@ -83,6 +83,13 @@ def test_a_sweep_that_goes_on_is_not_kept(sweep, tmp_path):
         keep_sweep(sweep, "one", tmp_path / "results", replace=False)
 
 
+def test_all_code_that_the_runs_of_a_sweep_ran_is_told(sweep, tmp_path):
+    metrics = sweep / "001" / "metrics.json"
+    metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "git": "def"}))
+    file = keep_sweep(sweep, "one", tmp_path / "results", replace=False) / "sweep.json"
+    assert json.loads(file.read_text())["facts"]["git"] == "def and abc"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
