@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -129,6 +132,54 @@ def test_a_search_that_is_stopped_waits_for_its_jobs_no_more_and_leaves_them_que
     assert submitted == []
     assert (job.folder / cluster.SUBMITTED).read_text() == "7_0"
     assert run_folder.status(job.folder).state == "not started"
+
+
+@pytest.fixture
+def cancelled(tmp_path, monkeypatch):
+    """The file of the words that scancel got; it refuses job 7_9."""
+    told, program = tmp_path / "cancelled", tmp_path / "bin" / "scancel"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\n[ "$1" = 7_9 ] && {{ echo no power >&2; exit 1; }}\necho "$@" >> {told}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(cluster, "_queued", lambda: {"7_0", "7_9"})
+    return told
+
+
+def test_a_job_that_is_still_queued_is_cancelled_before_its_run_is_deleted(tmp_path, monkeypatch, cancelled):
+    for name, number in (("queued", "7_0"), ("gone", "7_5"), ("held", "7_9")):
+        (job_of_before(tmp_path / name).folder / cluster.SUBMITTED).write_text(number)
+    for name in ("queued", "gone", "new"):
+        cluster.take_back(tmp_path / name)
+        assert not (tmp_path / name / cluster.SUBMITTED).exists()
+    assert cancelled.read_text() == "7_0\n"
+    with pytest.raises(UserError, match="held: its Slurm job 7_9 cannot be cancelled: no power"):
+        cluster.take_back(tmp_path / "held")
+    monkeypatch.setattr(cluster, "_queued", lambda: None)
+    with pytest.raises(UserError, match="held: its Slurm job 7_9 may be queued, and squeue does not answer"):
+        cluster.take_back(tmp_path / "held")
+    assert (tmp_path / "held" / cluster.SUBMITTED).read_text() == "7_9"
+
+
+def test_ray_starts_no_task_after_the_end(monkeypatch):
+    started = []
+    remote = SimpleNamespace(remote=lambda *given: started.append(given))
+    ray = SimpleNamespace(
+        is_initialized=lambda: True,
+        cluster_resources=lambda: {"CPU": 4},
+        remote=lambda **options: lambda function: remote,
+        cancel=lambda reference: None,
+        get=lambda reference: None,
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    sys.modules.pop("pixelcnn_lit.sweeps.ray_cluster", None)
+    tasks = importlib.import_module("pixelcnn_lit.sweeps.ray_cluster").RayTasks(None, 2, 0)
+    del sys.modules["pixelcnn_lit.sweeps.ray_cluster"]  # with a ray that is none
+    job = Job(Path("job"), ())
+    tasks.run([job], [])
+    tasks.stop()
+    tasks.run([job], [])
+    assert (tasks.parallel, len(started)) == (2, 1)
 
 
 def test_a_machine_without_slurm_is_told(tmp_path, monkeypatch):

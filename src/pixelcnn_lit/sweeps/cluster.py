@@ -6,6 +6,7 @@ All machines must share a disk with the folders of the jobs, the code and its en
 from __future__ import annotations
 
 import getpass
+import shutil
 import subprocess
 import threading
 import time
@@ -60,7 +61,7 @@ class SlurmLauncher(JobLauncher):
         queued = self._answered()
         if self._stopping.is_set():
             return
-        numbers = {job: _number(job) for job in jobs}
+        numbers = {job: _number(job.folder) for job in jobs}
         new = [job for job in jobs if numbers[job] not in queued]
         waiting = {number for number in numbers.values() if number in queued}
         if new:
@@ -116,9 +117,27 @@ class SlurmLauncher(JobLauncher):
         return self.sweep_dir / ".slurm"
 
 
-def _number(job: Job) -> str:
+def take_back(folder: Path) -> None:
+    """Cancel the Slurm job that waits for a folder whose run is deleted: it would run what was asked before.
+
+    Raises UserError if Slurm does not answer, or does not cancel it.
+    """
+    number = _number(folder)
+    if number and shutil.which("scancel"):
+        queued = _queued()
+        if queued is None:
+            raise UserError(f"{shown(folder)}: its Slurm job {number} may be queued, and squeue does not answer")
+        if number in queued:
+            done = subprocess.run(["scancel", number], capture_output=True, text=True)
+            if done.returncode:
+                raise UserError(f"{shown(folder)}: its Slurm job {number} cannot be cancelled: {done.stderr.strip()}")
+    (folder / SUBMITTED).unlink(missing_ok=True)
+
+
+def _number(folder: Path) -> str:
+    """The Slurm job that was submitted for a folder; empty if none was."""
     try:
-        return (job.folder / SUBMITTED).read_text().strip()
+        return (folder / SUBMITTED).read_text().strip()
     except OSError:
         return ""
 

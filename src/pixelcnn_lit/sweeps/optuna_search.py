@@ -18,7 +18,7 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import message
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown
-from pixelcnn_lit.sweeps.cluster import SUBMITTED
+from pixelcnn_lit.sweeps.cluster import take_back
 from pixelcnn_lit.sweeps.jobs import Job, folder_name
 from pixelcnn_lit.sweeps.search import OptunaSweeper
 from pixelcnn_lit.sweeps.study import (
@@ -176,7 +176,7 @@ class Search:
             with run_folder.held(folder):  # before the first is deleted: a trial may still be running
                 pass
         for folder in folders:
-            (folder / SUBMITTED).unlink(missing_ok=True)
+            take_back(folder)
             run_folder.discard(folder)
         for name in (JOURNAL, f"{JOURNAL}.lock"):
             (self.dir / name).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,17 @@ class RayTasks:
         self.parallel = max(1, int(min(places)))
         self._num_cpus, self._num_gpus = num_cpus, num_gpus
         self._tasks: list[Any] = []
+        self._stopped, self._lock = False, threading.Lock()
 
     def run(self, jobs: Sequence[Job], configs: Sequence[str]) -> None:
         """Run jobs and wait for them. Ray restarts a job if its machine is lost."""
         task = ray.remote(num_cpus=self._num_cpus, num_gpus=self._num_gpus, max_retries=3)(_in_a_task)
         threads = {"OMP_NUM_THREADS": str(max(1, int(self._num_cpus)))}
-        started = [task.remote(job, job.command(configs), threads, str(Path.cwd())) for job in jobs]
-        self._tasks += started
+        with self._lock:  # after stop() there is nobody to cancel a task
+            if self._stopped:
+                return
+            started = [task.remote(job, job.command(configs), threads, str(Path.cwd())) for job in jobs]
+            self._tasks += started
         for job, reference in zip(jobs, started, strict=True):
             try:
                 ray.get(reference)
@@ -49,7 +54,9 @@ class RayTasks:
                 run_folder.stop(job.folder, "failed", f"Ray: {str(error).strip().splitlines()[-1]}")
 
     def stop(self) -> None:
-        """Cancel all tasks."""
+        """Cancel all tasks, and start no more."""
+        with self._lock:
+            self._stopped = True
         for reference in self._tasks:
             ray.cancel(reference)
 

@@ -24,6 +24,7 @@ from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import message
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown, write_whole
+from pixelcnn_lit.sweeps.cluster import take_back
 from pixelcnn_lit.sweeps.jobs import Job, grid
 from pixelcnn_lit.sweeps.launcher import JobLauncher
 
@@ -103,6 +104,7 @@ class JobSweeper(Sweeper):
             return run_folder.status(job.folder)
         if overwrite:
             with run_folder.held(job.folder):
+                take_back(job.folder)
                 run_folder.clear(job.folder)
         else:
             run_folder.refuse_another(job.folder, config)
