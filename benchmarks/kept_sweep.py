@@ -98,10 +98,10 @@ def command_of(sweep: Path) -> str:
 
 
 def common(runs: Sequence[Run]) -> dict[str, Any]:
-    """The facts that all finished runs have in common, all code that they ran, and the day of the last one."""
+    """The facts that all finished runs have in common, all code that these ran, and the day of the last one."""
     metrics = [run.metrics for run in runs if run.metrics]
     found = {key: metrics[0].get(key) for key in FACTS if len({str(each.get(key)) for each in metrics}) == 1}
-    codes = dict.fromkeys(each.get("git") or "not known" for each in metrics)
+    codes = dict.fromkeys(part.get("git") or "not known" for each in metrics for part in run_folder.parts(each))
     found["git"] = " and ".join(codes)
     days = [day for run in runs if (day := date_of(run.folder))]
     return {**found, "source": Path(found.get("source") or "").name, "date": max(days, default=None)}

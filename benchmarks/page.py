@@ -20,7 +20,6 @@ from pathlib import Path
 
 from benchmarks.kept import Kept
 from benchmarks.kept_sweep import KeptSweep
-from benchmarks.machine import threads
 from benchmarks.tables import (
     COLUMNS,
     SCORE,
@@ -28,6 +27,7 @@ from benchmarks.tables import (
     common,
     images,
     lines_of,
+    machine,
     table_of_shipped,
     table_of_sweep,
     written,
@@ -127,17 +127,17 @@ class Page:
 
     def _item(self, run: Kept) -> str:
         of, score = run.metrics, run.score
-        device = written(of.get("machine"), "s")
         facts = {
             "seed": written(of.get("seed"), "d"),
             "precision": written(of.get("precision"), "s"),
-            "machine": device if "threads" not in of else f"{device}, {threads(of['threads'])}, torch {of['torch']}",
+            "machine": machine(of) + (f", torch {of['torch']}" if of.get("torch") else ""),
             "date": written(of.get("date"), "s")[:10],
             "code": written(of.get("git"), "s"),
         }
         command = of.get("command")
         earlier = [
-            f"  \n  to step {after[FROM]:,}, code {written(part['git'], 's')}: `{written(part['command'], 's')}`"
+            f"  \n  to step {after[FROM]:,}, code {written(part['git'], 's')}, {machine(part)}: "
+            f"`{written(part['command'], 's')}`"
             for part, after in pairwise(of.get("parts", ()))
         ]
         return (

@@ -93,16 +93,25 @@ def table_of_shipped() -> str:
     return "\n".join(lines_of(heads, ["---", "---", "---:", "---", "---:"], rows)) + "\n"
 
 
+def machine(of: Mapping[str, Any]) -> str:
+    """The name of a machine, and how many threads were used there."""
+    name = written(of.get("machine"), "s")
+    return f"{name}, {threads(of['threads'])}" if of.get("threads") else name
+
+
 def table_of_sweep(sweep: KeptSweep) -> str:
     """The command of a sweep, what its runs have in common, and a line for each."""
     of = sweep.facts
-    device = f"{written(of.get('machine'), 's')}, {threads(of['threads'])}" if "threads" in of else UNKNOWN
     told = [
         f"{len(sweep.runs)} runs",
         f"validation on {written(of.get('val_images'), ',d')} images of {of.get('data')}",
     ]
     told += [f"{key} {written(of.get(key), form)}" for key, form in (("seed", "d"), ("precision", "s"))]
-    told += [f"machine {device}", f"date {written(of.get('date'), 's')[:10]}", f"code {written(of.get('git'), 's')}"]
+    told += [
+        f"machine {machine(of)}",
+        f"date {written(of.get('date'), 's')[:10]}",
+        f"code {written(of.get('git'), 's')}",
+    ]
     heads = [*sweep.keys, f"validation {sweep.unit}", "steps", "processor seconds", "state"]
     rules = [*("---" for _ in sweep.keys), "---:", "---:", "---:", "---"]
     rows = [

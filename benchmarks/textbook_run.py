@@ -30,7 +30,7 @@ from pixelcnn_lit.scores import BITS
 from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.training import summary
 from pixelcnn_lit.training.callbacks import add_validation
-from pixelcnn_lit.training.origin import command, git_revision, origin
+from pixelcnn_lit.training.origin import command, git_revision, now, origin
 
 BATCH = 250
 """Images of a validation at once."""
@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     run_folder.clear(folder)
     run.fit(arguments.seconds, arguments.validations, folder)
     made = {**origin(torch.device(arguments.device), revision), "command": command("benchmarks.textbook_run", told)}
+    made["date"] = now()
     metrics = run.metrics(made)
     summary.write(folder, metrics, [])
     print(f"{folder}: {run_folder.summary(metrics.as_json())} after {metrics.steps:,} steps")

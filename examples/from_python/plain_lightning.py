@@ -33,7 +33,7 @@ def main() -> None:
     pl.seed_everything(config.seed, verbose=False)
     data = ImageDataModule(config.data, config.seed)
     density = build_density(config)
-    module = LitDensity(density, config)  # batches are (levels, labels); the loss is nats per dimension
+    module = LitDensity(density, config)  # batches begin with levels and labels; the loss is nats per dimension
 
     trainer = pl.Trainer(
         accelerator="cpu",

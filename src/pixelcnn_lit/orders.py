@@ -14,7 +14,7 @@ from pixelcnn_lit.density import Density, entropies, even_mixture
 from pixelcnn_lit.likelihood import Likelihood
 from pixelcnn_lit.nn.context import ContextShape
 from pixelcnn_lit.nn.inputs import Embedded, Scaled
-from pixelcnn_lit.sampling.conditionals import Conditionals, Given, expected_nats
+from pixelcnn_lit.sampling.conditionals import Conditionals, Given, mean_nats
 from pixelcnn_lit.sampling.draw import Draw, Progress, SoFar, draw
 from pixelcnn_lit.sampling.noise import Streams, gumbel
 from pixelcnn_lit.sampling.scans import SCANS, alike, leading, turned, usable
@@ -73,14 +73,15 @@ class ManyOrders(Density):
         """Nats of each dimension: levels (N, C, H, W) -> (N, C, H, W).
 
         In training, those in a scan that torch's generator draws for each image, or with ``chances`` their means. In
-        evaluation, :meth:`nats`. As of Density, a network without classes takes no notice of y.
+        evaluation, :meth:`nats`, whatever the chances. As of Density, a network without classes takes no notice of y.
         """
         y = None if self.n_classes is None else y
         if not self.training:
             return self.nats(x, y, context)
         order, given = torch.randint(len(self.scans), (len(x),), device=x.device), Given(y, context)
         if chances is not None:
-            return expected_nats(self._along(_logits, x, given, order), chances)
+            of_both = self._along(lambda raster, x, given: raster.nats_of_both(x, *given), x, given, order)
+            return mean_nats(of_both, chances)
         return self._along(_nats, x, given, order)
 
     def given(self, y: Tensor | None, context: Tensor | None) -> dict[str, Tensor | None]:

@@ -106,7 +106,13 @@ def test_what_an_older_run_does_not_say_is_not_kept(root):
 def test_a_run_that_went_on_tells_what_made_each_part(root, tmp_path):
     told = "python -m pixelcnn_lit.train data=digits ckpt={}last.ckpt data.dir={}"
     parts = [
-        {"from_step": 0, "git": "older", "command": told.format("/home/me/", "/mnt")},
+        {
+            "from_step": 0,
+            "git": "older",
+            "machine": "Abacus 1",
+            "threads": 1,
+            "command": told.format("/home/me/", "/mnt"),
+        },
         {"from_step": 1200, "git": "abc", "command": told.format("", "x")},
     ]
     run = put(tmp_path / "run", "it", {**NEW, "parts": parts})
@@ -115,7 +121,7 @@ def test_a_run_that_went_on_tells_what_made_each_part(root, tmp_path):
     text = (root / "docs" / "page.md").read_text()
     command = "`python -m pixelcnn_lit.train data=digits{}`"
     first = command.format(" ckpt=last.ckpt")
-    assert f"; code abc  \n  {command.format('')}  \n  to step 1,200, code older: {first}\n" in text
+    assert f"; code abc  \n  {command.format('')}  \n  to step 1,200, code older, Abacus 1, 1 thread: {first}\n" in text
     put(root, "new", {**NEW, "parts": parts})
     with pytest.raises(UserError, match=r"metrics.json: command names a place of one machine"):
         results.write(root)

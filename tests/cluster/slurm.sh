@@ -2,7 +2,8 @@
 # make test-slurm: a sweep on a real Slurm, in a cluster of one node that is made here and taken down again.
 # As root on Debian or Ubuntu: installs slurm-wlm and munge where they are missing, sweeps four jobs, and while they run
 # sends one of them the signal by which Slurm says that its time is up, and has Slurm kill and requeue another one.
-# All four have to finish, and the two have to go on from their checkpoints. PYTHON names the interpreter.
+# All four have to finish, and the two have to go on from their checkpoints. Last, a sweep whose jobs are still queued
+# starts over with other settings: the queued ones have to be cancelled. PYTHON names the interpreter.
 set -euo pipefail
 PYTHON=${PYTHON:-python}
 WORK=$(mktemp -d)
@@ -72,10 +73,12 @@ for _ in $(seq 30); do if sinfo --noheader --format=%t 2> /dev/null | grep -qE '
 sinfo
 
 cd "$WORK"
-"$PYTHON" -m pixelcnn_lit.train -m name=cluster launcher=slurm hydra.launcher.timeout_min=30 \
-  hydra.launcher.cpus_per_task=1 trainer=cpu data.source=embedded data.levels=2,4 model.hidden=4,8 model.n_res=1 \
-  data.batch_size=16 trainer.max_epochs=$EPOCHS trainer.limit_train_batches=40 trainer.limit_val_batches=4 \
-  trainer.limit_test_batches=4 logger=none > "$WORK/sweep.log" 2>&1 &
+train() { # in the background: a sweep of this name and so many epochs; further words are overrides
+  exec "$PYTHON" -m pixelcnn_lit.train -m name="$1" trainer.max_epochs="$2" launcher=slurm hydra.launcher.timeout_min=30 \
+    hydra.launcher.cpus_per_task=1 trainer=cpu data.source=embedded model.n_res=1 data.batch_size=16 \
+    trainer.limit_train_batches=40 trainer.limit_val_batches=4 trainer.limit_test_batches=4 logger=none "${@:3}"
+}
+train cluster $EPOCHS data.levels=2,4 model.hidden=4,8 > "$WORK/sweep.log" 2>&1 &
 sweep=$!
 
 begun() { # a job that has a checkpoint and is not done; the first argument is one to leave out
@@ -123,3 +126,26 @@ begun = sum(log.count(f"epoch   1/{epochs}") for log in logs)
 assert begun == 4, f"{begun} jobs began at epoch 1, not 4: a requeued one has lost its checkpoint"
 print(f"four metrics.json with {epochs} epochs each; no job did its first epoch twice")
 CHECK
+
+submitted() { # the number of the queued job, once it is another than that of the first argument
+  for _ in $(seq 300); do
+    number=$(cat "$WORK"/outputs/over/*/.slurm_job 2> /dev/null || true)
+    if [ -n "$number" ] && [ "$number" != "${1:-}" ]; then echo "$number"; return; fi
+    sleep 0.2
+  done
+  return 1
+}
+scontrol update nodename="$NODE" state=drain reason=test  # what is submitted now stays in the queue
+train over 3 model.hidden=4 > "$WORK/over.log" 2>&1 &
+sweep=$!
+old=$(submitted)
+kill $sweep  # of the one that waits; the job stays
+wait $sweep || true
+train over 1 model.hidden=4 overwrite=true > "$WORK/over.log" 2>&1 &
+sweep=$!
+new=$(submitted "$old")
+if squeue --noheader --array --format=%i | grep -qx "$old"; then echo "job $old is still queued" >&2; exit 1; fi
+scontrol update nodename="$NODE" state=resume
+wait $sweep
+grep -q '"steps": 40,' "$WORK"/outputs/over/*/metrics.json
+echo "job $old, which was queued, was cancelled; job $new ran in its place"

@@ -61,3 +61,10 @@ def test_certain_chances_give_the_loss_of_the_image():
     density = spread_out(build_density(compose(["data=digits", "model.n_res=1", "model.hidden=4", "data.levels=2"])))
     x = torch.randint(2, (5, 1, 4, 4), dtype=torch.uint8)
     assert torch.allclose(density(x), density(x, None, None, x.float()), atol=1e-6)
+
+
+def test_the_mean_over_the_draw_of_more_than_two_levels_is_refused():
+    density = build_density(compose(["data=digits", "model.n_res=1", "model.hidden=4", "data.levels=4"]))
+    x = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="both levels: this density has 4"):
+        density(x, None, None, x.float())

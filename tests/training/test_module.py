@@ -13,6 +13,7 @@ from pixelcnn_lit.data.datamodule import ImageDataModule
 from pixelcnn_lit.data.images import BatchIndices
 from pixelcnn_lit.device import fast_precision
 from pixelcnn_lit.errors import UserError
+from pixelcnn_lit.sampling.conditionals import mean_nats
 from pixelcnn_lit.storage import checkpoint
 from pixelcnn_lit.training.base import learning_rate_schedule
 from pixelcnn_lit.training.module import LitDensity
@@ -52,6 +53,15 @@ def test_the_loss_is_the_nats_per_dimension():
     x = torch.randint(0, 4, (5, 1, 3, 3), dtype=torch.uint8)
     loss = module.training_step((x, torch.zeros(5)), 0)
     assert loss.item() == pytest.approx(density.bits_per_dim(x).mean().item() * math.log(2), rel=1e-5)
+
+
+def test_the_loss_of_drawn_images_is_the_mean_over_their_draw():
+    density = tiny_density(2)
+    x, chances = torch.randint(0, 2, (5, 1, 3, 3), dtype=torch.uint8), torch.rand(5, 1, 3, 3)
+    loss = alone(density, 5).training_step((x, torch.zeros(5), None, chances), 0)
+    expected = mean_nats(density.nats_of_both(x), chances).mean()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert expected.item() != pytest.approx(density.nats(x).mean().item(), rel=1e-3)
 
 
 @pytest.mark.parametrize(("given", "kept"), [((), ("2", "10")), (("b", "a"), ("b", "a"))])

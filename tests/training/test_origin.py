@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import torch
 from omegaconf import OmegaConf
+from rich.console import Console
 
 import pixelcnn_lit
 from helpers.running import TINY, ScriptedRun
@@ -17,6 +18,7 @@ from pixelcnn_lit.reporting.collect import validations
 from pixelcnn_lit.storage import checkpoint
 from pixelcnn_lit.training import origin
 from pixelcnn_lit.training.run import Run
+from pixelcnn_lit.training.summary import table
 
 
 def test_the_revision_is_that_of_the_checkout_that_holds_the_code(tmp_path, monkeypatch):
@@ -91,10 +93,35 @@ def test_a_run_that_goes_on_with_other_code_says_what_made_each_part(mnist_dir, 
     second = trained(4, "two")
     assert [(part["from_step"], part["git"]) for part in second.parts] == [(0, "one"), (2, "two")]
     assert second.parts[0]["command"] == first["command"]
-    assert second.parts[0]["machine"] == first["machine"]
+    for key in ("machine", "precision", "torch"):
+        assert second.parts[0][key] == first[key]
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert written["parts"] == second.parts
     assert (written["git"], written["command"]) == ("two", second.parts[1]["command"])
+
+
+def test_a_run_that_is_concluded_by_another_process_tells_what_trained_it(mnist_dir, tmp_path):
+    few = [*options(mnist_dir), "trainer.max_steps=2"]
+    run = Run(compose([*few, "trainer.precision=bf16-mixed"]), tmp_path)
+    run.fit()
+    again = Run(compose(few), tmp_path)
+    again.fit()
+    metrics = again.conclude()
+    assert (metrics.precision, metrics.parts) == ("bf16-mixed", [])
+
+
+def test_changed_code_that_is_not_committed_is_another_part_each_time(mnist_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr("pixelcnn_lit.training.base_run.git_revision", lambda: "abc-dirty")
+    for steps in (1, 2):
+        run = Run(compose([*options(mnist_dir), f"trainer.max_steps={steps}"]), tmp_path)
+        run.fit()
+    metrics = run.conclude()
+    assert [part["from_step"] for part in metrics.parts] == [0, 1]
+    shown = Console(width=100, record=True)
+    shown.print(table(metrics, tmp_path))
+    text = shown.export_text()
+    assert "from step 1" in text
+    assert "git abc-dirty" in text
 
 
 def test_what_made_the_steps_before_an_older_checkpoint_is_not_known(mnist_dir, tmp_path):
@@ -105,6 +132,10 @@ def test_what_made_the_steps_before_an_older_checkpoint_is_not_known(mnist_dir, 
     _, content = checkpoint.read(last)
     del content["callbacks"]["Parts"]
     checkpoint.write(last, content)
+    again = Run(compose([*options(mnist_dir), "trainer.max_steps=1"]), tmp_path)
+    again.fit()
+    none = again.conclude()
+    assert (none.git, none.machine, none.threads, none.precision, none.parts) == (None, None, None, None, [])
     run = Run(compose([*options(mnist_dir), "trainer.max_steps=2"]), tmp_path)
     run.fit()
     before, now = run.conclude().parts

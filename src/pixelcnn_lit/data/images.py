@@ -285,7 +285,10 @@ class ImageData:
         return 0, 1, torch.device("cpu")
 
     def loader(self, part: str, *, shuffle: bool = False) -> DataLoader[TrainingBatch]:
-        """Batches of a split, in its own order, or with ``shuffle`` in the order of (seed, epoch)."""
+        """Batches of a split, in its own order, or with ``shuffle`` in the order of (seed, epoch).
+
+        Under dynamic binarisation, shuffled images are drawn anew, and have their chances: :data:`TrainingBatch`.
+        """
         images = self.split(part)
         rank, world, device = self.place()
         seed = self.seed if shuffle else None

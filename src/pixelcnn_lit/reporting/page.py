@@ -17,6 +17,7 @@ from pixelcnn_lit.reporting import plots
 from pixelcnn_lit.reporting.collect import Run, swept_keys
 from pixelcnn_lit.reporting.compare import SEED, Group, Setting, by, natural, number_in
 from pixelcnn_lit.reporting.tables import means, results
+from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown
 from pixelcnn_lit.sweeps.jobs import short
 
@@ -59,7 +60,9 @@ def page(folder: Path, found: Sequence[Run], compared: Sequence[Group]) -> str:
         n_pictured=MOST_PICTURES,
         runs=found,
         told=[_told(run, keys) for run in found],
-        made=[(key, _values(run.metrics[key] for run in found if key in run.metrics)) for key in ORIGIN],
+        made=[
+            (key, _values(part.get(key) for run in found for part in run_folder.parts(run.metrics))) for key in ORIGIN
+        ],
     )
 
 

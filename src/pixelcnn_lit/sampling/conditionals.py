@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixelcnn_lit.likelihood import Likelihood
@@ -70,11 +69,30 @@ class Conditionals(nn.Module):
         """``-log p(x_i | earlier)`` of each dimension, in nats: levels (N, C, H, W) -> (N, C, H, W).
 
         With ``n_classes``, y (N,) are the classes of the images, and the result is ``-log p(x_i | earlier, y)``. With a
-        context (N, F, H', W') it is given that too. With ``chances`` it is :func:`expected_nats`.
+        context (N, F, H', W') it is given that too. With the ``chances`` of the draw of x it is :func:`mean_nats`.
         """
         if chances is not None:
-            return expected_nats(self.all_logits(x, y, context), chances)
+            return mean_nats(self.nats_of_both(x, y, context), chances)
         return -self.likelihood.log_prob(self.params(x, y, context), x)
+
+    def nats_of_both(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> Tensor:
+        """``-log p(0 | earlier)`` and ``-log p(1 | earlier)`` of each dimension: (N, C, H, W) -> (N, 2, C, H, W).
+
+        Raises ValueError for a density of other levels than two.
+        """
+        if self.levels != 2:
+            raise ValueError(f"both levels: this density has {self.levels}")
+        params = self.params(x, y, context)
+        return torch.stack([self._nats_of_level(params, x, level) for level in (0, 1)], dim=1)
+
+    def _nats_of_level(self, params: Tensor, x: Tensor, level: int) -> Tensor:
+        """``-log p(level | earlier)`` of each dimension: (N, C, H, W)."""
+        channels = []
+        for channel in range(x.shape[1]):
+            asked = x.clone()
+            asked[:, channel] = level
+            channels.append(-self.likelihood.log_prob(params, asked)[:, channel])
+        return torch.stack(channels, dim=1)
 
     def params(self, x: Tensor, y: Tensor | None = None, context: Tensor | None = None) -> Tensor:
         """The parameters of the likelihood for each pixel: levels (N, C, H, W) -> (N, P, H, W)."""
@@ -101,20 +119,19 @@ class Conditionals(nn.Module):
         return inputs
 
 
-def expected_nats(logits: Tensor, chances: Tensor) -> Tensor:
+def mean_nats(of_both: Tensor, chances: Tensor) -> Tensor:
     """The mean of ``-log p(x_i | earlier)`` over x_i, which is 1 with probability q_i and else 0: (N, C, H, W) nats.
 
-    ``-q_i log p(1 | earlier) - (1 - q_i) log p(0 | earlier)``, from logits (N, 2, C, H, W) and the ``chances`` q
-    (N, C, H, W). Where each dimension of x was drawn by itself, this has the mean of ``-log p(x_i | earlier)`` and a
-    smaller variance, and so has its gradient: the Rao-Blackwell theorem.
+    ``-q_i log p(1 | earlier) - (1 - q_i) log p(0 | earlier)``, from the nats of both levels (N, 2, C, H, W) and the
+    ``chances`` q (N, C, H, W). Where each dimension of x was drawn by itself, this has the mean of
+    ``-log p(x_i | earlier)`` and a smaller variance, and so has its gradient: the Rao-Blackwell theorem.
 
     >>> import torch
-    >>> from pixelcnn_lit.sampling.conditionals import expected_nats
-    >>> expected_nats(torch.zeros(1, 2, 1, 1, 1), torch.full((1, 1, 1, 1), 0.3)).item() / torch.tensor(2.0).log().item()
-    1.0
+    >>> from pixelcnn_lit.sampling.conditionals import mean_nats
+    >>> mean_nats(torch.tensor([1.0, 3.0]).view(1, 2, 1, 1, 1), torch.tensor(0.25).view(1, 1, 1, 1)).item()
+    1.5
     """
-    odds = (logits[:, 1] - logits[:, 0]).to(chances.dtype)
-    return F.binary_cross_entropy_with_logits(odds, chances, reduction="none")
+    return torch.lerp(of_both[:, 0], of_both[:, 1], chances.to(of_both.dtype))
 
 
 class InOrder(Conditionals):

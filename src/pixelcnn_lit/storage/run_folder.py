@@ -161,6 +161,11 @@ def trial(folder: Path) -> int | None:
     return number if isinstance(number, int) else None
 
 
+def parts(metrics: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """What made each part of a run, of its metrics: these themselves for a run that was made in one go."""
+    return metrics.get("parts") or [metrics]
+
+
 def summary(metrics: dict[str, Any]) -> str:
     """The result of a finished run in a few words."""
     score = score_in(metrics)

@@ -156,7 +156,7 @@ class AutoencoderRun(BaseRun[AutoencoderRunConfig]):
 
     ::
 
-        run = AutoencoderRun(compose_vqvae(["experiment=vqvae2_quick", "trainer.max_epochs=1"]))
+        run = AutoencoderRun(compose_vqvae(["experiment=vqvae2_quick", "trainer.max_epochs=1"]).first)
         run.fit()
         metrics = run.conclude()
         run.autoencoder.encode(x)

@@ -87,7 +87,7 @@ class BaseRun(ABC, Generic[C]):
         self.ckpt, self._before = self._start()
         self.data = self._data()
         self.throughput, self.signals, self._position = Throughput(), StopSignals(), Position()
-        self._parts = Parts(self._made)
+        self._parts = Parts(self._made, now)
         self._finite = FiniteSteps(config.on_nan, self.folder / CHECKPOINTS)
         self._curve = ValidationCurve(self.score, self.folder, self.throughput, self._position)
         self._revision = git_revision()
@@ -326,21 +326,21 @@ class BaseRun(ABC, Generic[C]):
             "val_images": self._images("val"),
             "train_seconds": self.throughput.seconds,
             "processor_seconds": self.throughput.processor_seconds,
-            "precision": str(self.trainer.precision),
             "images_per_second": self.throughput.images_per_second,
             "skipped_steps": self._finite.skipped,
             "best_ckpt": None if best is None else str(best.absolute().relative_to(self.folder.absolute())),
             "seed": self.config.seed,
             "parts": self._parts.several,
-            **self._parts.last,
             "date": now(),
+            **self._parts.last(self.trainer.global_step),
         }
 
     def _made(self) -> dict[str, Any]:
-        """What makes the steps of this process: the command, and what :func:`origin` says."""
+        """What makes the steps of this process: the command, the precision, and what :func:`origin` says."""
         overrides, hydra = self._told
         told = command(self.command, [*config_options(hydra), *overrides]) if hydra else None
-        return {"command": told, **origin(self.trainer.strategy.root_device, self._revision)}
+        where = origin(self.trainer.strategy.root_device, self._revision)
+        return {"command": told, "precision": str(self.trainer.precision), **where}
 
     def _limits(self) -> dict[str, int | float]:
         """What the Trainer was told to leave out: the values other than 1.0, all of it, of its limits."""

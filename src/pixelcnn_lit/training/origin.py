@@ -34,7 +34,6 @@ def origin(device: torch.device, revision: str | None) -> dict[str, Any]:
     """
     return {
         "git": revision,
-        "date": now(),
         "machine": name_of(device),
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),  # a checkpoint takes plain text alone

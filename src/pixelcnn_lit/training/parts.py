@@ -2,50 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytorch_lightning as pl
 
 from pixelcnn_lit.data.images import TrainingBatch
 
-FROM = "from_step"
-"""In a part: the number of steps that were done before it."""
+FROM, BEGAN = "from_step", "began"
+"""In a part: the number of steps that were done before it, and when it began."""
+DIRTY = "-dirty"
+"""The end of a code's revision if its files were changed since: what they are is not known."""
 
 
 class Parts(pl.Callback):
-    """Keeps in checkpoints what made each part of a training: a new one begins where more than the date is another."""
+    """Keeps in checkpoints what made each part of a training. A new part begins where any of it has changed."""
 
-    def __init__(self, made: Callable[[], dict[str, Any]]) -> None:
-        """``made`` says what makes this part, and its date."""
-        self._made = made
+    def __init__(self, made: Callable[[], dict[str, Any]], now: Callable[[], str]) -> None:
+        """``made`` says what makes the steps of this process; ``now`` tells the time."""
+        self._made, self._now = made, now
         self._parts: list[dict[str, Any]] = []
         self._next: dict[str, Any] | None = None
+        """The part that begins with the first batch, if there is one: where no step is left, nothing is made."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._next = {FROM: trainer.global_step, **self._made()}
+        self._next = {FROM: trainer.global_step, BEGAN: self._now(), **self._made()}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: TrainingBatch, batch_idx: int
     ) -> None:
-        # Not at the start: where no step is left to do, nothing is made.
         if self._next is None:
             return
-        now, self._next = self._next, None
-        if now[FROM] and not self._parts:  # of a checkpoint that is older than this record
-            self._parts = [{**dict.fromkeys(now), FROM: 0}]
-        if not self._parts or _without_date(self._parts[-1]) != _without_date(now):
-            self._parts.append(now)
+        part, self._next = self._next, None
+        if part[FROM] and not self._parts:  # of a checkpoint that is older than this record
+            self._parts = [{**dict.fromkeys(part), FROM: 0}]
+        if not self._parts or _changed(self._parts[-1], part):
+            self._parts.append(part)
+
+    def last(self, steps: int) -> dict[str, Any]:
+        """What made the last of so many steps; where nobody knows, None for all of it."""
+        if self._parts:
+            return {key: value for key, value in self._parts[-1].items() if key not in (FROM, BEGAN)}
+        return dict.fromkeys(self._made()) if steps else self._made()
 
     @property
     def several(self) -> list[dict[str, Any]]:
         """All parts, in their order, if there are several."""
         return self._parts if len(self._parts) > 1 else []
-
-    @property
-    def last(self) -> dict[str, Any]:
-        """What made the last part; without a training, what makes this process."""
-        return {key: value for key, value in self._parts[-1].items() if key != FROM} if self._parts else self._made()
 
     def state_dict(self) -> dict[str, Any]:
         return {"parts": self._parts}
@@ -54,5 +58,13 @@ class Parts(pl.Callback):
         self._parts = list(state_dict["parts"])
 
 
-def _without_date(made: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in made.items() if key not in (FROM, "date")}
+def differences(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    """Of each part but the first: the step from which on it made the run, and what is new in it, in words."""
+    for before, part in pairwise(parts):
+        yield part[FROM], ", ".join(f"{key} {part[key]}" for key in _changed(before, part))
+
+
+def _changed(before: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
+    """The keys in which two parts differ, other than their beginnings."""
+    keys = [key for key in part if key not in (FROM, BEGAN)]
+    return [key for key in keys if before.get(key) != part[key] or str(part[key]).endswith(DIRTY)]

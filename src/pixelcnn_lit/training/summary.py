@@ -27,7 +27,7 @@ from pixelcnn_lit.storage import run_folder
 from pixelcnn_lit.storage.files import shown, write_whole
 from pixelcnn_lit.training.base import LitModel
 from pixelcnn_lit.training.loggers import TensorBoard
-from pixelcnn_lit.training.parts import FROM
+from pixelcnn_lit.training.parts import differences
 
 
 def quiet_lightning() -> None:
@@ -96,7 +96,7 @@ class Metrics(ABC):
     """By the clock."""
     processor_seconds: float | None
     """Of all threads of the first process. None where a checkpoint that the run resumed from does not know them."""
-    precision: str
+    precision: str | None
     images_per_second: float | None
     skipped_steps: int
     best_ckpt: str | None
@@ -106,16 +106,16 @@ class Metrics(ABC):
     """What a shell was told; None for a run that Python code started."""
     date: str
     """When the run ended, in ISO 8601, UTC."""
-    machine: str
-    """The name of the GPU, or of the processor."""
-    threads: int
-    torch: str
-    version: str
+    machine: str | None
+    """The name of the GPU, or of the processor. As what else says how steps were made, None where nobody knows it."""
+    threads: int | None
+    torch: str | None
+    version: str | None
     """Of this package."""
     git: str | None
     parts: list[dict[str, Any]] = field(default_factory=list)
-    """Of a run that went on by another command, with other code or elsewhere: what made each part, from which step and
-    date on. What stands above is then of the last part. Else empty."""
+    """Of a run that went on by another command, with other code or elsewhere: what made each part, from which step on,
+    and when it began. What stands above is then of the last part. Else empty."""
 
     @abstractmethod
     def scores(self) -> dict[str, float | None]:
@@ -268,12 +268,13 @@ def table(metrics: Metrics, folder: Path) -> Table:
     rows.add_row("data", escape(f"{metrics.data} ({metrics.source}), {metrics.levels} levels"))
     rows.add_row("parameters", number(metrics.params, ",d"))
     rows.add_row("epochs", number(metrics.epochs, ".4g", f", {metrics.steps:,} steps"))
-    for part in metrics.parts:
-        rows.add_row(f"from step {part[FROM]:,}", escape(f"code {part['git'] or 'not known'}, {part['machine'] or ''}"))
+    for step, new in differences(metrics.parts):
+        rows.add_row(f"from step {step:,}", escape(new))
     rows.add_row("seed", str(metrics.seed))
     processor = number(metrics.processor_seconds, ",.1f", " processor seconds")
     rows.add_row("training", number(metrics.train_seconds, ",.1f", f" s, {processor}"))
-    rows.add_row("images/s", number(metrics.images_per_second, ",.0f", f", in {metrics.precision}"))
+    precision = metrics.precision or "a precision that is not known"
+    rows.add_row("images/s", number(metrics.images_per_second, ",.0f", f", in {precision}"))
     rows.add_row("folder", escape(shown(folder)))
     left = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if not path.name.startswith("."))
     rows.add_row("in it", escape(", ".join(left)))
