@@ -136,7 +136,8 @@ class Page:
         }
         command = of.get("command")
         earlier = [
-            f"  \n  to step {after[FROM]:,}, code {written(part['git'], 's')}, {machine(part)}: "
+            f"  \n  to step {after[FROM]:,}, code {written(part['git'], 's')}, {machine(part)}, "
+            f"{written(part.get('precision'), 's')}: "
             f"`{written(part['command'], 's')}`"
             for part, after in pairwise(of.get("parts", ()))
         ]

@@ -111,6 +111,7 @@ def test_a_run_that_went_on_tells_what_made_each_part(root, tmp_path):
             "git": "older",
             "machine": "Abacus 1",
             "threads": 1,
+            "precision": "bf16-mixed",
             "command": told.format("/home/me/", "/mnt"),
         },
         {"from_step": 1200, "git": "abc", "command": told.format("", "x")},
@@ -121,7 +122,10 @@ def test_a_run_that_went_on_tells_what_made_each_part(root, tmp_path):
     text = (root / "docs" / "page.md").read_text()
     command = "`python -m pixelcnn_lit.train data=digits{}`"
     first = command.format(" ckpt=last.ckpt")
-    assert f"; code abc  \n  {command.format('')}  \n  to step 1,200, code older, Abacus 1, 1 thread: {first}\n" in text
+    assert (
+        f"; code abc  \n  {command.format('')}  \n  to step 1,200, code older, Abacus 1, 1 thread, bf16-mixed: {first}\n"
+        in text
+    )
     put(root, "new", {**NEW, "parts": parts})
     with pytest.raises(UserError, match=r"metrics.json: command names a place of one machine"):
         results.write(root)

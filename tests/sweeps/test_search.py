@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.messages import message
 from pixelcnn_lit.storage import run_folder
+from pixelcnn_lit.sweeps import cluster
 from pixelcnn_lit.sweeps.study import distribution, open_study
 
 SEARCH = ("name=search", "sweep=optuna", "optimizer.lr=tag(log, interval(1e-4, 1e-1))", "model.n_res=1,2")
@@ -86,7 +87,8 @@ def test_overwrite_deletes_no_search_for_trials_of_which_none_could_run(sweep, f
     assert sweep.ran
 
 
-def test_overwrite_deletes_what_a_search_wrote_and_no_other_file(sweep, folder):
+def test_overwrite_deletes_what_a_search_wrote_and_no_other_file(sweep, folder, monkeypatch):
+    monkeypatch.setattr(cluster, "_queued", lambda: set())  # as a Slurm of which the job is gone
     two = (*SEARCH, "hydra.sweeper.n_trials=2")
     first, second = sweep(*two)
     (folder / first / "notes.txt").write_text("mine")

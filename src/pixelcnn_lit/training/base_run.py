@@ -87,7 +87,7 @@ class BaseRun(ABC, Generic[C]):
         self.ckpt, self._before = self._start()
         self.data = self._data()
         self.throughput, self.signals, self._position = Throughput(), StopSignals(), Position()
-        self._parts = Parts(self._made, now)
+        self._parts = Parts(self._made)
         self._finite = FiniteSteps(config.on_nan, self.folder / CHECKPOINTS)
         self._curve = ValidationCurve(self.score, self.folder, self.throughput, self._position)
         self._revision = git_revision()

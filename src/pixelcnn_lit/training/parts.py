@@ -10,24 +10,27 @@ import pytorch_lightning as pl
 
 from pixelcnn_lit.data.images import TrainingBatch
 
-FROM, BEGAN = "from_step", "began"
-"""In a part: the number of steps that were done before it, and when it began."""
+FROM = "from_step"
+"""In a part: the number of steps that were done before it."""
 DIRTY = "-dirty"
 """The end of a code's revision if its files were changed since: what they are is not known."""
 
 
 class Parts(pl.Callback):
-    """Keeps in checkpoints what made each part of a training. A new part begins where any of it has changed."""
+    """Keeps in checkpoints what made each part of a training. A new part begins where any of it has changed.
 
-    def __init__(self, made: Callable[[], dict[str, Any]], now: Callable[[], str]) -> None:
-        """``made`` says what makes the steps of this process; ``now`` tells the time."""
-        self._made, self._now = made, now
+    No part has a date: a run that dies and goes on ends in the same checkpoints as one that nobody has disturbed.
+    """
+
+    def __init__(self, made: Callable[[], dict[str, Any]]) -> None:
+        """``made`` says what makes the steps of this process."""
+        self._made = made
         self._parts: list[dict[str, Any]] = []
         self._next: dict[str, Any] | None = None
         """The part that begins with the first batch, if there is one: where no step is left, nothing is made."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._next = {FROM: trainer.global_step, BEGAN: self._now(), **self._made()}
+        self._next = {FROM: trainer.global_step, **self._made()}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: TrainingBatch, batch_idx: int
@@ -43,7 +46,7 @@ class Parts(pl.Callback):
     def last(self, steps: int) -> dict[str, Any]:
         """What made the last of so many steps; where nobody knows, None for all of it."""
         if self._parts:
-            return {key: value for key, value in self._parts[-1].items() if key not in (FROM, BEGAN)}
+            return {key: value for key, value in self._parts[-1].items() if key != FROM}
         return dict.fromkeys(self._made()) if steps else self._made()
 
     @property
@@ -61,10 +64,11 @@ class Parts(pl.Callback):
 def differences(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
     """Of each part but the first: the step from which on it made the run, and what is new in it, in words."""
     for before, part in pairwise(parts):
-        yield part[FROM], ", ".join(f"{key} {part[key]}" for key in _changed(before, part))
+        new = (f"{key} {part[key]}" if key != "command" else "another command" for key in _changed(before, part))
+        yield part[FROM], ", ".join(new)
 
 
 def _changed(before: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
-    """The keys in which two parts differ, other than their beginnings."""
-    keys = [key for key in part if key not in (FROM, BEGAN)]
+    """The keys in which two parts differ, other than their first steps."""
+    keys = [key for key in part if key != FROM]
     return [key for key in keys if before.get(key) != part[key] or str(part[key]).endswith(DIRTY)]

@@ -114,8 +114,8 @@ class Metrics(ABC):
     """Of this package."""
     git: str | None
     parts: list[dict[str, Any]] = field(default_factory=list)
-    """Of a run that went on by another command, with other code or elsewhere: what made each part, from which step on,
-    and when it began. What stands above is then of the last part. Else empty."""
+    """Of a run that went on by another command, with other code or elsewhere: what made each part, and from which step
+    on. What stands above is then of the last part. Else empty."""
 
     @abstractmethod
     def scores(self) -> dict[str, float | None]:
@@ -273,7 +273,8 @@ def table(metrics: Metrics, folder: Path) -> Table:
     rows.add_row("seed", str(metrics.seed))
     processor = number(metrics.processor_seconds, ",.1f", " processor seconds")
     rows.add_row("training", number(metrics.train_seconds, ",.1f", f" s, {processor}"))
-    precision = metrics.precision or "a precision that is not known"
+    precisions = dict.fromkeys(part["precision"] for part in metrics.parts) or [metrics.precision]
+    precision = " and ".join(each or "a precision that is not known" for each in precisions)
     rows.add_row("images/s", number(metrics.images_per_second, ",.0f", f", in {precision}"))
     rows.add_row("folder", escape(shown(folder)))
     left = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if not path.name.startswith("."))
