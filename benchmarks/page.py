@@ -33,7 +33,7 @@ from benchmarks.tables import (
     written,
 )
 from pixelcnn_lit.errors import UserError
-from pixelcnn_lit.training.parts import FROM
+from pixelcnn_lit.storage.run_folder import FROM
 
 FIGURE = re.compile(r"(<!--=(\S+) (\S+) ([^\s>]+)-->)(.*?)(<!--/-->)")
 TABLE = re.compile(r"(<!--table ([\w-]+): ([^>]*?)-->\n)(.*?)(<!--/table-->)", re.DOTALL)

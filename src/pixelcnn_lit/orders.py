@@ -80,8 +80,7 @@ class ManyOrders(Density):
             return self.nats(x, y, context)
         order, given = torch.randint(len(self.scans), (len(x),), device=x.device), Given(y, context)
         if chances is not None:
-            of_both = self._along(lambda raster, x, given: raster.nats_of_both(x, *given), x, given, order)
-            return mean_nats(of_both, chances)
+            return mean_nats(self._along(_nats_of_both, x, given, order), chances)
         return self._along(_nats, x, given, order)
 
     def given(self, y: Tensor | None, context: Tensor | None) -> dict[str, Tensor | None]:
@@ -339,6 +338,10 @@ class ManyOrders(Density):
 def _nats(raster: Conditionals, x: Tensor, given: Given) -> Tensor:
     nats: Tensor = raster(x, *given)
     return nats
+
+
+def _nats_of_both(raster: Conditionals, x: Tensor, given: Given) -> Tensor:
+    return raster.nats_of_both(x, *given)
 
 
 def _logits(raster: Conditionals, x: Tensor, given: Given) -> Tensor:

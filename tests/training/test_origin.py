@@ -17,6 +17,7 @@ from pixelcnn_lit.errors import Interrupted
 from pixelcnn_lit.reporting.collect import validations
 from pixelcnn_lit.storage import checkpoint
 from pixelcnn_lit.training import origin
+from pixelcnn_lit.training.parts import differences
 from pixelcnn_lit.training.run import Run
 from pixelcnn_lit.training.summary import table
 
@@ -122,6 +123,11 @@ def test_changed_code_that_is_not_committed_is_another_part_each_time(mnist_dir,
     text = shown.export_text()
     assert "from step 1" in text
     assert "git abc-dirty" in text
+
+
+def test_only_code_may_be_dirty():
+    before = {"from_step": 0, "command": "train name=a-dirty", "git": "a"}
+    assert list(differences([before, {**before, "from_step": 3, "git": "b"}])) == [(3, "git b")]
 
 
 def test_what_made_the_steps_before_an_older_checkpoint_is_not_known(mnist_dir, tmp_path):

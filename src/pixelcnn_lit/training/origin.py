@@ -15,6 +15,9 @@ import pixelcnn_lit
 from pixelcnn_lit.config.composition import as_options, further_folders
 from pixelcnn_lit.device import name_of
 
+DIRTY = "-dirty"
+"""The end of a revision whose files were changed since it was committed."""
+
 
 def command(module: str, words: Sequence[str]) -> str:
     """A command as a shell is told it."""
@@ -52,9 +55,14 @@ def git_revision() -> str | None:
     try:
         # Without this check, a package installed inside another repository would report the commit of that one.
         git("ls-files", "--error-unmatch", here.name, cwd=here.parent)
-        return git("describe", "--always", "--dirty", "--abbrev=12", cwd=here.parent)
+        return git("describe", "--always", f"--dirty={DIRTY}", "--abbrev=12", cwd=here.parent)
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def is_dirty(revision: str | None) -> bool:
+    """Whether a revision does not say what the code was: the same one may stand for different changes."""
+    return revision is not None and revision.endswith(DIRTY)
 
 
 def git(*arguments: str, cwd: Path) -> str:

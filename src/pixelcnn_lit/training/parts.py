@@ -9,11 +9,8 @@ from typing import Any
 import pytorch_lightning as pl
 
 from pixelcnn_lit.data.images import TrainingBatch
-
-FROM = "from_step"
-"""In a part: the number of steps that were done before it."""
-DIRTY = "-dirty"
-"""The end of a code's revision if its files were changed since: what they are is not known."""
+from pixelcnn_lit.storage.run_folder import FROM
+from pixelcnn_lit.training.origin import is_dirty
 
 
 class Parts(pl.Callback):
@@ -71,4 +68,4 @@ def differences(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, str]]
 def _changed(before: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
     """The keys in which two parts differ, other than their first steps."""
     keys = [key for key in part if key != FROM]
-    return [key for key in keys if before.get(key) != part[key] or str(part[key]).endswith(DIRTY)]
+    return [key for key in keys if before.get(key) != part[key] or (key == "git" and is_dirty(part[key]))]
