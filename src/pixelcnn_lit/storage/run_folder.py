@@ -45,9 +45,9 @@ TRIAL = "trial.json"
 """The file in the folder of a search's job that says which trial it is."""
 PROFILES = tuple(f"{stage}-profile.txt" for stage in ("fit", "validate", "test"))
 LOGS = ("tensorboard", "csv", "wandb")
-COUNTS = frozenset({"params", "steps", "test_images", "val_images"})
 FROM = "from_step"
 """In a part of the metrics: the number of steps that were done before it."""
+COUNTS = frozenset({"params", "steps", "test_images", "val_images"})
 NUMBERS = COUNTS | {"epochs", "images_per_second"} | {key for score in SCORES for key in (score.test, score.val)}
 """What is a number in metrics.json, and what of it is a whole one, if it is there."""
 PICTURES = ("samples.png", "completions.png", "reconstructions.png")
