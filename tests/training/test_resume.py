@@ -122,6 +122,22 @@ def test_a_longer_run_follows_its_own_course_from_the_first_step_and_says_so(mni
     assert "the learning rate follows the course of this run's length: 0.0005" in said
 
 
+@pytest.mark.parametrize("accumulated", [1, 3])
+def test_a_run_that_ends_inside_an_epoch_goes_on_with_the_rest_of_it(accumulated, mnist_dir, tmp_path):
+    options = [*TINY, f"data.dir={mnist_dir}", "optimizer.schedule=constant", "trainer.max_epochs=9"]
+    options += [f"trainer.accumulate_grad_batches={accumulated}", "callbacks.early_stopping.patience=null"]
+    ScriptedRun(compose([*options, "trainer.max_steps=9"]), tmp_path / "whole").go()
+    last = tmp_path
+    for steps in (2, 7, 9):  # of 11 batches an epoch
+        ckpt = [] if last == tmp_path else [f"ckpt={last / 'checkpoints' / 'last.ckpt'}"]
+        last = tmp_path / str(steps)
+        ScriptedRun(compose([*options, f"trainer.max_steps={steps}", *ckpt]), last).go()
+    whole, parts = (checkpoint.read(f / "checkpoints" / "last.ckpt")[1] for f in (tmp_path / "whole", last))
+    for name in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
+        assert differences(whole[name], parts[name]) == []
+    assert differences(whole["callbacks"]["Position"], parts["callbacks"]["Position"]) == []
+
+
 @pytest.mark.parametrize(
     "changed", ["callbacks.ema.decay=null", "callbacks.ema.decay=0.99", "seed=1", "trainer.accumulate_grad_batches=2"]
 )

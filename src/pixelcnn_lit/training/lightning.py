@@ -4,6 +4,7 @@ This file is tested with the oldest and the newest Lightning that pyproject.toml
 
 * ``trainer.fit_loop.epoch_loop.max_steps``: when Lightning restores a run with max_steps, it assumes that the run
   stopped inside an epoch. So max_steps is unset until training starts.
+* ``fit_loop`` of the ``loops`` in a checkpoint: Lightning counts an epoch as done that max_steps ended in its middle.
 * ``trainer.fit_loop._data_fetcher``, ``epoch_loop._should_check_val_fx``, ``_should_check_val_epoch``,
   ``_should_accumulate``: whether gradients or a validation are pending after a step.
 * ``trainer.val_check_batch``: the number of batches between validations.
@@ -12,6 +13,8 @@ This file is tested with the oldest and the newest Lightning that pyproject.toml
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -19,6 +22,12 @@ from pytorch_lightning.utilities import rank_zero_only
 def set_max_steps(trainer: pl.Trainer, max_steps: int) -> None:
     """Set the step at which the training ends; -1: never."""
     trainer.fit_loop.epoch_loop.max_steps = max_steps
+
+
+def leave_epoch_open(checkpoint: dict[str, Any]) -> None:
+    """Let the run that goes on from this checkpoint begin in the middle of its epoch, not with the next one."""
+    progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
+    progress["processed"] = progress["completed"]
 
 
 def leaves_something_pending(trainer: pl.Trainer, done: int) -> bool:

@@ -132,6 +132,12 @@ class Position(pl.Callback):
         self._epochs = self.epochs(trainer) + 1 / int(trainer.num_training_batches)
         self._epoch, self.batch = trainer.current_epoch, batch_idx + 1
 
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if self.batch < int(trainer.num_training_batches):
+            lightning.leave_epoch_open(checkpoint)
+
     def epochs(self, trainer: pl.Trainer) -> float:
         """How many times the training went through its images so far; 0.25 after a quarter of the first time."""
         if self._epochs is None:  # of a checkpoint that is older than this number
