@@ -133,7 +133,7 @@ def test_a_run_that_ends_inside_an_epoch_goes_on_with_the_rest_of_it(accumulated
         last = tmp_path / str(steps)
         ScriptedRun(compose([*options, f"trainer.max_steps={steps}", *ckpt]), last).go()
     whole, parts = (checkpoint.read(f / "checkpoints" / "last.ckpt")[1] for f in (tmp_path / "whole", last))
-    for name in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
+    for name in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "loops"):
         assert differences(whole[name], parts[name]) == []
     assert differences(whole["callbacks"]["Position"], parts["callbacks"]["Position"]) == []
 

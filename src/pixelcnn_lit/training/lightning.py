@@ -4,7 +4,7 @@ This file is tested with the oldest and the newest Lightning that pyproject.toml
 
 * ``trainer.fit_loop.epoch_loop.max_steps``: when Lightning restores a run with max_steps, it assumes that the run
   stopped inside an epoch. So max_steps is unset until training starts.
-* ``fit_loop`` of the ``loops`` in a checkpoint: Lightning counts an epoch as done that max_steps ended in its middle.
+* ``epoch_progress`` of the fit loop in a checkpoint: Lightning counts an epoch as done in whose middle training ended.
 * ``trainer.fit_loop._data_fetcher``, ``epoch_loop._should_check_val_fx``, ``_should_check_val_epoch``,
   ``_should_accumulate``: whether gradients or a validation are pending after a step.
 * ``trainer.val_check_batch``: the number of batches between validations.
@@ -26,8 +26,8 @@ def set_max_steps(trainer: pl.Trainer, max_steps: int) -> None:
 
 def leave_epoch_open(checkpoint: dict[str, Any]) -> None:
     """Let the run that goes on from this checkpoint begin in the middle of its epoch, not with the next one."""
-    progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
-    progress["processed"] = progress["completed"]
+    for epochs in checkpoint["loops"]["fit_loop"]["epoch_progress"].values():  # of this fit, and in total
+        epochs["processed"] = epochs["completed"]
 
 
 def leaves_something_pending(trainer: pl.Trainer, done: int) -> bool:
