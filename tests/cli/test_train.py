@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import socket
 
 import pytest
@@ -118,6 +119,8 @@ def left_alike(run, one):
     metrics, expected = (json.loads((folder / "metrics.json").read_text()) for folder in (run, one))
     for key in ("test/bits_per_dim", "val/bits_per_dim"):
         assert metrics[key] == pytest.approx(expected[key], abs=1e-5)
+    means = [re.search(r"train ([\d.]+)", (folder / "train.log").read_text()) for folder in (run, one)]
+    assert float(means[0][1]) == pytest.approx(float(means[1][1]), abs=2e-4)
     files, as_many = (sorted(path.relative_to(folder) for path in folder.rglob("*")) for folder in (run, one))
     assert files == as_many
     weights, others = (load(folder / "checkpoints" / "last.ckpt").state_dict() for folder in (run, one))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 
 import numpy as np
@@ -123,10 +124,11 @@ def test_a_longer_run_follows_its_own_course_from_the_first_step_and_says_so(mni
 
 
 @pytest.mark.parametrize("accumulated", [1, 3])
-def test_a_run_that_ends_inside_an_epoch_goes_on_with_the_rest_of_it(accumulated, mnist_dir, tmp_path):
+def test_a_run_that_ends_inside_an_epoch_goes_on_with_the_rest_of_it(accumulated, mnist_dir, tmp_path, capsys):
     options = [*TINY, f"data.dir={mnist_dir}", "optimizer.schedule=constant", "trainer.max_epochs=9"]
     options += [f"trainer.accumulate_grad_batches={accumulated}", "callbacks.early_stopping.patience=null"]
     ScriptedRun(compose([*options, "trainer.max_steps=9"]), tmp_path / "whole").go()
+    means = train_means(capsys.readouterr().out)
     last = tmp_path
     for steps in (2, 7, 9):  # of 11 batches an epoch
         ckpt = [] if last == tmp_path else [f"ckpt={last / 'checkpoints' / 'last.ckpt'}"]
@@ -136,6 +138,13 @@ def test_a_run_that_ends_inside_an_epoch_goes_on_with_the_rest_of_it(accumulated
     for name in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "loops"):
         assert differences(whole[name], parts[name]) == []
     assert differences(whole["callbacks"]["Position"], parts["callbacks"]["Position"]) == []
+    assert means
+    assert means <= train_means(capsys.readouterr().out)
+
+
+def train_means(said):
+    """The numbers of the epochs that lines speak of, and the mean score of training in each."""
+    return {tuple(found) for found in re.findall(r"epoch +(\d+)/.* train ([\d.]+)", said)}
 
 
 @pytest.mark.parametrize(

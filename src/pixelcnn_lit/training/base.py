@@ -25,6 +25,8 @@ from pixelcnn_lit.scores import Score
 from pixelcnn_lit.storage import checkpoint
 from pixelcnn_lit.training.muon import Muon
 
+EPOCH = "train_scores_of_epoch"
+"""The key, in a checkpoint, of the sum of its epoch's training scores so far, and of the number of their images."""
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}
 
 
@@ -42,8 +44,9 @@ class LitModel(pl.LightningModule, ABC):
         self.config = config
         self._sum, self._images = torch.zeros(()), 0
 
-    def on_train_epoch_start(self) -> None:
-        self._sum, self._images = torch.zeros(()), 0
+    def on_train_batch_start(self, batch: TrainingBatch, batch_idx: int) -> None:
+        if batch_idx == 0:  # a resumed epoch begins with a later one
+            self._sum, self._images = torch.zeros(()), 0
 
     def log_train(self, score: Tensor, images: int) -> None:
         """Log the score of a training batch of so many images."""
@@ -53,7 +56,10 @@ class LitModel(pl.LightningModule, ABC):
 
     @property
     def train_mean(self) -> float | None:
-        """The mean score of the images of this epoch so far, each by the weights of its step; None before the first."""
+        """The mean score of the images of this epoch so far, each by the weights of its step; None before the first.
+
+        A resumed run's has those before it was stopped, too.
+        """
         return float(self._sum) / self._images if self._images else None
 
     @property
@@ -128,6 +134,11 @@ class LitModel(pl.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint_: dict[str, Any]) -> None:
         checkpoint_[checkpoint.KEY] = checkpoint.header(self.config, self.class_names)
+        checkpoint_[EPOCH] = {"sum": self._sum.cpu(), "images": self._images}
+
+    def on_load_checkpoint(self, checkpoint_: dict[str, Any]) -> None:
+        if EPOCH in checkpoint_:  # an older one has none
+            self._sum, self._images = checkpoint_[EPOCH]["sum"], checkpoint_[EPOCH]["images"]
 
     @property
     def class_names(self) -> tuple[str, ...]:
