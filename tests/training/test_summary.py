@@ -42,11 +42,13 @@ def test_the_metrics_say_what_was_left_out_and_a_validation_comes_after_the_last
     assert written["limits"] == {"limit_test_batches": 2}
     assert (written["test_images"], written["val_images"]) == (8, 4)
     assert written["steps"] == 13
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
+    said = capsys.readouterr().out.splitlines()
+    lines = [line for line in said if line.startswith("epoch ")]
     assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
     assert ["val" in line for line in lines] == [True, False]  # the second would be that of step 11
     curve = list(csv.DictReader((tmp_path / "validation.csv").open()))
     assert [row["steps"] for row in curve] == ["11", "13"]
+    assert f"step 13: val {float(curve[1]['bits_per_dim']):.4f} bits/dim" in said
     best = min(curve, key=lambda row: float(row["bits_per_dim"]))
     assert written["val/bits_per_dim"] == pytest.approx(float(best["bits_per_dim"]), abs=1e-6)
     assert torch.load(tmp_path / "checkpoints/best.ckpt")["global_step"] == int(best["steps"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from helpers.running import TINY
-from pixelcnn_lit.config import compose
+from pixelcnn_lit.config import compose, conf_dir
 from pixelcnn_lit.errors import UserError
 from pixelcnn_lit.training import validations
 from pixelcnn_lit.training.run import Run
@@ -26,6 +26,15 @@ def test_an_interval_longer_than_an_epoch_is_one_line(mnist_dir, tmp_path, optio
     assert not list(tmp_path.iterdir())
     made(mnist_dir, tmp_path, *options.split(), "trainer.check_val_every_n_epoch=null")
     made(mnist_dir, tmp_path, interval.partition("=")[0] + f"={batches}", *options.split()[1:])
+
+
+@pytest.mark.parametrize("experiment", sorted(path.stem for path in conf_dir().glob("experiment/[!_]*.yaml")))
+def test_an_experiment_does_not_depend_on_how_long_an_epoch_is(experiment):
+    """The digits that come with the package, on which MNIST falls back, have epochs of a fourteenth of its length."""
+    if not experiment.startswith("vqvae2"):
+        trainer = compose([f"experiment={experiment}"]).trainer
+        assert not isinstance(trainer.val_check_interval, int) or trainer.check_val_every_n_epoch is None
+        assert trainer.max_steps == -1 or trainer.max_epochs in (None, 1000)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,8 @@ def of_digits(density: Density, trained: TrainConfig) -> float:
 def anonymous(config: TrainConfig) -> TrainConfig:
     """A config without the places of one machine."""
     places = {"dir": "data"} if "dir" in type(config.data).model_fields else {}
+    if getattr(config.data, "source", None) == "torchvision":
+        places["source"] = "auto"
     changes = {"name": None, "ckpt": None, "weights": None, "data": config.data.model_copy(update=places)}
     return config.model_copy(update=changes)
 

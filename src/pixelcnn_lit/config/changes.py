@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pixelcnn_lit.config.train import RunConfig
+from pixelcnn_lit.config.values import in_words
 
 CHANGEABLE = frozenset(
     {
@@ -26,18 +27,18 @@ ORIGIN = frozenset({"ckpt", "weights", "data.path", "data.source"})
 """Where a run begins and where its data lie. They may differ where a new run resumes from a checkpoint."""
 
 
-def changes(before: RunConfig, now: RunConfig, besides: frozenset[str] = frozenset()) -> dict[str, tuple[Any, Any]]:
+def changes(before: RunConfig, now: RunConfig, besides: frozenset[str] = frozenset()) -> dict[str, tuple[str, str]]:
     """The keys, dotted, whose values differ in a way that changes what a run computes: key -> (before, now).
 
-    The keys of ``besides`` are left out too.
+    The values are as config files have them. The keys of ``besides`` are left out too.
 
     >>> from pixelcnn_lit import compose
     >>> changes(compose(["seed=1"]), compose(["seed=2", "name=mine", "logger=none"]))
-    {'seed': (1, 2)}
+    {'seed': ('1', '2')}
     """
     theirs, ours = flat(before.model_dump(mode="json")), flat(now.model_dump(mode="json"))
     return {
-        key: (theirs.get(key), ours.get(key))
+        key: (in_words(theirs.get(key)), in_words(ours.get(key)))
         for key in dict.fromkeys([*theirs, *ours])
         if key not in CHANGEABLE | besides and not key.startswith("logger.") and theirs.get(key) != ours.get(key)
     }

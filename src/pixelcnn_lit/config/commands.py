@@ -22,6 +22,7 @@ from pixelcnn_lit.config.types import (
     Seed,
     Side,
 )
+from pixelcnn_lit.config.values import in_words
 from pixelcnn_lit.errors import UserError
 
 
@@ -64,8 +65,8 @@ class OtherData(Section):
         values = self.model_dump()
         for key in KEPT & kept.keys():
             if values[key] not in (UNASKED.get(key), kept[key]):
-                asked, own = ("null" if value is None else value for value in (values[key], kept[key]))
-                raise UserError(f"data.{key}={asked}: the checkpoint has {own}, which cannot be changed here")
+                asked, there = in_words(values[key]), in_words(kept[key])
+                raise UserError(f"data.{key}={asked}: the checkpoint has {there}, which cannot be changed here")
         named = values.keys() - (PLACES | KEPT)
         given = {key: value for key, value in values.items() if value is not None or key in named}
         for key, value in given.items():

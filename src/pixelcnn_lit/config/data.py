@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from pixelcnn_lit.config.parts import Parts
 from pixelcnn_lit.config.types import ImageShape, Levels, Place, Section, Seed, Side
+from pixelcnn_lit.config.values import in_words
 from pixelcnn_lit.errors import UserError
 
 Source = Literal["auto", "torchvision", "embedded"]
@@ -66,11 +67,7 @@ def apart(ours: DataConfig, theirs: DataConfig, *, of_any_size: bool = False) ->
         "binarize": ours.binarize != theirs.binarize,
     }
     key = next((key for key, differ in differs.items() if differ), None)
-    return None if key is None else Difference(key, *(_in_words(getattr(data, key)) for data in (ours, theirs)))
-
-
-def _in_words(value: Any) -> str:
-    return "null" if value is None else str(list(value) if isinstance(value, tuple) else value)
+    return None if key is None else Difference(key, *(in_words(getattr(data, key)) for data in (ours, theirs)))
 
 
 class MnistData(DataConfig):

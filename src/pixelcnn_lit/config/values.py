@@ -1,4 +1,4 @@
-"""The values behind ``key=``: those that a shell completes, where a key has a list of them, and how one is typed."""
+"""The values behind ``key=``: those that a shell completes, where a key has a list of them, and how one is written."""
 
 from __future__ import annotations
 
@@ -49,6 +49,17 @@ def typed(value: str | bool | float | None) -> str:
         return "null" if value is None else str(value).lower()
     text = str(value)
     return text if re.fullmatch(PLAIN, text, re.ASCII) else "'" + text.replace("'", "\\'") + "'"
+
+
+def in_words(value: Any) -> str:
+    """A value as a config file has it: None is null, and a tuple a list.
+
+    >>> in_words(None), in_words(True), in_words((3, 32, 32)), in_words(0.1)
+    ('null', 'true', '[3, 32, 32]', '0.1')
+    """
+    if value is None or isinstance(value, bool):
+        return typed(value)
+    return str(list(value) if isinstance(value, tuple) else value)
 
 
 def _members(kind: Any) -> Iterator[Any]:

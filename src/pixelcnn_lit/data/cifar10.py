@@ -44,7 +44,7 @@ def load(config: Cifar10Data) -> Splits:
         try:
             _download(folder)
         except NotFoundError as error:
-            raise UserError(str(error)) from error
+            raise UserError(f"{error}; say where its files are: data.dir=DIR") from error
         found = folder / BINARY
     whole, test = _joined(found, TRAIN), _joined(found, TEST)
     splits = hold_out(whole, test, config.split_seed, "files", N_CLASSES, f"data.dir={folder}")

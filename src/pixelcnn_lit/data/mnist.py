@@ -50,7 +50,8 @@ def load(config: MnistData, *, warn: bool = True) -> Splits:
             whole, test = _read_files(config)
         except NotFoundError as error:
             if source == "torchvision" or name != "mnist":
-                raise UserError(str(error)) from error
+                embedded = ", or take 5,000 digits of a package: data.source=embedded" if name == "mnist" else ""
+                raise UserError(f"{error}; say where its files are: data.dir=DIR{embedded}") from error
             if warn:
                 _warn_of_embedded(error)
         else:
