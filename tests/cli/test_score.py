@@ -96,12 +96,17 @@ def test_a_folder_is_scored_whole_on_request(ckpt, tmp_path):
         path = tmp_path / "photos" / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (20, 30), dtype=np.uint8)).save(path)
+    Image.fromarray(np.zeros((20, 30), dtype=np.uint8)).save(tmp_path / "photos" / "7.png")
     chosen = ["data=images", "data.path=photos", f"data.dir={tmp_path / 'cache'}", "n=null"]
     for split, count in (("test", 1), ("all", 12)):
         output = succeeds(forked("score", f"ckpt={ckpt}", *chosen, f"split={split}", cwd=tmp_path))
         assert columns(tmp_path / "scores.csv")["images"].count("other") == count
         assert f"{count} images" in output.replace("\n", " ")
     assert columns(tmp_path / "scores.csv")["split"][-12:] == ["train"] * 10 + ["val", "test"]
+    table = columns(tmp_path / "scores.csv")
+    assert sorted(table["file"]) == sorted([""] * 20 + [f"{number}.png" for number in range(12)])
+    black = -load(ckpt).log_prob(torch.zeros(1, 1, 28, 28, dtype=torch.uint8)).item()
+    assert float(table["surprise (nats)"][table["file"].index("7.png")]) == pytest.approx(black, rel=1e-4)
 
 
 def test_its_own_images_may_have_moved(ckpt, arena, tmp_path):

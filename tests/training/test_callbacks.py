@@ -93,6 +93,13 @@ def test_the_line_of_an_epoch_tells_the_mean_of_its_images(mnist_dir, tmp_path, 
         assert float(line[3]) == pytest.approx(mean, abs=6e-5)
 
 
+def test_a_validation_inside_an_epoch_has_a_line_of_its_own(mnist_dir, tmp_path, capsys):
+    every = ["trainer.val_check_interval=5", "trainer.check_val_every_n_epoch=null", "trainer.max_epochs=2"]
+    ScriptedRun(compose([*TINY, f"data.dir={mnist_dir}", *every]), tmp_path).go()
+    told = [line.split(":")[0] for line in capsys.readouterr().out.splitlines() if ": val " in line]
+    assert told == ["step 5", "step 10", "step 15", "step 20"]  # of 11 an epoch
+
+
 def test_they_are_left_out_where_the_optimiser_does_not_look_for_them(mnist_dir, tmp_path, monkeypatch):
     step = torch.optim.AdamW.step
 

@@ -36,12 +36,12 @@ HISTOGRAMS = ".png"
 
 @dataclass(frozen=True)
 class Images:
-    """Levels (N, C, H, W) of one side; ``places`` names the split and the number in it of each image."""
+    """Levels (N, C, H, W) of one side; ``places`` are the split of each image, its number there, and its file or ''."""
 
     name: str
     what: str
     levels: Tensor
-    places: list[tuple[str, int]]
+    places: list[tuple[str, int, str]]
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,11 @@ def images_of(name: str, data: ImageData, parts: Sequence[str], n: int | None) -
     splits = [data.split(part).images for part in parts]
     levels = torch.cat(splits)
     total, levels = len(levels), levels[:n]
-    places = [(part, number) for part, split in zip(parts, splits, strict=True) for number in range(len(split))]
+    places = [
+        (part, number, file)
+        for part, split in zip(parts, splits, strict=True)
+        for number, file in enumerate(data.files(part) or [""] * len(split))
+    ]
     count = f"{total:,}" if len(levels) == total else f"the first {len(levels):,} of {total:,}"
     where = f"{data.config.name} ({data.source})"
     return Images(name, f"{where}, {' + '.join(parts)}, {count} images", levels, places[: len(levels)])
@@ -203,10 +207,10 @@ def _log_probs(density: Density, images: Images, batch_size: int, device: torch.
 
 
 def write_csv(path: str, found: Sequence[Score], sides: tuple[Images, Images]) -> None:
-    """Write a line for each image: its side, split, number in the split, and scores. A batch has one atypicality."""
+    """Write a line for each image: its side, split, number there, file and scores. A batch has one atypicality."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["images", "split", "number", *(f"{score.name} ({score.unit})" for score in found)])
+    writer.writerow(["images", "split", "number", "file", *(f"{score.name} ({score.unit})" for score in found)])
     for side, values in ((sides[0], [s.own for s in found]), (sides[1], [s.other for s in found])):
         columns = [
             [*value.repeat_interleave(score.together).tolist(), *[None] * (len(side.places) % score.together)]
@@ -236,4 +240,5 @@ def report(config: ScoreConfig, found: Sequence[Score], sides: tuple[Images, Ima
     get_console().print(what)
     get_console().print(rows)
     if found[0].separation.auroc < 0.5:
-        note("the model finds the other images more probable than its own: its likelihood alone does not tell them")
+        share = f"{1 - found[0].separation.auroc:.0%} of the pairs"
+        note(f"in {share} the other image is more probable than its own: the likelihood alone does not tell them")

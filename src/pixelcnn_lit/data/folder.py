@@ -65,7 +65,8 @@ def load(config: ImagesData) -> Splits:
     names = ordered({entry.label or "" for entry in entries})
     names = () if any(entry.label is None for entry in entries) else names
     labels = np.array([names.index(entry.label or "") if names else 0 for entry in entries], dtype=np.int64)
-    whole = Split(_cached(config, root, entries), labels)
+    files = np.array([str(entry.path.relative_to(root)) for entry in entries])
+    whole = Split(_cached(config, root, entries), labels, files=files)
     splits = _in_parts(whole, np.array([entry.part for entry in entries]), config, len(names))
     return replace(splits, class_names=names)
 

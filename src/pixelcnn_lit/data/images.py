@@ -205,6 +205,7 @@ class ImageData:
         self.class_names: tuple[str, ...] = ()
         self.named = False
         self._splits: dict[str, LevelImages] = {}
+        self._files: dict[str, NDArray[np.str_]] = {}
         self._redrawn: Split | None = None
 
     def setup(self, stage: str | None = None) -> None:
@@ -222,6 +223,8 @@ class ImageData:
             images = as_levels(split.images, config, number, self._binarisation)
             above = None if split.above is None else torch.from_numpy(split.above)
             labels = torch.from_numpy(split.labels)
+            if split.files is not None:
+                self._files[part] = split.files
             self._splits[part] = LevelImages(torch.from_numpy(images), labels, self._context_of, above)
         if config.binarize == "dynamic":
             self._redrawn = splits.train
@@ -272,6 +275,10 @@ class ImageData:
         """The images and labels of "train", "val" or "test"."""
         self.setup()
         return self._splits[part]
+
+    def files(self, part: str) -> list[str]:
+        """The files of the images of a split, below ``data.path``; empty for data that are no folder of images."""
+        return list(map(str, self._files.get(part, ())))[: len(self.split(part))]
 
     def keep(self, part: str, n: int) -> None:
         """Keep the first n images of a split alone. Raise UserError, which names the key n, if it has fewer."""

@@ -27,6 +27,8 @@ class Split:
     labels: NDArray[np.int64]
     above: NDArray[Any] | None = None
     """Of maps of codes below the top, the map of the level above, (N, 1, H / f, W / f)."""
+    files: NDArray[np.str_] | None = None
+    """Of images that are a file each, their paths (N,) below the folder of all."""
 
     def __post_init__(self) -> None:
         """Raise ValueError unless there is a label for each image."""
@@ -39,7 +41,8 @@ class Split:
 
     def __getitem__(self, indices: NDArray[np.int64]) -> Split:
         above = None if self.above is None else self.above[indices]
-        return Split(self.images[indices], self.labels[indices], above)
+        files = None if self.files is None else self.files[indices]
+        return Split(self.images[indices], self.labels[indices], above, files)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def in_three(whole: Split, split_seed: int, source: str, n_classes: int, where: 
     images.
     """
     if len(whole) < 10:
-        raise UserError(f"{where}: {len(whole)} images; at least 10 are needed")
+        raise UserError(f"{where}: {len(whole)} images; at least 10 are needed, since a tenth each is for val and test")
     order = np.random.default_rng(split_seed).permutation(len(whole))
     tenth = len(order) // 10
     train, val, test = np.split(order, [len(order) - 2 * tenth, len(order) - tenth])

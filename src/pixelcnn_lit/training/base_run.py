@@ -303,8 +303,7 @@ class BaseRun(ABC, Generic[C]):
             return None if validated is None else float(validated)
         score = self._validated()
         if score is not None and self.trainer.is_global_zero:
-            self._curve.add(self.trainer, score)
-            messages.say(f"step {self.trainer.global_step:,}: val {score:{self.score.form}} {self.score.unit}")
+            self._curve.add(self.trainer, score, tell=True)
         return score
 
     def _validated(self) -> float | None:

@@ -221,6 +221,8 @@ class EpochLines(pl.Callback):
 class ValidationCurve(pl.Callback):
     """Writes one line per validation to validation.csv: epochs, steps, the score and both seconds of training.
 
+    It prints the score, too, where the validation does not come at the end of an epoch, whose line has it.
+
     A run that resumes from an earlier step repeats some lines. Only the seconds of the repeated lines differ.
     """
 
@@ -242,10 +244,12 @@ class ValidationCurve(pl.Callback):
             return
         self.last = trainer.global_step
         if trainer.is_global_zero:
-            self.add(trainer, float(value))
+            self.add(trainer, float(value), tell=self._position.batch < trainer.num_training_batches)
 
-    def add(self, trainer: pl.Trainer, value: float) -> None:
-        """Write the line of a validation now."""
+    def add(self, trainer: pl.Trainer, value: float, *, tell: bool) -> None:
+        """Write the line of a validation now, and ``tell`` its score."""
+        if tell:
+            messages.say(f"step {trainer.global_step:,}: val {value:{self._score.form}} {self._score.unit}")
         told = self._path, self._score, self._position.epochs(trainer), trainer.global_step, value
         add_validation(*told, self._throughput.seconds, self._throughput.processor_seconds)
 
