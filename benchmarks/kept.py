@@ -29,6 +29,8 @@ IN_CONFIG = {"context": "context.name", "binarize": "data.binarize"}
 """Keys of the metrics that older runs have in their config alone."""
 SWEEP = "sweep.json"
 """What is kept of a sweep (benchmarks/kept_sweep.py)."""
+KEPT = (run_folder.METRICS, run_folder.CURVE, SWEEP)
+"""The files of which a kept run or sweep is made."""
 NAME = r"\w[\w-]*(/\w[\w-]*)*"
 """Of a kept run."""
 
@@ -109,16 +111,25 @@ def refuse_place(value: Any, where: str) -> None:
 def free(results: Path, name: str, *, replace: bool) -> Path:
     """The folder for what is kept under a name. Raises UserError as :func:`keep`."""
     if not re.fullmatch(NAME, name):
-        raise UserError(f"{name}: must be letters, digits, _ and -, with / between folders")
+        raise UserError(f"{name!r}: must be letters, digits, _ and -, with / between folders")
     folder = results / name
+    taken = next((each for each in folder.parents if results in each.parents and is_kept(each)), None)
+    if taken is not None or (folder.exists() and not is_kept(folder)):
+        other = f"is in {taken}, a kept run" if taken else "holds others, and is no kept run"
+        raise UserError(f"{folder}: {other}; choose another name")
     if folder.exists() and not replace:
         raise UserError(f"{folder}: there is a kept run of this name already; --replace takes its place")
     return folder
 
 
+def is_kept(folder: Path) -> bool:
+    """Whether a run or a sweep is kept in this folder itself."""
+    return any((folder / file).exists() for file in KEPT)
+
+
 def empty(folder: Path) -> None:
     """Delete what is kept in a folder, so that nothing of an older run stays beside what is kept now."""
-    for file in (run_folder.METRICS, run_folder.CURVE, SWEEP):
+    for file in KEPT:
         (folder / file).unlink(missing_ok=True)
 
 

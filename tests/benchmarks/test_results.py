@@ -240,6 +240,8 @@ def test_a_run_is_kept_without_the_places_of_its_machine(mnist_dir, root, tmp_pa
     results.check(root)
     with pytest.raises(UserError, match="there is a kept run of this name already; --replace"):
         kept.keep(run.folder, "pair/mine", root / "docs" / "results", replace=False)
+    with pytest.raises(UserError, match="pair: holds others, and is no kept run; choose another name"):
+        kept.keep(run.folder, "pair", root / "docs" / "results", replace=True)
     (run.folder / "validation.csv").unlink()
     (folder / "sweep.json").touch()
     results.main(["keep", str(run.folder), "pair/mine", "--replace"])
@@ -267,7 +269,9 @@ def test_what_an_older_run_says_elsewhere_in_its_folder_is_kept(tmp_path):
     [
         (["keep", "outputs/none", "a"], "outputs/none: no finished run"),
         (["keep", "RUN", "old", "--replace"], "RUN: is kept there already"),
-        (["keep", "RUN", "../a"], "../a: must be letters, digits, _ and -, with / between folders"),
+        (["keep", "RUN", "../a"], "'../a': must be letters, digits, _ and -, with / between folders"),
+        (["keep", "RUN", ""], "'': must be letters, digits, _ and -, with / between folders"),
+        (["keep", "RUN", "old/more"], "docs/results/old, a kept run; choose another name"),
         (["keep", "RUN"], "keep RUN: the words are keep RUN NAME"),
         (["--check", "--replace"], "--check stands alone"),
     ],

@@ -54,6 +54,7 @@ def test_a_binarised_model_has_a_spread_over_binarisations_and_no_other_has(tmp_
     output = succeeds(forked("evaluate", f"ckpt={BINARISED}", "binarisations=3", *few, cwd=tmp_path))
     first, average, deviation = (float(number) for number in re.findall(r"(?<= )\d+\.\d{4}(?!\d)", output))
     assert 0 < abs(first - average) < 2 * deviation
+    assert "no test of a model that was trained on" in output.replace("\n", " ")  # MNIST's files, with these digits
     refused = forked("evaluate", "ckpt=pretrained:digits", "binarisations=3", cwd=tmp_path)
     assert refused.returncode == 1
     assert "binarisations=3: only for a model of data.binarize=dynamic" in refused.stderr

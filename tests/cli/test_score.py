@@ -125,7 +125,7 @@ def test_its_own_images_may_have_moved(ckpt, arena, tmp_path):
         ("data=mnist split=half", "split='half': must be one of train, val, test, all"),
         ("data=mnist typicality_batch=21", "typicality_batch=21: more than the 20 own images"),
         ("data=mnist own.path=x", "own.path=x: data=mnist has no such key but own.source, own.dir"),
-        ("data=mnist own.dir=none own.source=torchvision", "none"),
+        ("data=mnist own.dir=none own.source=torchvision", "own.dir=none"),
         ("data=mnist background=none.ckpt", "background=none.ckpt: no such file"),
         ("data=mnist background=four.ckpt", "background=four.ckpt: it has data.levels=4, ckpt has 2;"),
         ("data=mnist background=small.ckpt", "background=small.ckpt: has context=small; only models without"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.table import Table
 from torch import Tensor
 
 from pixelcnn_lit.analysis import histograms, scores
-from pixelcnn_lit.analysis.evaluation import note
+from pixelcnn_lit.analysis.evaluation import note, warn_of_training_images
 from pixelcnn_lit.analysis.outputs import check_outputs
 from pixelcnn_lit.analysis.separation import Separation, separation
 from pixelcnn_lit.config import ScoreConfig, TrainConfig
@@ -150,6 +151,8 @@ def three_sides(config: ScoreConfig, trained: TrainConfig) -> tuple[Images, Imag
     """The checkpoint's own test images, the other images, and training images. Raise UserError if there are too few."""
     data = ImageData(config.own.moved(trained.data, n_classes=0), trained.seed)
     theirs = ImageData(config.data.instead_of(trained.data, n_classes=0), trained.seed)
+    read_own(data)
+    warn_of_training_images(data, trained)
     own = images_of("own", data, ("test",), config.n)
     other = images_of("other", theirs, PARTS if config.split == "all" else (config.split,), config.n)
     for side in (own, other):
@@ -157,6 +160,14 @@ def three_sides(config: ScoreConfig, trained: TrainConfig) -> tuple[Images, Imag
             found = f"{len(side.levels)} {side.name} images"
             raise UserError(f"typicality_batch={config.typicality_batch}: more than the {found}")
     return own, other, images_of("training", data, ("train",), config.n)
+
+
+def read_own(data: ImageData) -> None:
+    """Read the checkpoint's own images. What UserError says of their keys is of ``own.``, not of ``data.``."""
+    try:
+        data.setup()
+    except UserError as error:
+        raise UserError(re.sub(r"\bdata\.(?=(dir|source|path)=)", "own.", str(error))) from error
 
 
 def images_of(name: str, data: ImageData, parts: Sequence[str], n: int | None) -> Images:

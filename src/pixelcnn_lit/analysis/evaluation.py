@@ -120,6 +120,13 @@ def note(text: str) -> None:
     get_console().print(f"note: {text}", style="yellow", highlight=False, soft_wrap=True, markup=False)
 
 
+def warn_of_training_images(data: ImageData, trained: TrainConfig) -> None:
+    """Print a note where the images are the digits of the package, and the model may be one of MNIST's files."""
+    of_files = trained.data.name == "mnist" and getattr(trained.data, "source", "") != "embedded"
+    if data.source == "embedded" and of_files:
+        note("these digits are training images of MNIST's files: no test of a model that was trained on those")
+
+
 def refuse_endings(config: EvaluateConfig) -> None:
     """Raise UserError for files that cannot be written under these names, before any is read."""
     for key, path, end in (("out", config.out, ".npy"), ("picture", config.picture, ".png")):
@@ -142,6 +149,7 @@ def evaluate(config: EvaluateConfig) -> float:
     density.to(pick_device(config.device))
     check_outputs(config, trained=trained.data)
     data = images_of(config, trained)
+    warn_of_training_images(data, trained)
     labelled = match_classes(config, density, data)
     for key, asked in (("noise", config.noise), ("picture", config.picture)):
         if asked and not labelled:

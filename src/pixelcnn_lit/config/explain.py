@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from pixelcnn_lit.config.values import in_words
+
 Node = Mapping[str, Any]
 """A part of a JSON schema."""
 
@@ -40,8 +42,13 @@ def explain(error: ValidationError, section: type[BaseModel]) -> str:
             return reason
         case "value_error":
             allowed = f"must be odd, {schema.words(node)}" if reason == "must be odd" else reason
-            return f"{key}={details['input']!r}: {allowed}"
-    return f"{key}={details['input']!r}: must be {schema.words(node)}"
+            return f"{key}={_got(details['input'])}: {allowed}"
+    return f"{key}={_got(details['input'])}: must be {schema.words(node)}"
+
+
+def _got(value: Any) -> str:
+    """A value that was given: a text in quotes, all else as a config file has it."""
+    return repr(value) if isinstance(value, str) else in_words(value)
 
 
 class Schema:

