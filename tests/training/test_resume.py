@@ -154,8 +154,7 @@ def test_what_the_state_of_a_training_depends_on_cannot_change_when_it_resumes(c
     options = [*TINY, f"data.dir={mnist_dir}", "trainer.max_epochs=1"]
     ScriptedRun(compose(options), tmp_path / "a").go()
     last = tmp_path / "a" / "checkpoints" / "last.ckpt"
-    key, value = changed.replace("null", "None").split("=")
-    with pytest.raises(UserError, match=rf"{key}={value}: ckpt=.*was trained with .*weights="):
+    with pytest.raises(UserError, match=rf"{changed}: ckpt=.*was trained with .*weights="):
         ScriptedRun(compose([*options, f"ckpt={last}", changed]), tmp_path / "b").go()
     with pytest.raises(UserError, match=r"data.levels=4: ckpt=.*was trained with 2; resume with the same$"):
         ScriptedRun(compose([*options, f"ckpt={last}", "data.levels=4"]), tmp_path / "b").go()
