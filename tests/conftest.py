@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 # The networks of the tests are so small that a second thread costs more than it does, here and in the commands that are
@@ -33,6 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell's & lets its processes ignore Ctrl-C, and theirs too: the tests of Ctrl-C would test nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--device") == "cuda" and not torch.cuda.is_available():
         raise pytest.UsageError("--device cuda: there is no CUDA GPU here")
 

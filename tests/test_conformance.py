@@ -98,6 +98,14 @@ def test_log_prob_is_the_sum_of_the_conditionals_that_logits_gives(case, density
     torch.testing.assert_close(chosen[likely], exact[likely], rtol=1e-4, atol=1e-3)
 
 
+def costs(density: Density, x: torch.Tensor, y: int | None, context: torch.Tensor | None, place) -> torch.Tensor:
+    """Nats of each level at a place of images, all in one batch: (levels, N)."""
+    others = x.expand(density.levels, *x.shape).clone()
+    others[:, :, *place] = torch.arange(density.levels, device=x.device)[:, None]
+    contexts = None if context is None else context.repeat(density.levels, 1, 1, 1)
+    return density.nats(others.flatten(0, 1), y, contexts)[:, *place].unflatten(0, (density.levels, len(x)))
+
+
 @of_one_order
 def test_nats_are_those_of_each_conditional_and_entropies_their_means(case, density, device):
     x, (_, context) = some(case, density, 2)
@@ -108,12 +116,7 @@ def test_nats_are_those_of_each_conditional_and_entropies_their_means(case, dens
             torch.testing.assert_close(nats.flatten(1).sum(1), -density.log_prob(x, y, context), rtol=1e-5, atol=1e-4)
             # At a few places: what each level would have cost there, given the same dimensions before it.
             for place in ((0, 0, 0), (channels - 1, 1, width - 1), (0, height - 1, 1)):
-                cost = []
-                for level in range(case.levels):
-                    other = x.clone()
-                    other[:, *place] = level
-                    cost.append(density.nats(other, y, context)[:, *place].double())
-                each = torch.stack(cost)
+                each = costs(density, x, y, context, place).double()
                 assert each.neg().exp().sum(0).tolist() == pytest.approx([1, 1], abs=1e-5)
                 expected = (each.neg().exp() * each).sum(0)
                 torch.testing.assert_close(entropy[:, *place].double(), expected, atol=1e-4, rtol=1e-4)

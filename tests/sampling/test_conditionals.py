@@ -37,8 +37,12 @@ def mean_loss(density, images, chances, told, seed):
     return torch.einsum("n,n...->...", probability, torch.stack(losses))
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", NETWORKS)
+DRAWN = {"scans", "scans of classes", "any order"}  # what else a seed would change are the chances of the pixels
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"), [(name, seed) for name in NETWORKS for seed in range(3 if name in DRAWN else 1)]
+)
 def test_the_mean_over_the_draw_of_a_pixel_has_the_loss_and_gradient_of_the_draws(name, seed):
     config = compose(["data=digits", "model.n_res=1", "data.levels=2", *NETWORKS[name]])
     density = spread_out(build_density(config)).double().train()
