@@ -22,7 +22,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --editable ".[dev]"
 	@touch $(READY)
 
-train: setup ## train the quick-start model on real digits: at most four minutes on two CPU cores
+train: setup ## train the quick-start model on real digits: two to four minutes on two CPU cores
 	$(BIN)/python -m pixelcnn_lit.train experiment=quickstart $(ARGS)
 
 test: setup ## run all tests
