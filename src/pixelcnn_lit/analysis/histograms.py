@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 OWN, OTHER = "#4c78a8", "#f58518"
@@ -40,6 +41,7 @@ def _panel(axes: Axes, title: str, unit: str, own: Tensor, other: Tensor) -> Non
         axes.hist(np.clip(scores.numpy(), low, high), bins, weights=share, color=colour, alpha=0.6, label=colour)
     axes.set_title(title, fontsize=10)
     axes.set_xlabel(f"{unit} (strange images to the right)", fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(4))  # more would run into each other where numbers have six digits
     axes.set_ylabel("share of images", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
 
