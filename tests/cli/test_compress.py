@@ -32,6 +32,7 @@ def arena(tmp_path_factory, mnist_dir):
         weights = {PREFIX + key: weight for key, weight in build_density(config).state_dict().items()}
         write(folder / f"{name}.ckpt", {KEY: header(config), "state_dict": weights})
     (folder / "folder.pxl").mkdir()
+    (folder / "x.pxl").touch()
     output = succeeds(forked("compress", "ckpt=a.ckpt", "block=6", "batch_size=4", "out=x.pxl", cwd=folder))
     return folder, output
 
@@ -43,6 +44,7 @@ def bits(output, what):
 
 def test_the_file_is_as_long_as_the_likelihood_says_and_gives_the_images_back(arena, mnist_dir, tmp_path):
     folder, output = arena
+    assert "x.pxl: in place of an older file of this name" in output
     size, says = bits(output, "bits/dim of the file"), bits(output, "bits/dim of the model")
     found, begin = pxl.read_header(folder / "x.pxl")
     assert size == pytest.approx(8 * (folder / "x.pxl").stat().st_size / (20 * 784), abs=1e-6)

@@ -109,6 +109,11 @@ def test_a_folder_is_scored_whole_on_request(ckpt, tmp_path):
     assert float(table["surprise (nats)"][table["file"].index("7.png")]) == pytest.approx(black, rel=1e-4)
 
 
+def test_a_model_beside_its_own_images_is_told_so(ckpt, mnist_dir, tmp_path):
+    output = succeeds(forked("score", f"ckpt={ckpt}", "data=mnist", f"data.dir={mnist_dir}", cwd=tmp_path))
+    assert "the other images are the model's own, pixel by pixel: there is nothing to tell apart" in output
+
+
 def test_its_own_images_may_have_moved(ckpt, arena, tmp_path):
     write_mnist(tmp_path, test=5)
     chosen = ["data=fashion_mnist", "data.dir=other", f"out={tmp_path / 'scores.csv'}"]

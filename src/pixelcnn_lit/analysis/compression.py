@@ -73,7 +73,7 @@ def compress(config: CompressConfig) -> None:
     if config.n is not None:
         data.keep(config.split, config.n)
     x = data.split(config.split).images
-    start, block = time.perf_counter(), min(config.block, len(x))
+    start, block, older = time.perf_counter(), min(config.block, len(x)), Path(config.out).exists()
     try:
         pxl.check_block(block, (x.shape[1], x.shape[2], x.shape[3]))
     except ValueError as error:
@@ -81,6 +81,8 @@ def compress(config: CompressConfig) -> None:
     with enough_memory(f"batch_size={config.batch_size}, block={block}"), write_whole(config.out) as file:
         written = write_images(coder, file, x, block, config.batch_size)
     report(config, x, written, labels_of(coder.density), time.perf_counter() - start)
+    if older:
+        say(f"{Path(config.out)}: in place of an older file of this name")
     if isinstance(coder.trained.model, OrderedNetworkConfig):
         say("coded in raster order alone; the model's bits/dim are of this order, not of its mixture of scans")
 

@@ -250,6 +250,8 @@ def report(config: ScoreConfig, found: Sequence[Score], sides: tuple[Images, Ima
         rows.add_row(score.title, *means, score.unit, f"{told.auroc:.4f}", f"{told.passed:.4f}")
     get_console().print(what)
     get_console().print(rows)
+    if torch.equal(sides[0].levels, sides[1].levels):
+        note("the other images are the model's own, pixel by pixel: there is nothing to tell apart")
     if found[0].separation.auroc < 0.5:
         share = f"{1 - found[0].separation.auroc:.0%} of the pairs"
         note(f"in {share} the other image is more probable than its own: the likelihood alone does not tell them")
