@@ -98,7 +98,9 @@ def test_log_prob_is_the_sum_of_the_conditionals_that_logits_gives(case, density
     torch.testing.assert_close(chosen[likely], exact[likely], rtol=1e-4, atol=1e-3)
 
 
-def costs(density: Density, x: torch.Tensor, y: int | None, context: torch.Tensor | None, place) -> torch.Tensor:
+def costs(
+    density: Density, x: torch.Tensor, y: int | None, context: torch.Tensor | None, place: tuple[int, int, int]
+) -> torch.Tensor:
     """Nats of each level at a place of images, all in one batch: (levels, N)."""
     others = x.expand(density.levels, *x.shape).clone()
     others[:, :, *place] = torch.arange(density.levels, device=x.device)[:, None]

@@ -96,7 +96,7 @@ def test_the_same_seed_gives_the_same_field():
 
 
 def test_a_shipped_model_is_called_as_it_was_typed(tmp_path):
-    asked = ["models=[]", "ckpt=pretrained:digits", "size=[4,4]", "draws=1", "out=field.png"]
+    asked = ["models=[]", "ckpt=pretrained:digits", "size=[9,9]", "draws=1", "out=field.png"]
     output = succeeds(forked("receptive_field", *asked, cwd=tmp_path))
     assert "pretrained:digits: sees " in output
     assert ".safetensors" not in output

@@ -17,7 +17,7 @@ from helpers.process import TINY, Result, Started, environment, forked, succeeds
 from pixelcnn_lit import cli
 from pixelcnn_lit.storage import checkpoint, files
 
-EPOCHS = 20
+EPOCHS = 30
 RUN = [
     *TINY,
     "data.batch_size=4",
@@ -72,7 +72,7 @@ def survives(folder: Path, mnist_dir: Path, numbers: list[int], rng: random.Rand
 
 
 def test_a_run_that_is_killed_terminated_and_interrupted_ends_as_an_undisturbed_one(tmp_path, mnist_dir):
-    signals = [signal.SIGTERM, signal.SIGINT, signal.SIGKILL]
+    signals = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL]
     survives(tmp_path, mnist_dir, signals, random.Random(0))
 
 

@@ -73,7 +73,8 @@ def compress(config: CompressConfig) -> None:
     if config.n is not None:
         data.keep(config.split, config.n)
     x = data.split(config.split).images
-    start, block, older = time.perf_counter(), min(config.block, len(x)), Path(config.out).exists()
+    start, block = time.perf_counter(), min(config.block, len(x))
+    older = Path(config.out).exists()
     try:
         pxl.check_block(block, (x.shape[1], x.shape[2], x.shape[3]))
     except ValueError as error:
